@@ -1,0 +1,44 @@
+//! The words of the house: every type that crosses a border between two rooms of memtide.
+//!
+//! A lens fills [`Tick`]s, the recording stores them and gives [`Observations`] back, the analyzer
+//! turns those into [`Findings`], and the reporter prints them. Each of these is plain data that can
+//! be built by hand in a test.
+//!
+//! This crate refuses to do anything: no files, no clocks, no statistics, no printing beyond the one
+//! formatter of sizes, rates and durations in [`text`].
+#![forbid(unsafe_code)]
+
+pub mod account;
+pub mod event;
+pub mod ids;
+pub mod mapping;
+pub mod observations;
+pub mod report;
+pub mod sample;
+pub mod target;
+pub mod text;
+pub mod thread;
+pub mod timeline;
+pub mod trend;
+pub mod units;
+pub mod verdict;
+
+pub use account::Account;
+pub use event::{Event, EventKind};
+pub use ids::{Pid, ProcessId, StartTime, ThreadId, Tid};
+pub use mapping::{Mapping, MappingClass, MappingState, PerClass};
+pub use observations::{
+    MappingHistory, MappingPoint, Observations, ReadCost, ReadKind, Recording, ThreadHistory,
+    ThreadPoint,
+};
+pub use report::Report;
+pub use sample::{
+    Activity, Cgroup, Children, ClassTotals, Counts, Descriptors, Host, Maps, Memory, Merged,
+    Pressure, Sample, Tick,
+};
+pub use target::{Limits, Target, Visibility};
+pub use thread::ThreadState;
+pub use timeline::{Band, Findings, Timeline, TimelinePoint};
+pub use trend::{Shape, Slope};
+pub use units::{Bytes, Nanos};
+pub use verdict::VerdictKind;
