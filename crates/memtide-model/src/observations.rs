@@ -75,6 +75,8 @@ pub enum ReadKind {
     Descriptors,
     /// `task/*/children` and the children's `stat`.
     Children,
+    /// `stat` of every process, for the members of the target's session.
+    Session,
     /// The memory cgroup's files.
     Cgroup,
     /// meminfo, pressure, `oom_score`.
@@ -83,7 +85,7 @@ pub enum ReadKind {
 
 impl ReadKind {
     /// All kinds.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Basics,
         Self::Smaps,
         Self::SmapsRollup,
@@ -91,6 +93,7 @@ impl ReadKind {
         Self::Wchan,
         Self::Descriptors,
         Self::Children,
+        Self::Session,
         Self::Cgroup,
         Self::Host,
     ];
@@ -105,6 +108,7 @@ impl ReadKind {
             Self::Wchan => "wchan",
             Self::Descriptors => "descriptors",
             Self::Children => "children",
+            Self::Session => "session",
             Self::Cgroup => "cgroup",
             Self::Host => "host",
         }

@@ -170,7 +170,7 @@ pub struct Descriptors {
     pub eventfd: u64,
     /// `eventpoll`.
     pub epoll: u64,
-    /// Other anonymous inodes: timerfd, signalfd, inotify, io_uring, bpf, ….
+    /// Other anonymous inodes: timerfd, signalfd, inotify, `io_uring`, bpf, ….
     pub anon_inode: u64,
     /// memfd and files in /dev/shm.
     pub memfd: u64,
