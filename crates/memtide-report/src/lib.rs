@@ -1,1 +1,31 @@
-//! placeholder
+//! Terminal, JSON, PNG and HTML from one report.
+//!
+//! Every function here is pure: it is given [`memtide_model::Findings`] (or what is known before a
+//! recording) and returns text or bytes. Width, colour and scale are parameters.
+//!
+//! | what | where |
+//! | --- | --- |
+//! | what is seen before any waiting | [`preview::render`] |
+//! | one line of progress | [`live::line`] |
+//! | the verdict and the ledger as text | [`terminal::render`] |
+//! | `memtide.report/1` | [`json::render`] |
+//! | a picture | [`png::render`] |
+//! | a page that opens from disk | [`html::render`] |
+//!
+//! This crate refuses to look at files, clocks, the environment or the terminal, and to judge: every
+//! sentence about the cause comes from the analyzer. Names and paths of the target are foreign text
+//! in all four outputs; [`escape`] is the one place that makes them harmless.
+#![forbid(unsafe_code)]
+
+mod chart;
+mod error;
+pub mod escape;
+pub mod html;
+pub mod json;
+pub mod live;
+pub mod png;
+pub mod preview;
+mod sentences;
+pub mod terminal;
+
+pub use error::Error;
