@@ -1,0 +1,41 @@
+//! Writes every output of every synthetic finding into a directory, to be looked at by eye:
+//! `cargo run -p memtide-report --example gallery -- DIRECTORY`.
+
+#[path = "../tests/synthetic/mod.rs"]
+mod synthetic;
+
+use memtide_report::{html, json, live, png, terminal};
+use std::path::Path;
+use std::time::Instant;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let directory = std::env::args()
+        .nth(1)
+        .unwrap_or_else(|| "gallery".to_owned());
+    let directory = Path::new(&directory);
+    std::fs::create_dir_all(directory)?;
+    for (name, findings) in synthetic::all() {
+        let file = |extension: &str| directory.join(name).with_extension(extension);
+        let start = Instant::now();
+        let picture = png::render(&findings, png::DEFAULT_SCALE)?;
+        let painted = start.elapsed();
+        let page = html::render(&findings)?;
+        println!(
+            "{name}: png {} kB in {painted:?}, html {} kB in {:?}",
+            picture.len() / 1000,
+            page.len() / 1000,
+            start.elapsed() - painted
+        );
+        println!("  {}", live::line(&findings, 118));
+        std::fs::write(file("png"), picture)?;
+        std::fs::write(file("html"), page)?;
+        std::fs::write(file("json"), json::render(&findings.report))?;
+        let options = terminal::Options {
+            width: 100,
+            color: false,
+            explain: true,
+        };
+        std::fs::write(file("txt"), terminal::render(&findings, &options))?;
+    }
+    Ok(())
+}

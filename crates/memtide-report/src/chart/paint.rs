@@ -1,0 +1,388 @@
+//! Puts a plan onto a plotters canvas: grid, bands, lines, axes.
+//!
+//! Positions are in logical pixels ([`Rect`]); the canvas is [`SUBPIXELS`] times finer. plotters does
+//! the coordinates, the areas, the lines and the dashes; the grid and the labels are placed here,
+//! because its mesh knows neither powers of 1,024 nor hours.
+
+use super::font::{Fonts, PLOTTERS_EM, Weight};
+use super::plan::{Limit, Plan};
+use super::stack::{Content, Layer};
+use super::{SUBPIXELS, palette, ticks};
+use crate::Error;
+use plotters::coord::Shift;
+use plotters::coord::types::RangedCoordf64;
+use plotters::prelude::{
+    Cartesian2d, ChartBuilder, ChartContext, Circle, DashedLineSeries, DrawingArea, DrawingBackend,
+    LineSeries, PathElement, Polygon, Rectangle, Text,
+};
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+use plotters::style::{
+    Color as _, FontStyle, IntoFont as _, IntoTextStyle as _, RGBColor, ShapeStyle,
+};
+
+/// A rectangle in logical pixels.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rect {
+    pub(crate) left: f64,
+    pub(crate) top: f64,
+    pub(crate) right: f64,
+    pub(crate) bottom: f64,
+}
+
+/// A canvas that is addressed in logical pixels.
+pub(crate) struct Canvas<'a, B: DrawingBackend> {
+    area: &'a DrawingArea<B, Shift>,
+    fonts: &'a Fonts,
+}
+
+/// How a text is set.
+#[derive(Clone, Copy)]
+pub(crate) struct Lettering {
+    pub(crate) weight: Weight,
+    /// Em in logical pixels.
+    pub(crate) size: f32,
+    pub(crate) color: RGBColor,
+    pub(crate) horizontal: HPos,
+    pub(crate) vertical: VPos,
+}
+
+impl Lettering {
+    /// Regular text to the right of and below its place.
+    pub(crate) const fn regular(size: f32, color: RGBColor) -> Self {
+        Self {
+            weight: Weight::Regular,
+            size,
+            color,
+            horizontal: HPos::Left,
+            vertical: VPos::Top,
+        }
+    }
+
+    pub(crate) const fn semi_bold(self) -> Self {
+        Self {
+            weight: Weight::SemiBold,
+            ..self
+        }
+    }
+
+    pub(crate) const fn at(self, horizontal: HPos, vertical: VPos) -> Self {
+        Self {
+            horizontal,
+            vertical,
+            ..self
+        }
+    }
+}
+
+/// Logical pixels as units of the canvas.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "saturates; canvases are far smaller"
+)]
+pub(crate) fn units(pixels: f64) -> i32 {
+    (pixels * f64::from(SUBPIXELS)).round() as i32
+}
+
+/// A width or size that is given to plotters unsigned.
+fn unsigned(pixels: f64) -> u32 {
+    units(pixels).unsigned_abs().max(1)
+}
+
+fn compose(error: impl std::fmt::Display) -> Error {
+    Error::Compose(error.to_string())
+}
+
+fn stroke(color: RGBColor, pixels: f64) -> ShapeStyle {
+    color.stroke_width(unsigned(pixels))
+}
+
+impl<'a, B: DrawingBackend> Canvas<'a, B> {
+    pub(crate) const fn new(area: &'a DrawingArea<B, Shift>, fonts: &'a Fonts) -> Self {
+        Self { area, fonts }
+    }
+
+    pub(crate) const fn fonts(&self) -> &Fonts {
+        self.fonts
+    }
+
+    /// Fills the whole canvas.
+    pub(crate) fn background(&self, color: RGBColor) -> Result<(), Error> {
+        self.area.fill(&color).map_err(compose)
+    }
+
+    /// One line of text; characters without a glyph as their code points.
+    pub(crate) fn text(&self, text: &str, x: f64, y: f64, how: Lettering) -> Result<(), Error> {
+        let style = match how.weight {
+            Weight::Regular => FontStyle::Normal,
+            Weight::SemiBold => FontStyle::Bold,
+        };
+        let size = f64::from(how.size) * f64::from(SUBPIXELS) * PLOTTERS_EM;
+        let style = ("sans-serif", size)
+            .into_font()
+            .style(style)
+            .into_text_style(self.area)
+            .color(&how.color)
+            .pos(Pos::new(how.horizontal, how.vertical));
+        let text = self.fonts.drawable(text);
+        self.area
+            .draw(&Text::new(text, (units(x), units(y)), style))
+            .map_err(compose)
+    }
+
+    /// A line through points.
+    pub(crate) fn line(
+        &self,
+        points: &[(f64, f64)],
+        color: RGBColor,
+        width: f64,
+    ) -> Result<(), Error> {
+        let points: Vec<_> = points.iter().map(|(x, y)| (units(*x), units(*y))).collect();
+        self.area
+            .draw(&PathElement::new(points, stroke(color, width)))
+            .map_err(compose)
+    }
+
+    /// A filled rectangle.
+    pub(crate) fn fill(&self, rect: Rect, color: RGBColor, alpha: f64) -> Result<(), Error> {
+        let corners = [
+            (units(rect.left), units(rect.top)),
+            (units(rect.right), units(rect.bottom)),
+        ];
+        self.area
+            .draw(&Rectangle::new(corners, color.mix(alpha).filled()))
+            .map_err(compose)
+    }
+}
+
+type Chart<'a, B> = ChartContext<'a, B, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
+
+/// Size of the axes' labels in logical pixels.
+const LABEL: f32 = 12.5;
+
+/// The chart within `outer`, its axes' labels included.
+pub(crate) fn chart<B: DrawingBackend>(
+    canvas: &Canvas<'_, B>,
+    plan: &Plan,
+    outer: Rect,
+) -> Result<(), Error> {
+    let sizes = ticks::sizes(plan.y.0, plan.y.1, count((outer.bottom - outer.top) / 70.0));
+    let widest = sizes
+        .iter()
+        .map(|(_, label)| canvas.fonts.width(Weight::Regular, LABEL, label));
+    let gutter = f64::from(widest.fold(20.0, f32::max)) + 10.0;
+    let inner = Rect {
+        left: outer.left + gutter,
+        bottom: outer.bottom - 24.0,
+        ..outer
+    };
+    if plan.rss.is_empty() {
+        return nothing(canvas, inner);
+    }
+    axes(canvas, plan, inner, &sizes)?;
+    let (width, height) = canvas.area.dim_in_pixel();
+    let margin = |pixels: f64| units(pixels).unsigned_abs();
+    let mut context = ChartBuilder::on(canvas.area)
+        .margin_left(margin(inner.left))
+        .margin_top(margin(inner.top))
+        .margin_right(width.saturating_sub(margin(inner.right)))
+        .margin_bottom(height.saturating_sub(margin(inner.bottom)))
+        .build_cartesian_2d(plan.x.0..plan.x.1, plan.y.0..plan.y.1)
+        .map_err(compose)?;
+    bands(&mut context, plan)?;
+    forecast(&mut context, plan)?;
+    rss(&mut context, plan)?;
+    limit(canvas, plan, inner)
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "saturates"
+)]
+fn count(amount: f64) -> usize {
+    (amount as usize).max(2)
+}
+
+/// A chart without a sample says so.
+fn nothing<B: DrawingBackend>(canvas: &Canvas<'_, B>, inner: Rect) -> Result<(), Error> {
+    canvas.line(
+        &[(inner.left, inner.bottom), (inner.right, inner.bottom)],
+        palette::GRID,
+        1.0,
+    )?;
+    let how = Lettering::regular(15.0, palette::MUTED).at(HPos::Center, VPos::Center);
+    let middle = (
+        inner.left.midpoint(inner.right),
+        inner.top.midpoint(inner.bottom),
+    );
+    canvas.text("no sample was taken", middle.0, middle.1, how)
+}
+
+/// The grid, which is horizontal only, and the labels of both axes.
+fn axes<B: DrawingBackend>(
+    canvas: &Canvas<'_, B>,
+    plan: &Plan,
+    inner: Rect,
+    sizes: &[ticks::Tick],
+) -> Result<(), Error> {
+    let how = Lettering::regular(LABEL, palette::MUTED);
+    for (value, label) in sizes {
+        let y =
+            inner.bottom - (value - plan.y.0) / (plan.y.1 - plan.y.0) * (inner.bottom - inner.top);
+        canvas.line(&[(inner.left, y), (inner.right, y)], palette::GRID, 1.0)?;
+        canvas.text(
+            label,
+            inner.left - 8.0,
+            y,
+            how.at(HPos::Right, VPos::Center),
+        )?;
+    }
+    canvas.line(
+        &[(inner.left, inner.bottom), (inner.right, inner.bottom)],
+        palette::MUTED,
+        1.0,
+    )?;
+    for (value, label) in ticks::times(plan.x.0, plan.x.1, count((inner.right - inner.left) / 85.0))
+    {
+        let x =
+            inner.left + (value - plan.x.0) / (plan.x.1 - plan.x.0) * (inner.right - inner.left);
+        canvas.line(
+            &[(x, inner.bottom), (x, inner.bottom + 5.0)],
+            palette::MUTED,
+            1.0,
+        )?;
+        // The label of a tick at the right edge would stand beyond it.
+        let half = f64::from(canvas.fonts.width(Weight::Regular, LABEL, &label)) / 2.0;
+        let x = x.min(inner.right - half).max(inner.left - 8.0 + half);
+        canvas.text(
+            &label,
+            x,
+            inner.bottom + 9.0,
+            how.at(HPos::Center, VPos::Top),
+        )?;
+    }
+    Ok(())
+}
+
+/// The stack: each band filled, with a thin gap to the one above.
+fn bands<B: DrawingBackend>(context: &mut Chart<'_, B>, plan: &Plan) -> Result<(), Error> {
+    let low = plan.y.0;
+    for layer in &plan.layers {
+        let (color, alpha) = match layer.content {
+            Content::Base => (palette::BASE, 1.0),
+            Content::Account(account) => (palette::account(account), 0.85),
+            Content::CountedTwice => (palette::PAPER, 0.55),
+        };
+        let area = outline(layer, low, plan.x);
+        draw(context, Polygon::new(area, color.mix(alpha).filled()))?;
+        let edge = widened(&layer.upper, plan.x)
+            .into_iter()
+            .map(|(x, y)| (x, y.max(low)));
+        let style = stroke(palette::PAPER, 1.0);
+        context
+            .draw_series(LineSeries::new(edge, style))
+            .map_err(compose)?;
+    }
+    Ok(())
+}
+
+/// The band's outline: along its upper edge and back along its lower one, which the axis may cut.
+fn outline(layer: &Layer, low: f64, x: (f64, f64)) -> Vec<(f64, f64)> {
+    let upper = widened(&layer.upper, x).into_iter();
+    let lower = widened(&layer.lower, x).into_iter().rev();
+    upper.chain(lower).map(|(x, y)| (x, y.max(low))).collect()
+}
+
+/// A single moment as a narrow bar: it is known then, and not before or after.
+fn widened(edge: &[(f64, f64)], x: (f64, f64)) -> Vec<(f64, f64)> {
+    match edge {
+        [(at, y)] => {
+            let half = (x.1 - x.0) * 0.01;
+            vec![((at - half).max(x.0), *y), ((at + half).min(x.1), *y)]
+        }
+        many => many.to_vec(),
+    }
+}
+
+/// Trend and forecast, over the bands and under the RSS line.
+fn forecast<B: DrawingBackend>(context: &mut Chart<'_, B>, plan: &Plan) -> Result<(), Error> {
+    let bands = &plan.forecast;
+    if bands.len() > 1 {
+        let high = bands.iter().map(|band| (band.seconds, band.high));
+        let low = bands.iter().rev().map(|band| (band.seconds, band.low));
+        let veil: Vec<_> = high.chain(low).collect();
+        draw(
+            context,
+            Polygon::new(veil, palette::ACCENT.mix(0.16).filled()),
+        )?;
+        let middle: Vec<_> = bands
+            .iter()
+            .map(|band| (band.seconds, band.middle))
+            .collect();
+        dashes(context, &middle, palette::ACCENT, 1.6)?;
+    }
+    Ok(())
+}
+
+fn dashes<B: DrawingBackend>(
+    context: &mut Chart<'_, B>,
+    points: &[(f64, f64)],
+    color: RGBColor,
+    width: f64,
+) -> Result<(), Error> {
+    let series = DashedLineSeries::new(
+        points.iter().copied(),
+        unsigned(7.0),
+        unsigned(5.0),
+        stroke(color, width),
+    );
+    context.draw_series(series).map(|_| ()).map_err(compose)
+}
+
+/// RSS with a light rim, so that it stands out from any band; a dot where there is one sample only.
+/// The trend's dashes lie on top of it: a good fit must not vanish under the line.
+fn rss<B: DrawingBackend>(context: &mut Chart<'_, B>, plan: &Plan) -> Result<(), Error> {
+    if let [only] = plan.rss[..] {
+        return draw(
+            context,
+            Circle::new(only, unsigned(4.0), palette::INK.filled()),
+        );
+    }
+    for (color, width) in [(palette::PAPER, 3.6), (palette::INK, 1.8)] {
+        let line = LineSeries::new(plan.rss.iter().copied(), stroke(color, width));
+        context.draw_series(line).map_err(compose)?;
+    }
+    if let Some(trend) = plan.trend {
+        dashes(context, &trend, palette::PAPER, 3.6)?;
+        dashes(context, &trend, palette::ACCENT, 2.0)?;
+    }
+    Ok(())
+}
+
+/// The limit as a line with its name above it.
+fn limit<B: DrawingBackend>(canvas: &Canvas<'_, B>, plan: &Plan, inner: Rect) -> Result<(), Error> {
+    let Limit::Line(name, bytes) = &plan.limit else {
+        return Ok(());
+    };
+    let y = inner.bottom - (bytes - plan.y.0) / (plan.y.1 - plan.y.0) * (inner.bottom - inner.top);
+    canvas.line(&[(inner.left, y), (inner.right, y)], palette::ACCENT, 1.5)?;
+    let label = format!(
+        "{}: {}",
+        crate::escape::clip(name, 40),
+        memtide_model::text::bytes(*bytes)
+    );
+    let how = Lettering::regular(LABEL, palette::ACCENT).semi_bold();
+    canvas.text(&label, inner.left + 6.0, y - 17.0, how)
+}
+
+fn draw<B, E>(context: &mut Chart<'_, B>, element: E) -> Result<(), Error>
+where
+    B: DrawingBackend,
+    for<'b> &'b E: plotters::element::PointCollection<'b, (f64, f64)>,
+    E: plotters::element::Drawable<B>,
+{
+    context
+        .draw_series(std::iter::once(element))
+        .map(|_| ())
+        .map_err(compose)
+}

@@ -1,0 +1,81 @@
+//! Colours: Okabe and Ito's, which the colour-blind can tell apart, in an order in which neighbours of
+//! the stack also differ in lightness, for print and for grey screens.
+//!
+//! The page maps the five neutral ones to the reader's light or dark theme (`assets/page.css`).
+
+use memtide_model::Account;
+use plotters::style::RGBColor;
+
+/// Text and the RSS line.
+pub(crate) const INK: RGBColor = RGBColor(0x1b, 0x1f, 0x24);
+/// Labels of the axes.
+pub(crate) const MUTED: RGBColor = RGBColor(0x5b, 0x64, 0x70);
+/// Grid.
+pub(crate) const GRID: RGBColor = RGBColor(0xdf, 0xe3, 0xe8);
+/// Background, and the thin gaps between the bands.
+pub(crate) const PAPER: RGBColor = RGBColor(0xff, 0xff, 0xff);
+/// Memory that was there at the start.
+pub(crate) const BASE: RGBColor = RGBColor(0xd3, 0xd8, 0xde);
+/// Trend, forecast and limit.
+pub(crate) const ACCENT: RGBColor = RGBColor(0xb3, 0x12, 0x3f);
+
+/// The colour of an account within RSS.
+pub(crate) const fn account(account: Account) -> RGBColor {
+    match account {
+        Account::HeapLive => RGBColor(0xd5, 0x5e, 0x00),
+        Account::HeapRetained | Account::Heap => RGBColor(0xe6, 0x9f, 0x00),
+        Account::Anon => RGBColor(0x00, 0x72, 0xb2),
+        Account::Stacks => RGBColor(0x7c, 0xc4, 0xee),
+        Account::File => RGBColor(0x00, 0x9e, 0x73),
+        Account::Shared => RGBColor(0xf0, 0xe4, 0x42),
+        _ => RGBColor(0x8a, 0x8f, 0x98),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// WCAG 2 relative luminance.
+    fn luminance(color: RGBColor) -> f64 {
+        let linear = |value: u8| {
+            let value = f64::from(value) / 255.0;
+            if value <= 0.03928 {
+                value / 12.92
+            } else {
+                ((value + 0.055) / 1.055).powf(2.4)
+            }
+        };
+        0.2126 * linear(color.0) + 0.7152 * linear(color.1) + 0.0722 * linear(color.2)
+    }
+
+    fn contrast(a: RGBColor, b: RGBColor) -> f64 {
+        let (a, b) = (luminance(a) + 0.05, luminance(b) + 0.05);
+        (a / b).max(b / a)
+    }
+
+    #[test]
+    fn neighbours_in_the_stack_differ_in_lightness() {
+        let split = [
+            Account::HeapLive,
+            Account::HeapRetained,
+            Account::Anon,
+            Account::Stacks,
+        ];
+        let whole = [Account::Heap, Account::Anon, Account::Stacks, Account::File];
+        let upper = [Account::File, Account::Shared, Account::Unexplained];
+        for stack in [&split[..], &whole, &upper] {
+            for pair in stack.windows(2) {
+                let ratio = contrast(account(pair[0]), account(pair[1]));
+                assert!(ratio > 1.5, "{pair:?}: {ratio:.2}");
+            }
+        }
+    }
+
+    #[test]
+    fn text_is_readable_on_paper() {
+        for color in [INK, MUTED, ACCENT] {
+            assert!(contrast(color, PAPER) >= 4.5);
+        }
+    }
+}
