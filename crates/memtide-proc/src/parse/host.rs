@@ -1,0 +1,104 @@
+//! The machine's memory: `/proc/meminfo` and `/proc/pressure/memory`.
+
+use super::scan;
+use crate::error::Error;
+use memtide_model::{Bytes, Pressure};
+
+/// What memtide reads of `meminfo` (proc(5)); `None`: the kernel does not print it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MemInfo {
+    /// `MemTotal`.
+    pub total: Option<Bytes>,
+    /// `MemFree`.
+    pub free: Option<Bytes>,
+    /// `MemAvailable` (since Linux 3.14).
+    pub available: Option<Bytes>,
+    /// `Cached`: page cache, tmpfs included.
+    pub cached: Option<Bytes>,
+    /// `Shmem`: tmpfs and shared memory.
+    pub shmem: Option<Bytes>,
+    /// `SUnreclaim`: slab that cannot be reclaimed.
+    pub slab_unreclaimable: Option<Bytes>,
+    /// `PageTables`.
+    pub page_tables: Option<Bytes>,
+    /// `Committed_AS`.
+    pub committed: Option<Bytes>,
+    /// `SwapTotal`.
+    pub swap_total: Option<Bytes>,
+    /// `SwapFree`.
+    pub swap_free: Option<Bytes>,
+}
+
+/// Parses `meminfo`.
+///
+/// # Errors
+/// A known field that is no size; a file that is empty or cut off.
+pub fn parse_meminfo(bytes: &[u8]) -> Result<MemInfo, Error> {
+    let mut info = MemInfo::default();
+    for (number, line) in scan::some_lines("meminfo", bytes)? {
+        let Some((key, value)) = scan::key_value(line) else {
+            continue;
+        };
+        let field = match key {
+            b"MemTotal" => &mut info.total,
+            b"MemFree" => &mut info.free,
+            b"MemAvailable" => &mut info.available,
+            b"Cached" => &mut info.cached,
+            b"Shmem" => &mut info.shmem,
+            b"SUnreclaim" => &mut info.slab_unreclaimable,
+            b"PageTables" => &mut info.page_tables,
+            b"Committed_AS" => &mut info.committed,
+            b"SwapTotal" => &mut info.swap_total,
+            b"SwapFree" => &mut info.swap_free,
+            _ => continue,
+        };
+        let size = scan::kibibytes(value);
+        *field = Some(size.ok_or(Error::malformed(
+            "meminfo",
+            number,
+            "value is no size in kB",
+        ))?);
+    }
+    Ok(info)
+}
+
+/// Parses `pressure/memory`: the total stall times of its two lines, in microseconds.
+///
+/// # Errors
+/// Where `some` has no total, or the file is empty or cut off. `full` is 0 where the kernel has none.
+pub fn parse_pressure(bytes: &[u8]) -> Result<Pressure, Error> {
+    let (mut some, mut full) = (None, None);
+    for (number, line) in scan::some_lines("pressure/memory", bytes)? {
+        let mut words = scan::words(line);
+        let total = match words.next() {
+            Some(b"some") => &mut some,
+            Some(b"full") => &mut full,
+            _ => continue,
+        };
+        let value = words.find_map(|word| scan::number(word.strip_prefix(b"total=")?));
+        *total = Some(value.ok_or(Error::malformed("pressure/memory", number, "no total"))?);
+    }
+    Ok(Pressure {
+        some_us: some.ok_or(Error::malformed(
+            "pressure/memory",
+            0,
+            "no line of some tasks",
+        ))?,
+        full_us: full.unwrap_or(0),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pressure_is_the_total_of_its_lines() {
+        let text = b"some avg10=0.00 avg60=1.23 avg300=0.00 total=12345\n\
+                     full avg10=0.00 avg60=0.00 avg300=0.00 total=678\n";
+        let pressure = parse_pressure(text).unwrap();
+        assert_eq!((pressure.some_us, pressure.full_us), (12345, 678));
+        assert!(parse_pressure(b"some avg10=0.00\n").is_err());
+        assert!(parse_pressure(b"").is_err());
+    }
+}

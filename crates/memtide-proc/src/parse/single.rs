@@ -1,0 +1,89 @@
+//! Files that hold one thing: `comm`, `wchan`, `oom_score`, `children`, sysctl numbers.
+
+use super::scan;
+use crate::error::Error;
+use memtide_model::Pid;
+
+/// Parses a file of one decimal number and a newline: `oom_score`, `sys/vm/max_map_count`,
+/// `memory.failcnt`. `file` names it in errors.
+///
+/// # Errors
+/// Anything else in it.
+pub fn parse_number(file: &'static str, bytes: &[u8]) -> Result<u64, Error> {
+    let bad = || Error::malformed(file, 0, "not one number on one line");
+    scan::number(bytes.strip_suffix(b"\n").ok_or_else(bad)?).ok_or_else(bad)
+}
+
+/// The name in `comm`: all bytes before the last newline, for a name may hold newlines itself.
+///
+/// # Errors
+/// Without the newline that ends it.
+pub fn parse_comm(bytes: &[u8]) -> Result<&[u8], Error> {
+    bytes
+        .strip_suffix(b"\n")
+        .ok_or_else(|| Error::malformed("comm", 0, "not ended by a newline"))
+}
+
+/// The kernel function in `wchan` (no newline ends it); `None` where the task does not wait (`0`),
+/// or the kernel does not tell this reader.
+pub fn parse_wchan(bytes: &[u8]) -> Option<&[u8]> {
+    let name = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+    (!name.is_empty() && name != b"0").then_some(name)
+}
+
+/// Calls `each` with the pids in `task/TID/children` (since Linux 3.5, with `CONFIG_PROC_CHILDREN`).
+///
+/// # Errors
+/// What is no number followed by a blank; the pids before it were handed out already.
+pub fn parse_children(bytes: &[u8], mut each: impl FnMut(Pid)) -> Result<(), Error> {
+    const BAD: Error = Error::malformed("children", 0, "not numbers, each followed by a blank");
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let (pid, after) = scan::decimal(rest).ok_or(BAD)?;
+        rest = after.strip_prefix(b" ").ok_or(BAD)?;
+        each(Pid(u32::try_from(pid).map_err(|_| BAD)?));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn children(bytes: &[u8]) -> (Vec<u32>, bool) {
+        let mut pids = Vec::new();
+        let complete = parse_children(bytes, |pid| pids.push(pid.0)).is_ok();
+        (pids, complete)
+    }
+
+    #[test]
+    fn children_are_ended_by_blanks() {
+        assert_eq!(children(b""), (vec![], true));
+        assert_eq!(children(b"12 345 "), (vec![12, 345], true));
+        // Cut off: 34 may be the beginning of 345.
+        assert_eq!(children(b"12 34"), (vec![12], false));
+        assert_eq!(children(b"12 x "), (vec![12], false));
+        assert_eq!(children(b"4294967296 "), (vec![], false));
+    }
+
+    #[test]
+    fn one_number_is_one_number() {
+        assert_eq!(parse_number("oom_score", b"667\n").unwrap(), 667);
+        for broken in [&b"667"[..], b"", b"\n", b"6 7\n", b"-1\n", b"6\n7\n"] {
+            assert!(parse_number("oom_score", broken).is_err(), "{broken:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_may_hold_newlines() {
+        assert_eq!(parse_comm(b"a) b\n(\xff\n").unwrap(), b"a) b\n(\xff");
+        assert!(parse_comm(b"a").is_err());
+    }
+
+    #[test]
+    fn zero_is_no_kernel_function() {
+        assert_eq!(parse_wchan(b"0"), None);
+        assert_eq!(parse_wchan(b""), None);
+        assert_eq!(parse_wchan(b"ep_poll"), Some(&b"ep_poll"[..]));
+    }
+}
