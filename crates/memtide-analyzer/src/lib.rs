@@ -1,1 +1,49 @@
-//! placeholder
+//! Why does it grow? Pure functions from [`Observations`] to [`Findings`].
+//!
+//! **What it does.** Three rooms with plain types between them, and what assembles them:
+//!
+//! ```text
+//! Observations ─► record ─► ledger   where RSS went, account by account
+//!                    │  └─► trend    how each series moves: shape and rate
+//!                    └────► verdict  counters, then shape, then the gate ─► report, forecast, timeline
+//! ```
+//!
+//! Every statistical step is a module of [`statistics`] with its formula, its assumption and its
+//! source; every number that a decision hangs on is a constant of [`thresholds`] with its reason.
+//!
+//! **What the caller must do.** Hand over samples in order of time. Nothing is read twice, nothing
+//! is kept between calls: a live line may call [`analyze`] at every tick.
+//!
+//! **What it refuses to do.** No files, no clocks, no terminals, no SQL. It never calls growth of the
+//! heap a leak: from outside a leak and fragmentation look alike, and without a reading of the heap
+//! the answer is `undetermined` with both named.
+#![forbid(unsafe_code)]
+
+pub mod detection;
+pub mod forecast;
+pub mod ledger;
+pub mod record;
+pub mod statistics;
+pub mod thresholds;
+pub mod trend;
+pub mod verdict;
+
+mod counts;
+mod ended;
+mod report;
+mod threads;
+mod timeline;
+mod warnings;
+
+pub use detection::{detectable, noise};
+
+use memtide_model::{Findings, Observations};
+
+/// The whole analysis: ledger, trends, verdict, forecast, and the series for the charts.
+///
+/// Never fails: what cannot be known is absent from the report, and a warning says why. If the
+/// process replaced its program (exec), only the part after the last exec is analysed; the timeline
+/// shows all of it.
+pub fn analyze(observations: &Observations) -> Findings {
+    report::assemble(observations)
+}

@@ -1,0 +1,74 @@
+//! Rows of the things that are counted: threads, descriptors, mappings, processes.
+//!
+//! Ends are medians of a twelfth, rates robust slopes. A group that is zero at both ends is left out;
+//! what was never read has no row.
+
+use crate::record::{Record, Track};
+use crate::statistics::{Series, blocks};
+use memtide_model::Descriptors;
+use memtide_model::report::CountRow;
+
+/// All rows, totals before their groups.
+pub(crate) fn rows(record: &Record) -> Vec<CountRow> {
+    let mut rows = Vec::new();
+    rows.extend(row("threads", None, &record.series(Track::Threads)));
+    rows.extend(row("fds", None, &record.series(Track::Descriptors)));
+    for (index, (name, _)) in Descriptors::default().groups().iter().enumerate() {
+        let group = record.series_by(|sample| {
+            let fds = sample.counts.descriptors?;
+            Some(fds.groups()[index].1 as f64)
+        });
+        rows.extend(row("fds", Some(name), &group).filter(is_there));
+    }
+    rows.extend(row("mappings", None, &record.series(Track::Mappings)));
+    rows.extend(processes(record));
+    rows
+}
+
+fn processes(record: &Record) -> Vec<CountRow> {
+    let series = |value: fn(&memtide_model::Children) -> u64| {
+        record.series_by(|sample| {
+            sample
+                .counts
+                .children
+                .as_ref()
+                .map(|kids| value(kids) as f64)
+        })
+    };
+    let groups = [
+        ("zombie", series(|kids| kids.zombies)),
+        ("stopped", series(|kids| kids.stopped)),
+        ("blocked", series(|kids| kids.blocked)),
+        ("session", series(|kids| kids.session_others)),
+    ];
+    let mut rows: Vec<CountRow> = row("processes", None, &series(|kids| kids.total))
+        .into_iter()
+        .collect();
+    for (name, group) in &groups {
+        rows.extend(row("processes", Some(name), group).filter(is_there));
+    }
+    rows
+}
+
+fn is_there(row: &CountRow) -> bool {
+    row.start > 0 || row.end > 0
+}
+
+fn row(count: &str, group: Option<&str>, series: &Series) -> Option<CountRow> {
+    (!series.is_empty()).then(|| CountRow {
+        count: count.to_owned(),
+        group: group.map(str::to_owned),
+        start: whole(series.start()),
+        end: whole(series.end()),
+        per_second: blocks::slope_with_interval(series).map(|slope| slope.per_second),
+    })
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "medians of counts are not negative, and the cast saturates"
+)]
+fn whole(count: f64) -> u64 {
+    count.round() as u64
+}

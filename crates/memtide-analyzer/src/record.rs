@@ -1,0 +1,241 @@
+//! The part of a recording that is analysed, as evenly weighted samples, and its tracks.
+//!
+//! After an exec the process is another program: only what follows the last exec counts. The first
+//! two samples of a program that has just started are dropped (they still show the loader). More
+//! than [`MOST_SAMPLES`] samples, or samples whose density changes (old parts of a recording are
+//! thinned), are folded into equal buckets of time, each represented by its sample with the median
+//! RSS, so that every row stays one that was really seen and adds up.
+
+use crate::statistics::Series;
+use crate::statistics::quantile::{floor_index, median_of};
+use crate::thresholds::{
+    GATE_BYTES, GATE_SHARE, MATERIAL_BYTES, MATERIAL_SHARE, MOST_SAMPLES, SETTLING_SAMPLES,
+    YOUNG_SECONDS,
+};
+use memtide_model::{Bytes, EventKind, MappingClass, Maps, Nanos, Observations, Sample};
+
+/// Samples to analyse.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// In order of time, at most [`MOST_SAMPLES`].
+    pub samples: Vec<Sample>,
+    /// Where second 0 is: the start of the recording.
+    pub origin: Nanos,
+    /// True if an exec cut off an earlier part.
+    pub after_exec: bool,
+}
+
+/// A series that samples hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Track {
+    /// `VmRSS`.
+    Rss,
+    /// `VmSize`.
+    Size,
+    /// `VmData`.
+    Data,
+    /// `RssAnon`; before Linux 4.5 the anonymous classes of smaps, without those RSS.
+    Anon,
+    /// `RssFile`; before Linux 4.5 the file classes of smaps.
+    File,
+    /// `RssShmem`; before Linux 4.5 the shared class of smaps.
+    Shared,
+    /// `VmPTE`.
+    PageTables,
+    /// Threads.
+    Threads,
+    /// Open descriptors.
+    Descriptors,
+    /// Of them sockets.
+    Sockets,
+    /// Zombie children.
+    Zombies,
+    /// Children and the other processes of the session.
+    Processes,
+    /// Mappings.
+    Mappings,
+    /// Mappings of a class.
+    ClassCount(MappingClass),
+    /// Address space of a class.
+    ClassSize(MappingClass),
+    /// Resident bytes of a class.
+    ClassRss(MappingClass),
+    /// `AnonHugePages`.
+    Huge,
+    /// `LazyFree`.
+    LazyFree,
+}
+
+impl Track {
+    /// The value at one sample, in bytes or as a count; `None` where it was not read.
+    pub fn value(self, sample: &Sample) -> Option<f64> {
+        let (memory, counts) = (&sample.memory, &sample.counts);
+        let classes = class_maps(sample);
+        let sum = |parts: &[MappingClass]| {
+            classes.map(|maps| parts.iter().map(|&class| maps.rss(class)).sum::<Bytes>())
+        };
+        let count = |number: u64| number as f64;
+        match self {
+            Self::Rss => Some(memory.rss),
+            Self::Size => Some(memory.size),
+            Self::Data => memory.data,
+            Self::Anon => (memory.rss_anon)
+                .or_else(|| {
+                    use MappingClass::{Anon, Arena, Heap, MainStack, Stack};
+                    sum(&[Heap, Arena, Stack, MainStack, Anon])
+                })
+                .or(Some(memory.rss)),
+            Self::File => {
+                (memory.rss_file).or_else(|| sum(&[MappingClass::File, MappingClass::Device]))
+            }
+            Self::Shared => memory.rss_shmem.or_else(|| sum(&[MappingClass::Shared])),
+            Self::PageTables => memory.page_tables,
+            Self::ClassSize(class) => classes.map(|maps| maps.classes.get(class).size),
+            Self::ClassRss(class) => classes.map(|maps| maps.rss(class)),
+            Self::Huge => sample.maps.map(|maps| maps.anon_huge),
+            Self::LazyFree => sample.maps.map(|maps| maps.lazy_free),
+            Self::Threads => return Some(count(counts.threads)),
+            Self::Descriptors => return counts.descriptors.map(|fds| count(fds.total)),
+            Self::Sockets => return counts.descriptors.map(|fds| count(fds.socket)),
+            Self::Zombies => return counts.children.map(|kids| count(kids.zombies)),
+            Self::Processes => {
+                return counts
+                    .children
+                    .map(|kids| count(kids.total.saturating_add(kids.session_others)));
+            }
+            Self::Mappings => return counts.mappings.map(count),
+            Self::ClassCount(class) => {
+                return classes.map(|maps| count(maps.classes.get(class).count));
+            }
+        }
+        .map(Bytes::as_f64)
+    }
+}
+
+/// The sums by class, where this sample has them.
+pub fn class_maps(sample: &Sample) -> Option<&Maps> {
+    sample.maps.as_ref().filter(|maps| !maps.rollup_only)
+}
+
+impl Record {
+    /// What of the observations is to be analysed.
+    pub fn of(observations: &Observations) -> Self {
+        let target = &observations.target;
+        let exec = (observations.events.iter())
+            .filter(|event| event.kind == EventKind::Exec && event.pid == target.id.pid)
+            .map(|event| event.at)
+            .max();
+        let from = exec.map_or(0, |exec| {
+            observations.samples.partition_point(|s| s.at <= exec)
+        });
+        let mut samples = observations.samples.get(from..).unwrap_or_default();
+        let young = target.age.as_secs_f64() < YOUNG_SECONDS;
+        if (young || from > 0) && samples.len() > 6 * SETTLING_SAMPLES {
+            samples = &samples[SETTLING_SAMPLES..];
+        }
+        Self {
+            samples: evenly(samples),
+            origin: observations.recording.started,
+            after_exec: from > 0,
+        }
+    }
+
+    /// Seconds from the first to the last sample.
+    pub fn seconds(&self) -> f64 {
+        match (self.samples.first(), self.samples.last()) {
+            (Some(first), Some(last)) => last.at.seconds_since(first.at),
+            _ => 0.0,
+        }
+    }
+
+    /// Seconds of a moment since the recording started.
+    pub fn second_of(&self, at: Nanos) -> f64 {
+        at.seconds_since(self.origin)
+    }
+
+    /// The first `share` of its time.
+    #[must_use]
+    pub fn first_part(&self, share: f64) -> Self {
+        let until = self.samples.first().map_or(Nanos(0), |first| {
+            first.at + Nanos::from_secs_f64(self.seconds() * share)
+        });
+        let samples = self.samples.iter().take_while(|s| s.at <= until);
+        Self {
+            samples: samples.copied().collect(),
+            ..*self
+        }
+    }
+
+    /// A track as a series over the samples that have it.
+    pub fn series(&self, track: Track) -> Series {
+        self.series_by(|sample| track.value(sample))
+    }
+
+    /// Any function of the samples as a series.
+    pub fn series_by(&self, value: impl Fn(&Sample) -> Option<f64>) -> Series {
+        Series::of((self.samples.iter()).filter_map(|s| Some((self.second_of(s.at), value(s)?))))
+    }
+
+    /// The median RSS in bytes.
+    pub fn median_rss(&self) -> f64 {
+        median_of(self.samples.iter().map(|s| s.memory.rss.as_f64()).collect())
+    }
+
+    /// Least movement that means anything: max(400 KiB, 1.5 % of the median RSS).
+    pub fn material(&self) -> f64 {
+        MATERIAL_BYTES.max(MATERIAL_SHARE * self.median_rss())
+    }
+
+    /// Least growth that may be called growth without bound: max(700 KiB, 3 % of the median RSS).
+    pub fn gate_material(&self) -> f64 {
+        gate_material(self.median_rss())
+    }
+}
+
+/// max(700 KiB, 3 % of RSS), in bytes.
+pub fn gate_material(rss: f64) -> f64 {
+    GATE_BYTES.max(GATE_SHARE * rss)
+}
+
+/// At most [`MOST_SAMPLES`] samples of equal weight.
+fn evenly(samples: &[Sample]) -> Vec<Sample> {
+    let n = samples.len();
+    let gap = |part: &[Sample]| {
+        median_of(
+            (part.windows(2))
+                .map(|w| w[1].at.seconds_since(w[0].at))
+                .collect(),
+        )
+    };
+    let (early, late) = (gap(&samples[..n / 2]), gap(&samples[n / 2..]));
+    let wide = early.max(late);
+    // Twice as dense in one half as in the other: the denser half would outvote the other.
+    let uneven = n >= 24 && wide > 2.0 * early.min(late);
+    if n <= MOST_SAMPLES && !uneven {
+        return samples.to_vec();
+    }
+    let span = samples[n - 1].at.seconds_since(samples[0].at);
+    let buckets = if uneven && wide > 0.0 {
+        floor_index(span / wide).clamp(12, MOST_SAMPLES)
+    } else {
+        MOST_SAMPLES
+    };
+    let width = span / buckets as f64;
+    let bucket =
+        |s: &Sample| floor_index(s.at.seconds_since(samples[0].at) / width).min(buckets - 1);
+    samples
+        .chunk_by(|a, b| bucket(a) == bucket(b))
+        .map(representative)
+        .collect()
+}
+
+/// The sample with the median RSS among those with mappings, or among all where none has.
+fn representative(bucket: &[Sample]) -> Sample {
+    let mut candidates: Vec<&Sample> = bucket.iter().filter(|s| s.maps.is_some()).collect();
+    if candidates.is_empty() {
+        candidates = bucket.iter().collect();
+    }
+    candidates.sort_by_key(|s| s.memory.rss);
+    // chunk_by yields no empty chunks.
+    *candidates[(candidates.len() - 1) / 2]
+}

@@ -1,0 +1,184 @@
+//! Puts the rooms together into one report.
+
+use crate::ledger::{self, Ledger, Source};
+use crate::record::{Record, Track};
+use crate::statistics::Series;
+use crate::trend::Trend;
+use crate::verdict::{self, Judgement};
+use crate::{counts, ended, forecast, threads, timeline, warnings};
+use jiff::Timestamp;
+use memtide_model::report::{
+    BesideRow, EventRow, Forecast, Growth, LedgerRow, ReadRow, Recording, Report, SCHEMA, Target,
+    Verdict,
+};
+use memtide_model::{Account, Findings, Observations, text};
+
+/// The findings of a recording.
+pub(crate) fn assemble(observations: &Observations) -> Findings {
+    let record = Record::of(observations);
+    let ledger = ledger::of(&record);
+    let source = ledger
+        .as_ref()
+        .map_or(Source::Nothing, |ledger| ledger.source);
+    let Judgement { verdict, goes_on } = verdict::judge(&record, observations);
+    let forecast = forecast::forecast(&record, observations, goes_on);
+    let timeline = timeline::timeline(observations, &record, source, goes_on, forecast.as_ref());
+    let report = Report {
+        schema: SCHEMA.to_owned(),
+        target: target(observations),
+        recording: recording(observations),
+        ended: ended::ended(observations),
+        verdict: with_forecast(verdict, forecast.as_ref()),
+        growth: growth(&record),
+        ledger: ledger
+            .as_ref()
+            .map_or_else(Vec::new, |ledger| rows(&record, ledger)),
+        beside: ledger.as_ref().map_or_else(Vec::new, beside),
+        counts: counts::rows(&record),
+        forecast,
+        threads: threads::rows(observations),
+        stacks: None,
+        classes: None,
+        processes: None,
+        heap: None,
+        leaks: None,
+        events: events(observations),
+        warnings: warnings::warnings(observations, &record, ledger.as_ref()),
+    };
+    Findings { report, timeline }
+}
+
+fn with_forecast(mut verdict: Verdict, forecast: Option<&Forecast>) -> Verdict {
+    if let Some(forecast) = forecast {
+        let limit = match forecast.limit.as_str() {
+            "cgroup" => "the limit of its cgroup",
+            "rlimit" => "its resource limit",
+            "host" => "the end of the machine's memory",
+            _ => "the size of its mappings",
+        };
+        let early = text::duration(forecast.seconds_low);
+        let when = match forecast.seconds_high {
+            Some(high) if text::duration(high) != early => {
+                format!("in {early} to {}", text::duration(high))
+            }
+            Some(_) => format!("in {early}"),
+            None => format!("in {early} at the earliest"),
+        };
+        verdict.summary = format!(
+            "{}; at this rate it reaches {limit} {when}",
+            verdict.summary
+        );
+    }
+    verdict.summary.push('.');
+    verdict
+}
+
+fn target(observations: &Observations) -> Target {
+    let target = &observations.target;
+    Target {
+        pid: target.id.pid.0,
+        name: target.name.clone(),
+        exe: target.exe.clone(),
+        cmdline: target.cmdline.clone(),
+        uid: target.uid,
+        allocator: target.allocator.clone(),
+        runtime: target.runtime.clone(),
+    }
+}
+
+fn recording(observations: &Observations) -> Recording {
+    let recording = &observations.recording;
+    let span = match (observations.samples.first(), observations.samples.last()) {
+        (Some(first), Some(last)) => last.at.seconds_since(first.at),
+        _ => 0.0,
+    };
+    let reads = recording.reads.iter().map(|read| ReadRow {
+        read: read.kind.name().to_owned(),
+        reads: read.reads,
+        skipped: read.skipped,
+        failed: read.failed,
+        cpu_seconds: read.cpu.as_secs_f64(),
+        longest_seconds: read.longest.as_secs_f64(),
+    });
+    Recording {
+        file: recording.file.clone(),
+        // A time that no calendar holds is no time.
+        started: Timestamp::from_nanosecond(i128::from(recording.started_wall))
+            .map_or_else(|_| String::new(), |at| at.to_string()),
+        seconds: span,
+        samples: recording.samples,
+        gaps: recording.gaps,
+        lenses: recording.lenses.clone(),
+        cost_cpu_seconds: recording.cost_cpu.as_secs_f64(),
+        reads: reads.collect(),
+    }
+}
+
+fn growth(record: &Record) -> Growth {
+    let series = record.series(Track::Rss);
+    let trend = Trend::of(&series, record.material());
+    Growth {
+        shape: trend.form.shape(),
+        rss_bytes: whole(trend.delta()),
+        rss_bytes_per_second: trend.slope.map(|slope| slope.per_second),
+        low: trend.slope.map(|slope| slope.low),
+        high: trend.slope.map(|slope| slope.high),
+    }
+}
+
+fn rows(record: &Record, ledger: &Ledger) -> Vec<LedgerRow> {
+    let material = record.material();
+    let row = |row: &ledger::Row| {
+        let trend = Trend::of(
+            &account_series(record, ledger.source, row.account),
+            material,
+        );
+        LedgerRow {
+            account: row.account,
+            start_bytes: row.start,
+            end_bytes: row.end,
+            growth_bytes: row.growth(),
+            bytes_per_second: trend.slope.map(|slope| slope.per_second),
+            shape: trend.form.shape(),
+        }
+    };
+    ledger.rows.iter().map(row).collect()
+}
+
+fn account_series(record: &Record, source: Source, account: Account) -> Series {
+    record.series_by(|sample| {
+        let accounts = ledger::accounts(sample, source);
+        let value = accounts.iter().find(|(other, _)| *other == account)?.1;
+        Some(value as f64)
+    })
+}
+
+fn beside(ledger: &Ledger) -> Vec<BesideRow> {
+    let positive = |value: i64| u64::try_from(value).unwrap_or(0);
+    (ledger.beside.iter())
+        .map(|row| BesideRow {
+            account: row.account,
+            start_bytes: positive(row.start),
+            end_bytes: positive(row.end),
+        })
+        .collect()
+}
+
+fn events(observations: &Observations) -> Vec<EventRow> {
+    (observations.events.iter())
+        .map(|event| EventRow {
+            t_seconds: event.at.seconds_since(observations.recording.started),
+            kind: event.kind,
+            pid: event.pid.0,
+            text: event.text.clone(),
+        })
+        .collect()
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "sizes of memory are far below 2^63, and the cast saturates"
+)]
+fn whole(bytes: f64) -> i64 {
+    bytes.round() as i64
+}

@@ -1,0 +1,94 @@
+//! A slope with an interval that holds on series with memory.
+//!
+//! The record is cut into six blocks; between their medians lie five slopes. Two half widths:
+//!
+//! * wide: t(.95, 4) · sd(block slopes) / √5. Right when increments are independent (a random walk),
+//!   much too wide when the values themselves are (coverage 1.00 on white noise);
+//! * narrow: t(.95, 4) · standard error of the least-squares line through the block medians. Right for
+//!   independent blocks, too narrow when the memory is longer than a block (.69 at tau/T = .2).
+//!
+//! Their mean covers .97 to .99 up to tau/T = .1, .91 at .2, .87 at .4 (linear trend with AR(1) noise,
+//! nominal .90), where the textbook interval of Theil and Sen covers .40 to .65.
+
+use super::quantile::quantile;
+use super::series::Series;
+use super::{least_squares, theil_sen};
+use crate::thresholds::{BLOCKS, SAMPLES_FOR_RATE, TAIL};
+use memtide_model::Slope;
+use statrs::distribution::{ContinuousCDF, StudentsT};
+
+/// The slopes from each block's median to the next, per second.
+pub fn slopes(series: &Series) -> Vec<f64> {
+    let blocks = series.blocks(BLOCKS);
+    (1..blocks.len())
+        .map(|k| (blocks.y[k] - blocks.y[k - 1]) / (blocks.t[k] - blocks.t[k - 1]))
+        .filter(|slope| slope.is_finite())
+        .collect()
+}
+
+/// True if the medians of all six blocks rise strictly.
+pub fn all_rise(series: &Series) -> bool {
+    let slopes = slopes(series);
+    slopes.len() + 1 == BLOCKS && slopes.iter().all(|&slope| slope > 0.0)
+}
+
+/// Standard error of the mean block slope; `None` with fewer than three blocks.
+pub fn slope_error(series: &Series) -> Option<f64> {
+    let slopes = slopes(series);
+    let n = slopes.len() as f64;
+    let mean = slopes.iter().sum::<f64>() / n;
+    let variance = slopes.iter().map(|s| (s - mean) * (s - mean)).sum::<f64>() / (n - 1.0);
+    (slopes.len() >= 2).then(|| (variance / n).sqrt())
+}
+
+/// Student's t of the one-sided 95 % with the degrees of freedom of six blocks.
+pub fn student() -> f64 {
+    StudentsT::new(0.0, 1.0, (BLOCKS - 2) as f64).map_or(2.132, |t| t.inverse_cdf(1.0 - TAIL))
+}
+
+/// Theil and Sen's slope with a 90 % interval; `None` below [`SAMPLES_FOR_RATE`] samples.
+pub fn slope_with_interval(series: &Series) -> Option<Slope> {
+    if series.len() < SAMPLES_FOR_RATE || series.span() <= 0.0 {
+        return None;
+    }
+    let per_second = theil_sen::slope(series);
+    let half = student() * f64::midpoint(slope_error(series)?, line_error(series));
+    Some(Slope {
+        per_second,
+        low: per_second - half,
+        high: per_second + half,
+    })
+}
+
+/// Standard error of the least-squares slope through the block medians.
+fn line_error(series: &Series) -> f64 {
+    let blocks = series.blocks(BLOCKS);
+    let fit = least_squares::line(&blocks.t, &blocks.y);
+    let mean = blocks.t.iter().sum::<f64>() / blocks.len() as f64;
+    let (mut residual, mut sxx) = (0.0, 0.0);
+    for (t, y) in blocks.t.iter().zip(&blocks.y) {
+        residual += (y - fit.intercept - fit.slope * t).powi(2);
+        sxx += (t - mean) * (t - mean);
+    }
+    let freedom = blocks.len().saturating_sub(2).max(1) as f64;
+    (residual / freedom / sxx).sqrt()
+}
+
+/// The 5 % and 95 % quantiles of what is left after the line of `slope` through the medians.
+pub fn residual_quantiles(series: &Series, slope: f64) -> (f64, f64) {
+    let residuals = residuals(series, slope);
+    (quantile(&residuals, TAIL), quantile(&residuals, 1.0 - TAIL))
+}
+
+/// What is left after the line of `slope` through the median moment and the median value.
+pub fn residuals(series: &Series, slope: f64) -> Vec<f64> {
+    let (t0, y0) = centre(series);
+    (series.t.iter().zip(&series.y))
+        .map(|(t, y)| y - y0 - slope * (t - t0))
+        .collect()
+}
+
+/// The median moment and the median value.
+pub fn centre(series: &Series) -> (f64, f64) {
+    (quantile(&series.t, 0.5), quantile(&series.y, 0.5))
+}

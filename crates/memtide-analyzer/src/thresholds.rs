@@ -1,0 +1,193 @@
+//! Every number that a decision hangs on, with the reason for it.
+//!
+//! Measured values come from recordings of the labelled corpus (`fixtures/corpus`) and from
+//! simulated series; the tests of this crate repeat both. Nothing here is fitted to a single case.
+
+/// One kibibyte, in bytes.
+pub const KIB: f64 = 1024.0;
+
+// --- the record -------------------------------------------------------------------------------
+
+/// Samples that the analysis works on at most: the pairwise statistics cost n², and shapes need no more.
+pub const MOST_SAMPLES: usize = 300;
+/// Samples with which pairwise slopes are taken at most; the median of 12,720 slopes is as good as that of 45,000.
+pub const MOST_PAIRED: usize = 160;
+/// Samples below which nothing is said at all: two points always lie on a line.
+pub const FEWEST_SAMPLES: usize = 3;
+/// Seconds below which growth is "too early". Healthy processes were called leaking in 27, 15, 13 and
+/// 10 % of records of 4, 8, 12 and 16 s, and in 6 % of 20 s before the gate (0–3 % with it).
+pub const SECONDS_FOR_GROWTH: f64 = 20.0;
+/// Samples below which growth is "too early": with fewer the six blocks of the gate hold two samples each.
+pub const SAMPLES_FOR_GROWTH: usize = 15;
+/// Seconds from which a *count* that rises in all six blocks may be named. Counts have no noise of
+/// measurement; what remains is a pool that is still filling, and pools of the corpus fill within 8 s.
+pub const SECONDS_FOR_COUNTS: f64 = 12.0;
+/// Samples from which a count may be named: two in each of the six blocks.
+pub const SAMPLES_FOR_COUNTS: usize = 12;
+/// Samples from which a rate is printed: two in each of six blocks.
+pub const SAMPLES_FOR_RATE: usize = 12;
+/// Start and end of a series are the medians of this part of it: a twelfth is long enough to
+/// suppress single outliers and short enough not to eat the growth.
+pub const ENDS: usize = 12;
+/// Samples that are dropped after a start or an exec: they may still show the loader.
+pub const SETTLING_SAMPLES: usize = 2;
+/// A process younger than this (seconds) when it was found is still being loaded.
+pub const YOUNG_SECONDS: f64 = 2.0;
+
+// --- what is material -------------------------------------------------------------------------
+
+/// Least movement that a shape is looked for in (bytes): below it allocator and page-cache noise rules.
+pub const MATERIAL_BYTES: f64 = 400.0 * KIB;
+/// The same as a share of the median RSS.
+pub const MATERIAL_SHARE: f64 = 0.015;
+/// Least growth that may be called growth without bound (bytes): the gate.
+pub const GATE_BYTES: f64 = 700.0 * KIB;
+/// The same as a share of the median.
+pub const GATE_SHARE: f64 = 0.03;
+/// Blocks that a record is cut into for the gate and for intervals. Six rising medians have
+/// probability 1/720 in a series without trend and without memory.
+pub const BLOCKS: usize = 6;
+
+// --- shapes -----------------------------------------------------------------------------------
+
+/// A fall counts as a reversal from this share of the range on.
+pub const REVERSAL_SHARE: f64 = 0.25;
+/// ... and from this multiple of what is material.
+pub const REVERSAL_MATERIAL: f64 = 0.6;
+/// Rising troughs are believed from this many troughs on at [`TROUGHS_P`].
+pub const TROUGHS_SURE: usize = 6;
+/// One-sided p of Kendall's S on the troughs. At .025 the envelope made most of the false alarms on
+/// autocorrelated series without trend.
+pub const TROUGHS_P: f64 = 0.005;
+/// With exactly one trough fewer; five strictly rising troughs have p = 1/120.
+pub const FEWER_TROUGHS_P: f64 = 0.02;
+/// A sawtooth falls within this share of its period; what falls more slowly fluctuates.
+pub const SAWTOOTH_FALL: f64 = 0.25;
+/// Part of the record in which the late slope is taken.
+pub const LATE_PART: f64 = 0.4;
+/// Part of the record in which late growth is taken.
+pub const LAST_PART: f64 = 0.28;
+/// Width of the window for jumps, as a divisor of the number of samples: 4 %.
+pub const JUMP_WINDOW: usize = 25;
+/// Samples that move less than this (bytes) are still: two pages of 4 KiB.
+pub const STILL_BYTES: f64 = 8.0 * KIB;
+/// Stairs: share of still samples.
+pub const STAIRS_STILL: f64 = 0.6;
+/// Stairs: largest jump as a share of the growth.
+pub const STAIRS_JUMP: f64 = 0.55;
+/// Stairs: least number of jumps; below it a wait cannot be compared with the gaps.
+pub const STAIRS_JUMPS: usize = 3;
+/// Stairs have stopped after a wait of so many longest gaps.
+pub const STAIRS_STOPPED: f64 = 2.2;
+/// Stairs may have stopped after a wait of so many longest gaps.
+pub const STAIRS_DOUBT: f64 = 1.6;
+/// A step: largest jump as a share of the growth.
+pub const STEP_JUMP: f64 = 0.7;
+/// A step: growth left for the last part.
+pub const STEP_LAST: f64 = 0.15;
+/// Plateau: growth left for the last part.
+pub const PLATEAU_LAST: f64 = 0.06;
+/// Plateau: growth left for the last part when the late slope is small as well.
+pub const PLATEAU_LAST_SLOW: f64 = 0.12;
+/// Plateau: late slope over mean slope.
+pub const PLATEAU_RATIO: f64 = 0.12;
+/// Plateau by an exponential fit: time constant as a share of the record ...
+pub const PLATEAU_TAU: f64 = 0.4;
+/// ... with at most this ratio of late to mean slope.
+pub const PLATEAU_TAU_RATIO: f64 = 0.35;
+/// Accelerating: late slope over mean slope.
+pub const ACCELERATING_RATIO: f64 = 1.35;
+/// Accelerating: the middle must not be steeper than this, or it is a bump.
+pub const ACCELERATING_MIDDLE: f64 = 1.1;
+/// Linear: late slope over mean slope.
+pub const LINEAR_RATIO: f64 = 0.8;
+/// Linear where a straight line is also the best model, or nearly.
+pub const LINEAR_RATIO_FITTED: f64 = 0.62;
+/// "Nearly": difference of AICc.
+pub const LINEAR_AICC: f64 = 4.0;
+
+// --- counts -----------------------------------------------------------------------------------
+
+/// Zombies that make a leak of processes.
+pub const ZOMBIES: f64 = 4.0;
+/// Processes of the session that make a leak of processes.
+pub const PROCESSES: f64 = 5.0;
+/// Threads.
+pub const THREADS: f64 = 5.0;
+/// Mappings that are thread stacks.
+pub const STACKS: f64 = 3.0;
+/// Address space of stacks: three of 8 MiB.
+pub const STACK_BYTES: f64 = 24.0 * KIB * KIB;
+/// Descriptors.
+pub const DESCRIPTORS: f64 = 12.0;
+/// Arenas of malloc.
+pub const ARENAS: f64 = 4.0;
+/// File mappings.
+pub const FILE_MAPPINGS: f64 = 8.0;
+/// Anonymous mappings.
+pub const ANON_MAPPINGS: f64 = 12.0;
+/// A count goes on growing when its last 30 % brought this share of its growth.
+pub const SUSTAINED_SHARE: f64 = 0.12;
+/// ... and its last rise is not longer ago than so many of its median gaps,
+pub const SUSTAINED_GAPS: f64 = 4.0;
+/// ... or than this share of the record.
+pub const SUSTAINED_WAIT: f64 = 0.12;
+
+// --- counters of memory ------------------------------------------------------------------------
+
+/// Shared memory or files are the cause when they carry this share of the growth of RSS.
+pub const MAIN_SHARE: f64 = 0.5;
+/// Shared memory is a pool of fixed size when its address space grew by less than this share.
+pub const FIXED_SIZE_SHARE: f64 = 0.2;
+/// Page tables (bytes).
+pub const PAGE_TABLE_BYTES: f64 = 400.0 * KIB;
+/// Page tables against RSS: tables that serve resident pages are 1/512 of them.
+pub const PAGE_TABLE_SHARE: f64 = 0.8;
+/// Page tables against address space: with more address space per table it is a reservation.
+pub const PAGE_TABLE_SPACE: f64 = 100.0;
+/// Huge pages against growth of anonymous memory.
+pub const HUGE_SHARE: f64 = 0.6;
+/// `LazyFree` against growth of anonymous memory.
+pub const LAZY_SHARE: f64 = 0.4;
+/// Address space alone: least growth.
+pub const VIRTUAL_BYTES: f64 = 64.0 * KIB * KIB;
+/// Address space alone: multiple of the growth of RSS.
+pub const VIRTUAL_MULTIPLE: f64 = 8.0;
+/// Arenas carry the growth from this share on.
+pub const ARENA_SHARE: f64 = 0.6;
+/// Bloat: no single arena may carry more than this share.
+pub const ARENA_TOP_SHARE: f64 = 0.4;
+/// One class of mappings carries the growth from this share on.
+pub const CLASS_SHARE: f64 = 0.8;
+/// First touch: the address space of the class grew by less than this share of its RSS growth.
+pub const FIRST_TOUCH_SHARE: f64 = 0.1;
+
+// --- load --------------------------------------------------------------------------------------
+
+/// Least swing of descriptors or threads that counts as load.
+pub const LOAD_SWING: f64 = 20.0;
+/// Correlation of load with time from which the two cannot be told apart.
+pub const LOAD_COLLINEAR: f64 = 0.9;
+/// Correlation of memory with load for load alone to be the cause.
+pub const LOAD_CORRELATION: f64 = 0.8;
+/// Bytes per unit of load below which it is not a cost of the unit.
+pub const LOAD_BYTES_PER_UNIT: f64 = 1.5 * KIB;
+/// Growth at equal load that must be explained otherwise, as a share of the range.
+pub const LOAD_REST_SHARE: f64 = 0.12;
+
+// --- confidence and forecast -------------------------------------------------------------------
+
+/// Accuracy of a verdict with which 0, 1 or 2 of the shorter records (60 %, 80 %) agree.
+pub const AGREEMENT: [f64; 3] = [0.78, 0.89, 0.93];
+/// The shorter records.
+pub const SHORTER: [f64; 2] = [0.6, 0.8];
+/// Below this a verdict is not given.
+pub const LEAST_CONFIDENCE: f64 = 0.6;
+/// Relative part of a forecast's half width.
+pub const FORECAST_SLACK: f64 = 0.02;
+/// Absolute part of a forecast's half width (bytes).
+pub const FORECAST_SLACK_BYTES: f64 = 64.0 * KIB;
+/// Two-sided level of every printed interval is 90 %: one tail holds 5 %.
+pub const TAIL: f64 = 0.05;
+/// `unexplained` above this share of RSS is warned about.
+pub const UNEXPLAINED_SHARE: f64 = 0.02;

@@ -1,0 +1,44 @@
+//! The series behind the charts.
+
+use crate::forecast;
+use crate::ledger::{self, Source};
+use crate::record::{Record, Track};
+use memtide_model::report::Forecast;
+use memtide_model::{Bytes, Observations, Timeline, TimelinePoint};
+
+/// The timeline: all samples, also those before an exec; trend and forecast of the analysed part.
+pub(crate) fn timeline(
+    observations: &Observations,
+    record: &Record,
+    source: Source,
+    goes_on: bool,
+    forecast: Option<&Forecast>,
+) -> Timeline {
+    let point = |sample: &memtide_model::Sample| TimelinePoint {
+        seconds: sample.at.seconds_since(observations.recording.started),
+        rss: sample.memory.rss,
+        rss_range: (sample.merged.rss_min, sample.merged.rss_max),
+        accounts: if source == Source::Nothing {
+            Vec::new()
+        } else {
+            ledger::accounts(sample, source)
+        },
+    };
+    Timeline {
+        points: observations.samples.iter().map(point).collect(),
+        trend: trend_line(record),
+        forecast: forecast::band(record, goes_on, forecast),
+        // A limit on the address space has no place on a chart of resident memory.
+        limit: forecast
+            .filter(|forecast| forecast.limit != "rlimit")
+            .map(|forecast| (forecast.limit.clone(), Bytes(forecast.limit_bytes))),
+    }
+}
+
+/// The robust line of RSS from the first to the last analysed sample.
+fn trend_line(record: &Record) -> Option<[(f64, f64); 2]> {
+    let series = record.series(Track::Rss);
+    let line = forecast::Line::of(&series)?;
+    let end = |t: f64| (t, line.at(t).middle);
+    Some([end(*series.t.first()?), end(*series.t.last()?)])
+}

@@ -1,0 +1,104 @@
+//! What a stage of the verdict says: the answer before it is weighed.
+
+use memtide_model::report::Evidence;
+use memtide_model::{Account, VerdictKind};
+
+/// An answer of one stage.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    /// Why memory grows, or that it does not.
+    pub kind: VerdictKind,
+    /// What it may be, likeliest first.
+    pub candidates: Vec<VerdictKind>,
+    /// The summary without its full stop.
+    pub headline: String,
+    /// Facts with numbers, the strongest first.
+    pub evidence: Vec<Evidence>,
+    /// What to do.
+    pub advice: Vec<String>,
+    /// How such answers fare where all shorter records agree with them.
+    pub standing: Standing,
+    /// True if growth is claimed to go on.
+    pub goes_on: bool,
+}
+
+/// How much an answer can be worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Proven by a counter: all of these were right in the corpus.
+    Counted,
+    /// By shape and size of memory.
+    Shaped,
+    /// Between candidates.
+    Open,
+}
+
+impl Answer {
+    /// A decided answer of that kind.
+    pub fn decided(kind: VerdictKind, standing: Standing, headline: String) -> Self {
+        Self {
+            kind,
+            candidates: vec![kind],
+            headline,
+            evidence: Vec::new(),
+            advice: Vec::new(),
+            standing,
+            goes_on: false,
+        }
+    }
+
+    /// `undetermined` between candidates, likeliest first.
+    pub fn open(candidates: &[VerdictKind], headline: String) -> Self {
+        Self {
+            candidates: candidates.to_vec(),
+            ..Self::decided(VerdictKind::Undetermined, Standing::Open, headline)
+        }
+    }
+
+    /// With a fact that has no number of its own.
+    #[must_use]
+    pub fn fact(mut self, fact: String) -> Self {
+        self.evidence.push(Evidence {
+            fact,
+            account: None,
+            value: None,
+            unit: None,
+        });
+        self
+    }
+
+    /// With a fact and its number.
+    #[must_use]
+    pub fn number(mut self, fact: String, value: f64, unit: &str) -> Self {
+        self.evidence.push(Evidence {
+            fact,
+            account: None,
+            value: Some(value),
+            unit: Some(unit.to_owned()),
+        });
+        self
+    }
+
+    /// Ties the last fact to an account.
+    #[must_use]
+    pub fn of_account(mut self, account: Account) -> Self {
+        if let Some(last) = self.evidence.last_mut() {
+            last.account = Some(account);
+        }
+        self
+    }
+
+    /// With something to do.
+    #[must_use]
+    pub fn advise(mut self, advice: impl Into<String>) -> Self {
+        self.advice.push(advice.into());
+        self
+    }
+
+    /// With growth that goes on.
+    #[must_use]
+    pub fn going_on(mut self) -> Self {
+        self.goes_on = true;
+        self
+    }
+}

@@ -1,0 +1,344 @@
+//! Stage 1: causes that a counter of the kernel proves, before any statistics.
+//!
+//! Each function asks one question and answers or passes. They are asked in the order of
+//! [`super::decide`]; most of the corpus's causes end here, and all of these answers were right where
+//! the memory in question is mapped.
+
+use super::answer::{Answer, Standing};
+use super::facts::Facts;
+use crate::record::Track;
+use crate::thresholds::{
+    ARENAS, DESCRIPTORS, FILE_MAPPINGS, FIXED_SIZE_SHARE, HUGE_SHARE, LAZY_SHARE, MAIN_SHARE,
+    PAGE_TABLE_BYTES, PAGE_TABLE_SHARE, PAGE_TABLE_SPACE, PROCESSES, VIRTUAL_BYTES,
+    VIRTUAL_MULTIPLE, ZOMBIES,
+};
+use crate::trend;
+use memtide_model::{Account, MappingClass, Shape, VerdictKind, text};
+
+/// Zombies, children, and other processes of the session that pile up.
+pub(super) fn processes(facts: &Facts) -> Option<Answer> {
+    let zombies = facts.count(Track::Zombies, ZOMBIES);
+    let decided = |headline| Answer::decided(VerdictKind::ProcessLeak, Standing::Counted, headline);
+    if zombies.sustained {
+        let rate = facts.rate(Track::Zombies);
+        let words = text::count_rate(rate);
+        return Some(
+            decided(format!("Dead children are not reaped: zombies grow by {words}"))
+                .number(
+                    format!("Zombies {} in {}.", facts.ends(Track::Zombies), facts.time()),
+                    rate,
+                    "processes/s",
+                )
+                .advise("Wait for every child: call waitpid() on SIGCHLD, or set SIGCHLD to SIG_IGN so that the kernel reaps.")
+                .advise(format!("List them: ps -o pid,ppid,stat,comm --ppid {}", facts.observations.target.id.pid))
+                .going_on(),
+        );
+    }
+    let all = facts.count(Track::Processes, PROCESSES);
+    if !all.sustained {
+        return None;
+    }
+    let rate = facts.rate(Track::Processes);
+    let last = facts
+        .record
+        .samples
+        .iter()
+        .rev()
+        .find_map(|s| s.counts.children)?;
+    let mut answer = decided(format!(
+        "Processes that never end pile up: {} more",
+        text::count_rate(rate)
+    ))
+    .number(
+        format!(
+            "Children and other processes of the session {} in {}.",
+            facts.ends(Track::Processes),
+            facts.time()
+        ),
+        rate,
+        "processes/s",
+    )
+    .number(
+        format!(
+            "Together they hold {} (shared pages count more than once).",
+            text::bytes(last.rss.as_f64())
+        ),
+        last.rss.as_f64(),
+        "bytes",
+    );
+    if last.session_others > last.total {
+        answer = answer.fact(format!(
+            "{} of them are not its children any more: their parents ended.",
+            last.session_others
+        ));
+    }
+    Some(
+        answer
+            .advise("End or wait for each helper process when its work is done; look at what they wait for with ps -o pid,ppid,stat,wchan:20,etime,args.")
+            .going_on(),
+    )
+}
+
+/// Shared memory: a pool of fixed size fills, or segments pile up.
+pub(super) fn shared(facts: &Facts) -> Option<Answer> {
+    let series = facts.series(Track::Shared);
+    let grown = series.delta();
+    if grown <= facts.material || grown <= MAIN_SHARE * facts.rss {
+        return None;
+    }
+    let space = facts.series(Track::ClassSize(MappingClass::Shared));
+    let fixed = !space.is_empty() && space.delta() < FIXED_SIZE_SHARE * grown;
+    let shape = trend::form(&series, facts.material).shape();
+    let rate = facts.rate(Track::Shared);
+    let growing = !fixed && (shape.is_unbounded() || shape == Shape::Decelerating);
+    let fact = format!(
+        "Shared memory grew by {} in {}.",
+        text::bytes(grown),
+        facts.time()
+    );
+    if growing {
+        let pid = facts.observations.target.id.pid;
+        return Some(
+            Answer::decided(VerdictKind::ShmLeak, Standing::Counted, format!("Shared memory grows by {}", text::rate(rate)))
+                .number(fact, rate, "bytes/s")
+                .of_account(Account::Shared)
+                .number(
+                    format!("Its address space grew by {}: new segments or larger ones, not an old one being filled.", text::bytes(space.delta())),
+                    space.delta(),
+                    "bytes",
+                )
+                .advise("Remove what is not needed: munmap and shm_unlink, shmctl(IPC_RMID), close the memfd, delete files in /dev/shm.")
+                .advise(format!("See which: ls -l /dev/shm; ipcs -m; grep -E 'SYSV|memfd|/dev/shm' /proc/{pid}/maps"))
+                .going_on(),
+        );
+    }
+    let mut answer = Answer::decided(
+        VerdictKind::Plateau,
+        Standing::Counted,
+        format!(
+            "Shared memory of fixed size is being filled ({} more); it ends at its size",
+            text::bytes(grown)
+        ),
+    )
+    .number(fact, grown, "bytes")
+    .of_account(Account::Shared);
+    if fixed {
+        let room = space.end() - series.end();
+        answer = answer.number(
+            format!(
+                "Its address space does not grow; room left: {}.",
+                text::bytes(room.max(0.0))
+            ),
+            room.max(0.0),
+            "bytes",
+        );
+    }
+    Some(answer.advise("Nothing needs to be done if the machine has room for the whole pool."))
+}
+
+/// Mapped files: page cache, or mappings that are never undone.
+pub(super) fn files(facts: &Facts) -> Option<Answer> {
+    let grown = facts.delta(Track::File);
+    if grown <= facts.material || grown <= MAIN_SHARE * facts.rss {
+        return None;
+    }
+    let rate = facts.rate(Track::File);
+    let fact = format!(
+        "Resident pages of files grew by {} in {}.",
+        text::bytes(grown),
+        facts.time()
+    );
+    let count = Track::ClassCount(MappingClass::File);
+    let mappings = facts.count(count, FILE_MAPPINGS);
+    let space = facts.delta(Track::ClassSize(MappingClass::File));
+    if mappings.sustained && space > MAIN_SHARE * grown {
+        return Some(
+            Answer::decided(
+                VerdictKind::MmapLeak,
+                Standing::Counted,
+                format!("Files are mapped and never unmapped: {} more", text::count_rate(facts.rate(count))),
+            )
+            .number(fact, rate, "bytes/s")
+            .of_account(Account::File)
+            .number(format!("File mappings {} in {}.", facts.ends(count), facts.time()), facts.rate(count), "mappings/s")
+            .advise("Unmap (munmap) what was mapped once it is read; names of the files are in /proc/PID/maps.")
+            .going_on(),
+        );
+    }
+    Some(
+        Answer::decided(
+            VerdictKind::FileMapping,
+            Standing::Counted,
+            format!("Growth is page cache of mapped files ({} more), which the kernel can take back", text::bytes(grown)),
+        )
+        .number(fact, rate, "bytes/s")
+        .of_account(Account::File)
+        .fact(format!("The number of file mappings does not grow with it ({}).", facts.ends(count)))
+        .advise("It is no loss of memory: clean pages are dropped under pressure. To bound it use madvise(MADV_DONTNEED) behind the reader, or read() instead of mmap()."),
+    )
+}
+
+/// Page tables for address space that is touched once and given back.
+pub(super) fn page_tables(facts: &Facts) -> Option<Answer> {
+    let grown = facts.delta(Track::PageTables);
+    let by_rss = grown > PAGE_TABLE_BYTES && grown > PAGE_TABLE_SHARE * facts.rss.max(0.0);
+    if !by_rss || facts.delta(Track::Size) >= PAGE_TABLE_SPACE * grown {
+        return None;
+    }
+    let rate = facts.rate(Track::PageTables);
+    Some(
+        Answer::decided(
+            VerdictKind::PageTableGrowth,
+            Standing::Counted,
+            format!("Page tables grow by {}, RSS hardly", text::rate(rate)),
+        )
+        .number(format!("Page tables grew by {}, RSS by {} in {}.", text::bytes(grown), text::signed_bytes(facts.rss), facts.time()), rate, "bytes/s")
+        .of_account(Account::PageTables)
+        .advise("Address space is touched sparsely and its pages given back, but not its tables: unmap (munmap) whole ranges instead of MADV_DONTNEED, or use fewer, denser mappings.")
+        .going_on(),
+    )
+}
+
+/// Huge pages that sparse touches brought in.
+pub(super) fn huge_pages(facts: &Facts) -> Option<Answer> {
+    let huge = facts.delta(Track::Huge);
+    if facts.anon <= facts.material || huge <= HUGE_SHARE * facts.anon {
+        return None;
+    }
+    let rate = facts.rate(Track::Huge);
+    Some(
+        Answer::decided(
+            VerdictKind::ThpBloat,
+            Standing::Counted,
+            format!("Huge pages carry the growth: {} of {}", text::bytes(huge), text::bytes(facts.anon)),
+        )
+        .number(format!("AnonHugePages grew by {} in {}, anonymous memory by {}.", text::bytes(huge), facts.time(), text::bytes(facts.anon)), rate, "bytes/s")
+        .of_account(Account::Anon)
+        .advise("Try it without: prctl(PR_SET_THP_DISABLE), or echo madvise | sudo tee /sys/kernel/mm/transparent_hugepage/enabled. If RSS stays small, touches are sparse: use MADV_NOHUGEPAGE there."),
+    )
+}
+
+/// Memory that was given back with `MADV_FREE` and still counts.
+pub(super) fn lazy_free(facts: &Facts) -> Option<Answer> {
+    let lazy = facts.delta(Track::LazyFree);
+    if facts.anon <= facts.material || lazy <= LAZY_SHARE * facts.anon {
+        return None;
+    }
+    Some(
+        Answer::decided(
+            VerdictKind::Retention,
+            Standing::Counted,
+            format!("{} of the growth was given back already (MADV_FREE) and only counts until the kernel needs it", text::bytes(lazy)),
+        )
+        .number(format!("LazyFree grew by {} in {}, anonymous memory by {}.", text::bytes(lazy), facts.time(), text::bytes(facts.anon)), lazy, "bytes")
+        .of_account(Account::Anon)
+        .advise("Nothing is lost: the kernel takes these pages at once under pressure. If a limit counts RSS, give pages back with MADV_DONTNEED (Go: GODEBUG=madvdontneed=1)."),
+    )
+}
+
+/// Descriptors that grow while memory hardly does.
+pub(super) fn descriptors(facts: &Facts) -> Option<Answer> {
+    let growth = facts.count(Track::Descriptors, DESCRIPTORS);
+    if !growth.sustained {
+        return None;
+    }
+    let rate = facts.rate(Track::Descriptors);
+    let group = group_that_grew(facts);
+    let words = text::count_rate(rate);
+    let kind = group
+        .as_ref()
+        .map_or("Descriptors", |(name, _)| name.as_str());
+    let mut answer = Answer::decided(
+        VerdictKind::FdLeak,
+        Standing::Counted,
+        format!(
+            "Descriptors are opened and not closed: {words} more, mostly {}",
+            kind.to_lowercase()
+        ),
+    )
+    .number(
+        format!(
+            "Descriptors {} in {}.",
+            facts.ends(Track::Descriptors),
+            facts.time()
+        ),
+        rate,
+        "descriptors/s",
+    );
+    if let Some((name, delta)) = group {
+        answer = answer.number(
+            format!("Of them {name} grew by {delta:.0}."),
+            delta,
+            "descriptors",
+        );
+    }
+    let limit = facts.observations.target.limits.descriptors;
+    if let Some(time) = facts.until(Track::Descriptors, limit) {
+        answer = answer.fact(format!(
+            "The limit of {} descriptors is reached in {time}.",
+            limit.unwrap_or_default()
+        ));
+    }
+    let pid = facts.observations.target.id.pid;
+    Some(
+        answer
+            .advise(format!("See which: ls -l /proc/{pid}/fd | sort -k11; for sockets ss -tanp | grep pid={pid}, CLOSE-WAIT means the peer hung up and close() is missing."))
+            .going_on(),
+    )
+}
+
+/// The group of descriptors that grew most, in words, with its growth.
+fn group_that_grew(facts: &Facts) -> Option<(String, f64)> {
+    let count = memtide_model::Descriptors::default().groups().len();
+    (0..count)
+        .filter_map(|index| {
+            let name = memtide_model::Descriptors::default().groups()[index].0;
+            let series = facts
+                .record
+                .series_by(|s| s.counts.descriptors.map(|fds| fds.groups()[index].1 as f64));
+            (series.delta() > 0.0).then(|| (group_words(name).to_owned(), series.delta()))
+        })
+        .max_by(|a, b| a.1.total_cmp(&b.1))
+}
+
+fn group_words(group: &str) -> &str {
+    match group {
+        "file" => "files",
+        "socket" => "sockets",
+        "pipe" => "pipes",
+        "anon_inode" => "other anonymous inodes (timerfd, inotify, io_uring, …)",
+        "deleted" => "deleted files",
+        other => other,
+    }
+}
+
+/// Address space without resident memory: arenas of new threads, or reservations.
+pub(super) fn address_space(facts: &Facts) -> Option<Answer> {
+    let grown = facts.delta(Track::Size);
+    if grown <= VIRTUAL_BYTES || grown <= VIRTUAL_MULTIPLE * facts.rss.max(facts.material) {
+        return None;
+    }
+    let rate = facts.rate(Track::Size);
+    let fact = format!(
+        "Address space grew by {}, RSS by {} in {}.",
+        text::bytes(grown),
+        text::signed_bytes(facts.rss),
+        facts.time()
+    );
+    let arenas = Track::ClassCount(MappingClass::Arena);
+    let grown_arenas = facts.count(arenas, ARENAS);
+    if grown_arenas.grown || grown_arenas.delta >= ARENAS - 1.0 {
+        return Some(
+            Answer::decided(VerdictKind::ArenaBloat, Standing::Counted, format!("Each new thread reserves a malloc arena: {} of address space more", text::bytes(grown)))
+                .number(format!("Malloc arenas {} in {}.", facts.ends(arenas), facts.time()), facts.rate(arenas), "arenas/s")
+                .number(fact, rate, "bytes/s")
+                .advise("Bound the arenas: MALLOC_ARENA_MAX=4 in the environment, or mallopt(M_ARENA_MAX, 4)."),
+        );
+    }
+    facts.count(Track::Size, VIRTUAL_BYTES).sustained.then(|| {
+        Answer::decided(VerdictKind::VirtualOnly, Standing::Counted, format!("Address space grows by {}, resident memory does not", text::rate(rate)))
+            .number(fact, rate, "bytes/s")
+            .advise("It costs no memory yet; it ends at RLIMIT_AS or when the address space is used up. Look for mmap() of reservations without munmap(): grep -c . /proc/PID/maps over time.")
+            .going_on()
+    })
+}

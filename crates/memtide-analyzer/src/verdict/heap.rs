@@ -1,0 +1,209 @@
+//! Stage 2: heap and anonymous memory, by shape.
+//!
+//! The sum of anonymous memory is looked at first; where it swings, each class alone, because a leak
+//! of 150 to 400 KB/s under a sawtooth of 24 MB is invisible in the sum and plain in its own class.
+//! What rises without an end in sight is never called a leak here: the answer is open until the heap
+//! can be read. Two exceptions are decided: many anonymous mappings that no allocator or runtime can
+//! own are a leak of mappings, and level shapes are what they are.
+
+use super::answer::{Answer, Standing};
+use super::facts::Facts;
+use super::gate::{self, Missing};
+use super::words;
+use crate::record::Track;
+use crate::statistics::{Series, blocks};
+use crate::thresholds::{ANON_MAPPINGS, CLASS_SHARE, FIRST_TOUCH_SHARE, MATERIAL_BYTES};
+use crate::trend::{self, Form};
+use memtide_model::{Account, MappingClass, Shape, VerdictKind};
+
+/// The series that the answer is about.
+#[derive(Clone, Debug)]
+pub(super) struct Subject {
+    /// It.
+    pub(super) series: Series,
+    /// Its form.
+    pub(super) form: Form,
+    /// The account that it belongs to.
+    pub(super) account: Account,
+    /// Its name in a sentence, capitalised.
+    pub(super) name: &'static str,
+    /// Whose growth it is.
+    pub(super) owner: Owner,
+}
+
+/// Who can own the growth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Owner {
+    /// The malloc heap.
+    Heap,
+    /// Anonymous mappings: direct ones, or malloc's large blocks, or a runtime.
+    Anon,
+    /// A mapping of fixed size that is being touched.
+    FirstTouch,
+    /// Many anonymous mappings of nobody known.
+    Mappings,
+}
+
+/// The answer by shape. `rest` is what load leaves of anonymous memory, where load plays a part.
+pub(super) fn decide(facts: &Facts, rest: Option<Series>) -> Answer {
+    let at_equal_load = rest.is_some();
+    let sum = rest.unwrap_or_else(|| facts.series(Track::Anon));
+    let form = trend::form(&sum, facts.material);
+    let hidden = (!at_equal_load)
+        .then(|| hidden_class(facts, form.shape()))
+        .flatten();
+    let subject = hidden.unwrap_or_else(|| visible(facts, sum, form));
+    if let Some(answer) = super::units::arenas(facts, subject.form.shape()) {
+        return answer;
+    }
+    by_shape(facts, &subject)
+}
+
+fn by_shape(facts: &Facts, subject: &Subject) -> Answer {
+    use VerdictKind::{Fragmentation, HeapLeak, NoGrowth, Plateau, Retention, Sawtooth};
+    match subject.form.shape() {
+        Shape::Flat if creeps(subject) => {
+            words::creeping(facts, subject, &[NoGrowth, HeapLeak, Plateau])
+        }
+        Shape::Flat | Shape::Fluctuating => words::level(facts, subject),
+        Shape::Sawtooth => words::sawtooth(subject),
+        Shape::Step => words::step(facts, subject),
+        Shape::Plateau => words::plateau(facts, subject),
+        Shape::Decelerating => words::decelerating(
+            facts,
+            subject,
+            &[Plateau, HeapLeak, Fragmentation, Retention],
+        ),
+        Shape::Unclear if subject.form.period.is_some() => words::unclear(
+            facts,
+            subject,
+            &[Sawtooth, HeapLeak, Fragmentation, NoGrowth],
+        ),
+        Shape::Unclear => words::unclear(facts, subject, &[Plateau, HeapLeak, Fragmentation]),
+        Shape::Linear | Shape::Accelerating | Shape::Stairs | Shape::RisingSawtooth => {
+            growth(facts, subject)
+        }
+    }
+}
+
+fn growth(facts: &Facts, subject: &Subject) -> Answer {
+    use VerdictKind::{Fragmentation, HeapLeak, MmapLeak, NoGrowth, Plateau};
+    let candidates: &[VerdictKind] = match subject.owner {
+        Owner::Heap => &[HeapLeak, Fragmentation, Plateau],
+        Owner::Anon => &[HeapLeak, MmapLeak, Fragmentation, Plateau],
+        Owner::FirstTouch => &[Plateau, HeapLeak, MmapLeak],
+        Owner::Mappings => &[MmapLeak, HeapLeak],
+    };
+    match gate::missing(facts, &subject.series, &subject.form) {
+        Some(Missing::Steadiness) => {
+            let mut more = candidates.to_vec();
+            more.push(NoGrowth);
+            words::unproven(facts, subject, &more, Missing::Steadiness)
+        }
+        Some(missing) => words::unproven(facts, subject, candidates, missing),
+        None if subject.owner == Owner::Mappings => words::mappings(facts, subject),
+        None => words::growing(facts, subject, candidates),
+    }
+}
+
+/// Less than is material, but rising in all six blocks: a large process that grows slowly.
+fn creeps(subject: &Subject) -> bool {
+    subject.series.delta() >= MATERIAL_BYTES && blocks::all_rise(&subject.series)
+}
+
+/// A class that grows steadily under a sum that swings.
+fn hidden_class(facts: &Facts, shape: Shape) -> Option<Subject> {
+    let swings = matches!(shape, Shape::Sawtooth | Shape::Fluctuating);
+    if !swings && shape != Shape::Flat {
+        return None;
+    }
+    let classes = [MappingClass::Heap, MappingClass::Arena, MappingClass::Anon];
+    classes.into_iter().find_map(|class| {
+        let series = facts.series(Track::ClassRss(class));
+        let delta = series.delta();
+        let form = trend::form(&series, facts.material);
+        if delta <= facts.material || class == MappingClass::Anon && swings {
+            return None;
+        }
+        let even = form
+            .late_ratio
+            .is_some_and(|ratio| 0.7 < ratio && ratio < 1.4)
+            && form.largest_jump.is_some_and(|jump| jump < 0.45);
+        let steady = matches!(form.shape(), Shape::Linear | Shape::Stairs) && even;
+        let slowing =
+            form.shape() == Shape::Decelerating && delta > 0.04 * facts.record.median_rss();
+        (steady || slowing).then(|| Subject {
+            series,
+            form,
+            account: crate::ledger::account_of(class),
+            name: if class == MappingClass::Anon {
+                "Anonymous memory"
+            } else {
+                "The heap"
+            },
+            owner: if class == MappingClass::Anon {
+                Owner::Anon
+            } else {
+                Owner::Heap
+            },
+        })
+    })
+}
+
+/// The sum, with the classes that carry its growth.
+fn visible(facts: &Facts, sum: Series, form: Form) -> Subject {
+    let anon_class = facts.series(Track::ClassRss(MappingClass::Anon));
+    let carried = anon_class.delta();
+    let by_anon = carried > CLASS_SHARE * facts.anon && facts.anon > facts.material;
+    let owner = if by_anon && !anon_class.is_empty() {
+        anon_owner(facts, carried)
+    } else {
+        Owner::Heap
+    };
+    let known = !anon_class.is_empty();
+    Subject {
+        series: sum,
+        form,
+        account: if owner == Owner::Heap && known {
+            Account::Heap
+        } else {
+            Account::Anon
+        },
+        name: if owner == Owner::Heap && known {
+            "The heap"
+        } else {
+            "Anonymous memory"
+        },
+        owner,
+    }
+}
+
+/// Who can own growth of anonymous mappings.
+fn anon_owner(facts: &Facts, carried: f64) -> Owner {
+    let space = facts.delta(Track::ClassSize(MappingClass::Anon));
+    if space < FIRST_TOUCH_SHARE * carried {
+        return Owner::FirstTouch;
+    }
+    let count = Track::ClassCount(MappingClass::Anon);
+    let target = &facts.observations.target;
+    let nobody = target.runtime == "none" && target.allocator.starts_with("glibc");
+    if nobody && facts.count(count, ANON_MAPPINGS).sustained {
+        Owner::Mappings
+    } else {
+        Owner::Anon
+    }
+}
+
+/// Also growing, beside a cause that a counter proved: the heap, if it passes the gate by itself.
+pub(super) fn beside(facts: &Facts) -> Option<(f64, Series)> {
+    let classes =
+        [MappingClass::Heap, MappingClass::Arena].map(|c| facts.series(Track::ClassRss(c)));
+    let series = classes[0].plus(&classes[1]);
+    let form = trend::form(&series, facts.material);
+    let proven = form.is_unbounded() && gate::missing(facts, &series, &form).is_none();
+    let rate = blocks::slope_with_interval(&series)?.per_second;
+    proven.then_some((rate, series))
+}
+
+/// Standing of what shapes decide.
+pub(super) const STANDING: Standing = Standing::Shaped;

@@ -1,0 +1,234 @@
+//! Stage 1, continued: memory that comes by the unit. Load, threads, arenas.
+//!
+//! Load: with x the descriptors (or threads) and y the anonymous memory, y = a + b x + c t. If x moves
+//! with time (|r| ≥ .9) only the cost per unit can be told, and memory that follows it is load. If
+//! not, c says what grows at equal load, and the rest y − b x is judged in place of y.
+
+use super::answer::{Answer, Standing};
+use super::facts::Facts;
+use crate::record::Track;
+use crate::statistics::Series;
+use crate::statistics::least_squares::{line, plane};
+use crate::thresholds::{
+    ARENA_SHARE, ARENA_TOP_SHARE, ARENAS, LOAD_BYTES_PER_UNIT, LOAD_COLLINEAR, LOAD_CORRELATION,
+    LOAD_REST_SHARE, LOAD_SWING, STACK_BYTES, STACKS, THREADS,
+};
+use crate::trend;
+use memtide_model::{Account, MappingClass, Shape, VerdictKind, text};
+
+const STACK_COUNT: Track = Track::ClassCount(MappingClass::Stack);
+const STACK_SPACE: Track = Track::ClassSize(MappingClass::Stack);
+const ARENA_COUNT: Track = Track::ClassCount(MappingClass::Arena);
+const ARENA_RSS: Track = Track::ClassRss(MappingClass::Arena);
+
+/// What load explains.
+pub(super) enum Load {
+    /// All of it.
+    Explains(Box<Answer>),
+    /// Not all: this is left of anonymous memory at equal load, and it grows.
+    Leaves(Series),
+    /// It plays a part, but explains nothing by itself.
+    Coupled,
+}
+
+/// Whether memory follows descriptors or threads.
+pub(super) fn load(facts: &Facts) -> Option<Load> {
+    let stacks_grow =
+        facts.count(STACK_COUNT, STACKS).grown || facts.count(STACK_SPACE, STACK_BYTES).sustained;
+    let tracks = [
+        (Track::Sockets, "socket"),
+        (Track::Descriptors, "descriptor"),
+        (Track::Threads, "thread"),
+    ];
+    (tracks.into_iter())
+        .filter(|(track, _)| *track != Track::Threads || !stacks_grow)
+        .find_map(|(track, unit)| load_of(facts, track, unit))
+}
+
+fn load_of(facts: &Facts, track: Track, unit: &str) -> Option<Load> {
+    let (load, memory) = (facts.series(track), facts.series(Track::Anon));
+    if load.range() < LOAD_SWING {
+        return None;
+    }
+    let (mut t, mut x, mut y) = (Vec::new(), Vec::new(), Vec::new());
+    for (at, units, bytes) in load.paired(&memory) {
+        t.push(at);
+        x.push(units);
+        y.push(bytes);
+    }
+    let with_time = line(&t, &x).correlation;
+    let alone = line(&x, &y);
+    let explain = |per_unit: f64| {
+        Load::Explains(Box::new(explanation(
+            facts,
+            track,
+            unit,
+            per_unit,
+            alone.correlation,
+        )))
+    };
+    if with_time.abs() >= LOAD_COLLINEAR {
+        let follows = alone.correlation > LOAD_COLLINEAR && alone.slope >= LOAD_BYTES_PER_UNIT;
+        return (follows && facts.anon > facts.material).then(|| explain(alone.slope));
+    }
+    let (per_unit, per_second) = plane(&x, &t, &y)?;
+    if per_unit < LOAD_BYTES_PER_UNIT {
+        return None;
+    }
+    let range = memory.range();
+    if per_second * memory.span() > facts.material.max(LOAD_REST_SHARE * range) {
+        let rest = Series::of(
+            t.iter()
+                .zip(&x)
+                .zip(&y)
+                .map(|((t, x), y)| (*t, y - per_unit * x)),
+        );
+        if trend::form(&rest, facts.material).is_unbounded() {
+            return Some(Load::Leaves(rest));
+        }
+    }
+    Some(if alone.correlation > LOAD_CORRELATION {
+        explain(per_unit)
+    } else {
+        Load::Coupled
+    })
+}
+
+fn explanation(facts: &Facts, track: Track, unit: &str, per_unit: f64, correlation: f64) -> Answer {
+    let each = text::bytes(per_unit);
+    Answer::decided(
+        VerdictKind::LoadGrowth,
+        Standing::Counted,
+        format!("Memory follows the load: about {each} for each open {unit}"),
+    )
+    .number(format!("{each} for each {unit}; correlation of memory with {unit}s {correlation:.2}."), per_unit, "bytes")
+    .number(format!("Number of {unit}s {} in {}.", facts.ends(track), facts.time()), facts.rate(track), "per second")
+    .number(format!("Anonymous memory {} in the same time.", text::signed_bytes(facts.anon)), facts.anon, "bytes")
+    .advise(format!("If the {unit}s are wanted, plan {each} for each of them; if not, find out why they stay open (for sockets: ss -tanp, idle ones and CLOSE-WAIT)."))
+    .advise("To tell load from a slow growth beside it, record a time in which the load goes down as well: memtide attach PID --for 10m.")
+}
+
+/// Threads that never end or are never joined, or arenas that come with them.
+pub(super) fn threads(facts: &Facts) -> Option<Answer> {
+    let threads = facts.count(Track::Threads, THREADS);
+    let stacks = facts.count(STACK_COUNT, STACKS);
+    let space = facts.count(STACK_SPACE, STACK_BYTES);
+    let arenas = facts.count(ARENA_COUNT, ARENAS);
+    let arenas_instead =
+        arenas.grown && arenas.delta > 0.6 * threads.delta && arenas.delta >= stacks.delta;
+    if !(threads.sustained || space.sustained && !arenas_instead) {
+        return None;
+    }
+    if arenas.sustained && arenas.delta > 0.5 * threads.delta {
+        return Some(bloat(facts));
+    }
+    Some(thread_leak(facts, threads.sustained))
+}
+
+fn thread_leak(facts: &Facts, alive: bool) -> Answer {
+    let track = if alive { Track::Threads } else { STACK_COUNT };
+    let rate = facts.rate(track);
+    let words = text::count_rate(rate);
+    let headline = if alive {
+        format!("Threads pile up: {words} more, none of them ends")
+    } else {
+        format!("Stacks of ended threads stay mapped ({words} more): they are never joined")
+    };
+    let unit = if alive { "threads/s" } else { "stacks/s" };
+    let mut answer = Answer::decided(VerdictKind::ThreadLeak, Standing::Counted, headline).number(
+        format!(
+            "Threads {} in {}.",
+            facts.ends(Track::Threads),
+            facts.time()
+        ),
+        facts.rate(Track::Threads),
+        "threads/s",
+    );
+    if !facts.series(STACK_COUNT).is_empty() {
+        let space = facts.delta(STACK_SPACE);
+        answer = answer
+            .number(
+                format!(
+                    "Thread stacks {} in {}, {} of address space.",
+                    facts.ends(STACK_COUNT),
+                    facts.time(),
+                    text::signed_bytes(space)
+                ),
+                facts.rate(STACK_COUNT),
+                "stacks/s",
+            )
+            .of_account(Account::Stacks);
+    }
+    if !alive {
+        // What the headline speaks of stands first.
+        answer.evidence.reverse();
+    }
+    debug_assert_eq!(
+        answer.evidence.first().and_then(|e| e.unit.as_deref()),
+        Some(unit)
+    );
+    let limits = &facts.observations.target.limits;
+    if let Some(time) = facts
+        .until(Track::Threads, limits.processes)
+        .filter(|_| alive)
+    {
+        answer = answer.fact(format!(
+            "The limit of {} processes and threads is reached in {time}.",
+            limits.processes.unwrap_or_default()
+        ));
+    }
+    let group = facts.thread_group();
+    if let Some((name, count)) = &group {
+        answer = answer.number(
+            format!("{count} live threads are called {name}."),
+            *count as f64,
+            "threads",
+        );
+    }
+    let which = group.map_or_else(String::new, |(name, _)| format!(" called {name}"));
+    let advice = if alive {
+        format!(
+            "End the threads{which} when their work is done, or keep them in a pool of fixed size; ps -L -o tid,stat,wchan:20,comm -p {} shows what they wait for.",
+            facts.observations.target.id.pid
+        )
+    } else {
+        "Join each thread (pthread_join) or detach it (pthread_detach): an ended thread keeps its stack until then.".to_owned()
+    };
+    answer.advise(advice).going_on()
+}
+
+/// Many arenas that each grew, none of which carries the growth alone.
+pub(super) fn arenas(facts: &Facts, shape: Shape) -> Option<Answer> {
+    let grown = facts.delta(ARENA_RSS);
+    let level = matches!(shape, Shape::Sawtooth | Shape::Fluctuating | Shape::Flat);
+    if level || grown <= facts.material || grown <= ARENA_SHARE * facts.anon {
+        return None;
+    }
+    let last = facts.record.samples.iter().rev().find_map(|s| s.maps)?;
+    let totals = last.classes.get(MappingClass::Arena);
+    let many = totals.grown as f64 >= ARENAS && facts.series(ARENA_COUNT).greatest() >= ARENAS;
+    (many && totals.max_growth.as_f64() < ARENA_TOP_SHARE * grown).then(|| {
+        bloat(facts).number(
+            format!(
+                "{} arenas grew by 128 KiB or more; the one that grew most has {}.",
+                totals.grown,
+                text::bytes(totals.max_growth.as_f64())
+            ),
+            totals.max_growth.as_f64(),
+            "bytes",
+        )
+    })
+}
+
+fn bloat(facts: &Facts) -> Answer {
+    let grown = facts.delta(ARENA_RSS);
+    Answer::decided(
+        VerdictKind::ArenaBloat,
+        Standing::Shaped,
+        format!("Malloc keeps memory in many arenas, one for each thread: {} more", text::bytes(grown)),
+    )
+    .number(format!("Resident memory of arenas grew by {} in {}.", text::bytes(grown), facts.time()), facts.rate(ARENA_RSS), "bytes/s")
+    .of_account(Account::Heap)
+    .number(format!("Malloc arenas {}.", facts.ends(ARENA_COUNT)), facts.rate(ARENA_COUNT), "arenas/s")
+    .advise("Bound the arenas: MALLOC_ARENA_MAX=4 in the environment, or mallopt(M_ARENA_MAX, 4); or use an allocator that shares memory between threads (jemalloc, tcmalloc, mimalloc).")
+}

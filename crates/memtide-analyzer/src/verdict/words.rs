@@ -1,0 +1,424 @@
+//! The answers of the second stage in words: what was seen, with numbers, and what to do.
+//!
+//! Written for a tired reader: short sentences, numbers first. Before the gate the word "leak" does
+//! not appear here.
+
+use super::answer::Answer;
+use super::facts::Facts;
+use super::gate::Missing;
+use super::heap::{Owner, STANDING, Subject};
+use crate::statistics::blocks;
+use crate::statistics::quantile::quantile;
+use crate::thresholds::{BLOCKS, MATERIAL_BYTES, MATERIAL_SHARE};
+use memtide_model::{Account, Shape, Slope, VerdictKind, text};
+
+/// Level, or wandering.
+pub(super) fn level(facts: &Facts, subject: &Subject) -> Answer {
+    let wanders = subject.form.shape() == Shape::Fluctuating;
+    let headline = if wanders {
+        format!(
+            "Memory goes up and down without a trend over {}",
+            facts.time()
+        )
+    } else {
+        format!("Memory is level over {}", facts.time())
+    };
+    let rss = facts.series(crate::record::Track::Rss);
+    let (low, high) = (quantile(&rss.y, 0.05), quantile(&rss.y, 0.95));
+    let answer = Answer::decided(VerdictKind::NoGrowth, STANDING, headline)
+        .number(
+            format!(
+                "RSS stayed between {} and {} in nine tenths of the time.",
+                text::bytes(low),
+                text::bytes(high)
+            ),
+            high - low,
+            "bytes",
+        )
+        .number(
+            format!(
+                "Movement below {} would not be seen ({} or {:.1} % of RSS).",
+                text::bytes(facts.material),
+                text::bytes(MATERIAL_BYTES),
+                100.0 * MATERIAL_SHARE
+            ),
+            facts.material,
+            "bytes",
+        );
+    match shared_elsewhere(facts) {
+        Some(grown) => answer.number(
+            format!("Shared memory of the whole machine grew by {} meanwhile; it is not mapped here: look at ls -l /dev/shm and ipcs -m.", text::bytes(grown)),
+            grown,
+            "bytes",
+        ),
+        None => answer,
+    }
+}
+
+/// Growth of the machine's shared memory that is material and not this process's.
+fn shared_elsewhere(facts: &Facts) -> Option<f64> {
+    let host = facts.record.series_by(|s| Some(s.host?.shmem?.as_f64()));
+    let grown = host.delta();
+    (grown > facts.record.gate_material() && blocks::all_rise(&host)).then_some(grown)
+}
+
+/// Rising, but by less than is material.
+pub(super) fn creeping(facts: &Facts, subject: &Subject, candidates: &[VerdictKind]) -> Answer {
+    let rate = subject.series.delta() / subject.series.span();
+    let wanted = (facts.record.gate_material() - subject.series.delta()) / rate;
+    growth_fact(
+        facts,
+        subject,
+        Answer::open(
+            candidates,
+            format!(
+                "Memory creeps up by {}, still too little of it to judge; needs {} more",
+                text::rate(rate),
+                text::duration(wanted.max(1.0)),
+            ),
+        ),
+    )
+    .fact(format!(
+        "All of {BLOCKS} parts of the record lie higher than the one before."
+    ))
+    .advise(longer(facts, wanted))
+}
+
+/// Swings over level troughs.
+pub(super) fn sawtooth(subject: &Subject) -> Answer {
+    let period = subject.form.period.unwrap_or_default();
+    Answer::decided(
+        VerdictKind::Sawtooth,
+        STANDING,
+        format!("Memory swings by {} every {} and falls back to the same level", text::bytes(subject.series.range()), text::duration(period)),
+    )
+    .number(format!("Period about {}.", text::duration(period)), period, "s")
+    .number(format!("The troughs do not rise ({} of them).", subject.form.troughs), subject.form.trough_slope.unwrap_or_default(), "bytes/s")
+    .of_account(subject.account)
+    .advise("This is what a collector or periodic work looks like; plan for the peaks, not for the mean.")
+}
+
+/// One jump.
+pub(super) fn step(facts: &Facts, subject: &Subject) -> Answer {
+    let share = 100.0 * subject.form.largest_jump.unwrap_or_default().min(1.0);
+    growth_fact(
+        facts,
+        subject,
+        Answer::decided(
+            VerdictKind::Retention,
+            STANDING,
+            format!("{} rose by {} at one stroke and kept it", subject.name, text::bytes(subject.series.delta())),
+        ),
+    )
+    .number(format!("One jump brought {share:.0} % of it; before and after it is level."), share, "%")
+    .advise("If that memory was freed, malloc keeps it: malloc_trim(0) after the burst gives it back; so does a lower M_TRIM_THRESHOLD.")
+    .advise("If it is a table or a cache that was loaded once, nothing needs to be done.")
+}
+
+/// Growth that ended, or whose end is in sight.
+pub(super) fn plateau(facts: &Facts, subject: &Subject) -> Answer {
+    let late = 100.0 * subject.form.late_share.unwrap_or_default().max(0.0);
+    let mut answer = growth_fact(
+        facts,
+        subject,
+        Answer::decided(
+            VerdictKind::Plateau,
+            STANDING,
+            format!(
+                "{} rose by {} and has stopped growing or soon will",
+                subject.name,
+                text::bytes(subject.series.delta())
+            ),
+        ),
+    )
+    .number(
+        format!("The last 28 % of the record brought {late:.0} % of it."),
+        late,
+        "%",
+    );
+    if let Some(saturation) = subject.form.saturation {
+        answer = answer.number(
+            format!(
+                "A curve that saturates with a time constant of {} ends at {}.",
+                text::duration(saturation.tau),
+                text::bytes(saturation.ceiling)
+            ),
+            saturation.ceiling,
+            "bytes",
+        );
+    }
+    answer.advise("A warm-up, a bounded cache or a pool. If it must be smaller, bound the cache; if it falls silent and starts again, record longer: memtide attach PID --for 10m.")
+}
+
+/// Ever slower, the end not in sight.
+pub(super) fn decelerating(facts: &Facts, subject: &Subject, candidates: &[VerdictKind]) -> Answer {
+    let ratio = 100.0 * subject.form.late_ratio.unwrap_or_default();
+    let mut answer = growth_fact(
+        facts,
+        subject,
+        Answer::open(
+            candidates,
+            format!(
+                "{} still rises, but ever more slowly: its end is not in sight yet",
+                subject.name
+            ),
+        ),
+    )
+    .number(
+        format!("The last 40 % of the record rose at {ratio:.0} % of the mean rate."),
+        ratio,
+        "%",
+    );
+    let mut wanted = facts.record.seconds();
+    if let Some(saturation) = subject.form.saturation {
+        answer = answer.number(
+            format!(
+                "If it saturates, then at {} with a time constant of {}.",
+                text::bytes(saturation.ceiling),
+                text::duration(saturation.tau)
+            ),
+            saturation.ceiling,
+            "bytes",
+        );
+        // An exponential is told from a line after three time constants.
+        wanted = (3.0 * saturation.tau - facts.record.seconds()).max(wanted);
+    }
+    answer.advise(longer(facts, wanted))
+}
+
+/// Between two shapes.
+pub(super) fn unclear(facts: &Facts, subject: &Subject, candidates: &[VerdictKind]) -> Answer {
+    let headline = match subject.form.period {
+        Some(period) => format!(
+            "{} swings with a period of {} and its troughs rise, but there are too few of them to prove it",
+            subject.name,
+            text::duration(period)
+        ),
+        None => format!("{} rose in steps and may have stopped", subject.name),
+    };
+    let wanted = subject
+        .form
+        .period
+        .map_or(facts.record.seconds(), |period| {
+            (7.0 * period - facts.record.seconds()).max(period)
+        });
+    growth_fact(facts, subject, Answer::open(candidates, headline)).advise(longer(facts, wanted))
+}
+
+/// Rising, the gate not passed.
+pub(super) fn unproven(
+    facts: &Facts,
+    subject: &Subject,
+    candidates: &[VerdictKind],
+    missing: Missing,
+) -> Answer {
+    let grown = text::signed_bytes(subject.series.delta());
+    let (headline, wanted) = match missing {
+        Missing::Time(seconds) => (
+            format!(
+                "Too early: {} moved by {grown} so far; needs {} more",
+                subject.name.to_lowercase(),
+                text::duration(seconds)
+            ),
+            seconds,
+        ),
+        Missing::Growth(Some(seconds)) => (
+            format!(
+                "{} moved by {grown}, still too little to judge; needs {} more",
+                subject.name,
+                text::duration(seconds)
+            ),
+            seconds,
+        ),
+        Missing::Growth(None) => (
+            format!(
+                "{} moved by {grown}, still too little to judge",
+                subject.name
+            ),
+            facts.record.seconds(),
+        ),
+        Missing::Steadiness => (
+            format!(
+                "{} moved by {grown}, not steadily enough to say that it will go on",
+                subject.name
+            ),
+            facts.record.seconds(),
+        ),
+    };
+    growth_fact(facts, subject, Answer::open(candidates, headline)).advise(longer(facts, wanted))
+}
+
+/// Growth of many mappings that belong to nobody known.
+pub(super) fn mappings(facts: &Facts, subject: &Subject) -> Answer {
+    let count = crate::record::Track::ClassCount(memtide_model::MappingClass::Anon);
+    let headline = format!(
+        "Anonymous mappings are made and never unmapped: {} more",
+        text::rate(rate_of(subject).per_second)
+    );
+    growth_fact(facts, subject, Answer::decided(VerdictKind::MmapLeak, STANDING, headline))
+        .number(format!("Anonymous mappings {} in {}.", facts.ends(count), facts.time()), facts.rate(count), "mappings/s")
+        .fact("No runtime and no allocator that keeps its heap in such mappings was found.".to_owned())
+        .advise(format!("Find the caller: sudo strace -f -k -e trace=mmap,munmap -p {}; each mmap() wants its munmap().", facts.observations.target.id.pid))
+        .going_on()
+}
+
+/// Growth without an end in sight, the gate passed; from outside its cause stays open.
+pub(super) fn growing(facts: &Facts, subject: &Subject, candidates: &[VerdictKind]) -> Answer {
+    let rate = text::rate(rate_of(subject).per_second);
+    let between = match subject.owner {
+        Owner::FirstTouch => "it may be a pool of fixed size that fills",
+        _ => "from outside a leak and fragmentation look alike",
+    };
+    let mut answer = growth_fact(
+        facts,
+        subject,
+        Answer::open(
+            candidates,
+            format!(
+                "{} grows by {rate} and does not slow down; {between}",
+                subject.name
+            ),
+        ),
+    )
+    .fact(steadiness(subject));
+    if let Some((name, share)) = culprit(facts, subject) {
+        answer = answer.number(
+            format!("Thread {name} touched {share:.0} % of the new pages first."),
+            share,
+            "%",
+        );
+    }
+    if subject.owner == Owner::FirstTouch {
+        answer = answer.fact(
+            "The address space of these mappings does not grow: only pages of it are touched."
+                .to_owned(),
+        );
+    }
+    for advice in deciding(facts) {
+        answer = answer.advise(advice);
+    }
+    answer.going_on()
+}
+
+fn steadiness(subject: &Subject) -> String {
+    let shape = subject.form.shape();
+    match shape {
+        Shape::RisingSawtooth => format!(
+            "The troughs of its swings rise ({} of them).",
+            subject.form.troughs
+        ),
+        Shape::Stairs => format!(
+            "It rises in steps ({} of them) that go on.",
+            subject.form.jumps
+        ),
+        _ => format!(
+            "Its shape is {}: the last 40 % rose at {:.2} of the mean rate, and it rises in all parts of the record.",
+            shape.words(),
+            subject.form.late_ratio.unwrap_or(1.0)
+        ),
+    }
+}
+
+/// What would tell the candidates apart, with tools that exist.
+fn deciding(facts: &Facts) -> Vec<String> {
+    let target = &facts.observations.target;
+    let pid = target.id.pid;
+    let runtime = target.runtime.as_str();
+    let first = if runtime.starts_with("cpython") {
+        "Compare two tracemalloc snapshots (python -X tracemalloc=10): what grows there is held by Python objects; the rest is native.".to_owned()
+    } else if runtime == "jvm" {
+        format!(
+            "Ask the runtime: jcmd {pid} GC.heap_info and jcmd {pid} VM.native_memory (with -XX:NativeMemoryTracking=summary)."
+        )
+    } else if runtime == "node" {
+        "Take two heap snapshots (node --heapsnapshot-signal=SIGUSR2) and compare them.".to_owned()
+    } else if runtime == "go" {
+        "Compare two heap profiles (net/http/pprof, /debug/pprof/heap): inuse_space that grows is live.".to_owned()
+    } else {
+        "Run it under heaptrack, or valgrind --tool=massif, with the same load: live bytes that grow are a leak, live bytes that are level mean fragmentation.".to_owned()
+    };
+    vec![
+        first,
+        format!(
+            "On a copy that may be stopped for a moment: gdb -p {pid} -batch -ex 'call (int)malloc_trim(0)'; if RSS falls back, the memory was free."
+        ),
+        format!(
+            "Record longer, over low and high load: memtide attach {pid} --for 10m. A cache slows down in the end, a leak does not."
+        ),
+    ]
+}
+
+/// The thread whose first touches make up most of the growth, where there are several threads.
+fn culprit(facts: &Facts, subject: &Subject) -> Option<(String, f64)> {
+    let threads = &facts.observations.threads;
+    let page = facts.observations.recording.page_size.as_f64();
+    let touched = |points: &[memtide_model::ThreadPoint]| match (points.first(), points.last()) {
+        (Some(first), Some(last)) => last.min_flt.saturating_sub(first.min_flt) as f64 * page,
+        _ => 0.0,
+    };
+    let all: f64 = threads.iter().map(|thread| touched(&thread.points)).sum();
+    let top = threads
+        .iter()
+        .max_by(|a, b| touched(&a.points).total_cmp(&touched(&b.points)))?;
+    let share = touched(&top.points) / all.max(1.0);
+    let enough = touched(&top.points) > 0.6 * subject.series.delta();
+    (threads.len() > 1 && share > 0.6 && enough).then(|| {
+        (
+            format!("{} ({})", top.last.name, top.last.id.tid),
+            100.0 * share,
+        )
+    })
+}
+
+/// With the growth of the subject as a fact whose number is its rate.
+fn growth_fact(facts: &Facts, subject: &Subject, answer: Answer) -> Answer {
+    let slope = rate_of(subject);
+    let delta = text::signed_bytes(subject.series.delta());
+    let (name, time) = (subject.name, facts.time());
+    let fact = if slope.low < slope.high {
+        format!(
+            "{name} moved by {delta} in {time}, at {} (90 % interval {} to {}).",
+            text::rate(slope.per_second),
+            text::rate(slope.low),
+            text::rate(slope.high)
+        )
+    } else {
+        format!("{name} moved by {delta} in {time}.")
+    };
+    answer
+        .number(fact, slope.per_second, "bytes/s")
+        .of_account(if subject.series.is_empty() {
+            Account::Unexplained
+        } else {
+            subject.account
+        })
+}
+
+/// The subject's rate; that of its ends where it is too short for one.
+fn rate_of(subject: &Subject) -> Slope {
+    crate::trend::Trend::of_form(&subject.series, subject.form)
+        .slope
+        .unwrap_or_else(|| {
+            let mean = subject.series.delta() / subject.series.span().max(1e-9);
+            Slope {
+                per_second: mean,
+                low: mean,
+                high: mean,
+            }
+        })
+}
+
+/// Advice to record longer, by `seconds`, in a duration that the command line takes.
+fn longer(facts: &Facts, seconds: f64) -> String {
+    let whole = (facts.record.seconds() + seconds.max(0.0)).max(60.0);
+    let minutes = (whole / 60.0).ceil();
+    let time = if minutes <= 120.0 {
+        format!("{minutes:.0}m")
+    } else {
+        format!("{:.0}h", (minutes / 60.0).ceil())
+    };
+    format!(
+        "Record longer: memtide attach {} --for {time}",
+        facts.observations.target.id.pid
+    )
+}

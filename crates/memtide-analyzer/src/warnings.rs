@@ -1,0 +1,132 @@
+//! What the reader should know about the numbers: what was not seen, put off, cut off or raced.
+
+use crate::ledger::{Ledger, Source};
+use crate::record::Record;
+use crate::thresholds::{
+    FEWEST_SAMPLES, SAMPLES_FOR_GROWTH, SECONDS_FOR_GROWTH, UNEXPLAINED_SHARE,
+};
+use memtide_model::{Account, Observations, text};
+
+/// Share of the time that some task waited for memory from which it is worth a word.
+const PRESSURE_SHARE: f64 = 0.01;
+
+/// All warnings, each a sentence.
+pub(crate) fn warnings(
+    observations: &Observations,
+    record: &Record,
+    ledger: Option<&Ledger>,
+) -> Vec<String> {
+    let mut all = Vec::new();
+    length(record, &mut all);
+    recording(observations, &mut all);
+    sources(record, ledger, &mut all);
+    all.extend(pressure(record));
+    for unseen in &observations.target.unseen {
+        let remedy = if unseen.remedy.is_empty() {
+            String::new()
+        } else {
+            format!(" Remedy: {}", unseen.remedy)
+        };
+        all.push(format!(
+            "Not seen: {} ({}).{remedy}",
+            unseen.what, unseen.why
+        ));
+    }
+    all
+}
+
+fn length(record: &Record, all: &mut Vec<String>) {
+    if record.after_exec {
+        all.push(
+            "The process replaced its program (exec): only what came after is analysed.".to_owned(),
+        );
+    }
+    let (samples, seconds) = (record.samples.len(), record.seconds());
+    if samples < FEWEST_SAMPLES {
+        all.push(format!(
+            "The record is too short: {}.",
+            text::plural(samples as u64, "sample")
+        ));
+    } else if samples < SAMPLES_FOR_GROWTH || seconds < SECONDS_FOR_GROWTH {
+        all.push(format!(
+            "The record is short ({}, {}): growth is judged from {} and {SAMPLES_FOR_GROWTH} samples on.",
+            text::duration(seconds),
+            text::plural(samples as u64, "sample"),
+            text::duration(SECONDS_FOR_GROWTH),
+        ));
+    }
+}
+
+fn recording(observations: &Observations, all: &mut Vec<String>) {
+    let recording = &observations.recording;
+    if recording.gaps > 0 {
+        all.push(format!(
+            "{} due but not taken: there are gaps.",
+            ticks_were(recording.gaps)
+        ));
+    }
+    for read in &recording.reads {
+        let name = read.kind.name();
+        if read.skipped > 0 {
+            all.push(format!(
+                "Reading {name} was put off {} to keep its cost within the budget.",
+                times(read.skipped)
+            ));
+        }
+        if read.failed > 0 {
+            all.push(format!("Reading {name} failed {}.", times(read.failed)));
+        }
+    }
+}
+
+fn sources(record: &Record, ledger: Option<&Ledger>, all: &mut Vec<String>) {
+    let Some(ledger) = ledger else { return };
+    match ledger.source {
+        Source::Maps => {}
+        Source::Status => all.push("The mappings could not be read: heap, stacks and other anonymous memory are not told apart.".to_owned()),
+        Source::Nothing => all.push("This kernel does not split RSS and the mappings could not be read: all of it is unexplained.".to_owned()),
+    }
+    if ledger.source == Source::Maps
+        && record.samples.iter().filter(|s| s.maps.is_some()).count() < 6
+    {
+        all.push(
+            "The mappings were read fewer than six times: the accounts have no rates.".to_owned(),
+        );
+    }
+    let rss = ledger.rss.0.as_f64().max(ledger.rss.1.as_f64());
+    let unexplained = (ledger
+        .rows
+        .iter()
+        .filter(|row| row.account == Account::Unexplained))
+    .map(|row| row.start.abs().max(row.end.abs()))
+    .max()
+    .unwrap_or(0) as f64;
+    if ledger.source != Source::Nothing && unexplained > UNEXPLAINED_SHARE * rss {
+        all.push(format!(
+            "{} of RSS is unexplained: RSS and the mappings were read while they changed.",
+            text::bytes(unexplained)
+        ));
+    }
+}
+
+/// Stalls for memory during the record, where the kernel measures them.
+fn pressure(record: &Record) -> Option<String> {
+    let stalls = record.series_by(|s| Some(s.host?.pressure?.some_us as f64 / 1e6));
+    let (first, last) = (stalls.y.first()?, stalls.y.last()?);
+    let share = (last - first) / stalls.span();
+    (share > PRESSURE_SHARE && share.is_finite()).then(|| {
+        format!(
+            "The machine was short of memory: tasks waited for it in {:.0} % of the time.",
+            100.0 * share
+        )
+    })
+}
+
+fn times(count: u64) -> String {
+    text::plural(count, "time")
+}
+
+fn ticks_were(count: u64) -> String {
+    let verb = if count == 1 { "was" } else { "were" };
+    format!("{} {verb}", text::plural(count, "tick"))
+}
