@@ -12,3 +12,9 @@ pub fn render(report: &Report) -> String {
     text.push('\n');
     text
 }
+
+/// The report as JSON on one line, to be embedded.
+pub(crate) fn compact(report: &Report) -> String {
+    serde_json::to_string(report)
+        .expect("a report has string keys only and its types' serialisation never fails")
+}

@@ -100,6 +100,9 @@ pub(crate) fn started(report: &Report) -> String {
 pub(crate) fn forecast(forecast: &Forecast) -> String {
     let limit = text::bytes(forecast.limit_bytes as f64);
     let name = limit_words(&forecast.limit);
+    if !forecast.seconds_low.is_finite() {
+        return format!("when RSS meets {name} of {limit} is not known");
+    }
     let low = text::duration(forecast.seconds_low);
     match forecast.seconds_high {
         Some(high) => format!(
@@ -171,6 +174,7 @@ pub(crate) fn cpu_time(seconds: f64) -> String {
     match seconds {
         s if s >= 10.0 || !s.is_finite() => text::duration(s),
         s if s >= 1.0 => format!("{s:.1} s"),
+        s if s >= 0.1 => format!("{:.0} ms", s * 1e3),
         s if s >= 0.001 => format!("{:.1} ms", s * 1e3),
         s => format!("{:.0} µs", s.max(0.0) * 1e6),
     }

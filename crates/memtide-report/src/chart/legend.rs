@@ -7,6 +7,9 @@ use memtide_model::report::Report;
 use memtide_model::{Account, text};
 use plotters::style::RGBColor;
 
+/// How much of its colour a light band has.
+pub(crate) const VEIL: f64 = 0.25;
+
 /// How an entry is marked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mark {
@@ -14,7 +17,7 @@ pub(crate) enum Mark {
     Line,
     /// A dashed line.
     Dashes,
-    /// A light band.
+    /// A light band of [`VEIL`].
     Veil,
     /// A filled square.
     Square,
@@ -58,6 +61,14 @@ pub(crate) fn entries(plan: &Plan, report: &Report) -> Vec<Entry> {
             }
         };
         let value = match (plan.zoomed, layer.content) {
+            (_, Content::CountedTwice) => {
+                let heights = layer
+                    .upper
+                    .iter()
+                    .zip(&layer.lower)
+                    .map(|(up, low)| up.1 - low.1);
+                format!("up to {}", text::bytes(heights.fold(0.0, f64::max)))
+            }
             (true, Content::Base) => text::bytes(edge(&layer.upper, false)),
             (true, _) => text::signed_bytes(height),
             (false, _) if grown == 0.0 => text::bytes(height),
@@ -107,8 +118,11 @@ fn lines(plan: &Plan, report: &Report) -> Vec<Entry> {
             rate.map_or_else(String::new, text::rate),
         );
     }
-    if let Some(last) = plan.rss.last() {
+    if let Some(last) = plan.rss.line.last() {
         push(Mark::Line, palette::INK, "RSS", text::bytes(last.1));
+    }
+    if !plan.rss.range.is_empty() {
+        push(Mark::Veil, palette::INK, "least to most", String::new());
     }
     entries
 }

@@ -5,10 +5,12 @@
 //! because its mesh knows neither powers of 1,024 nor hours.
 
 use super::font::{Fonts, PLOTTERS_EM, Weight};
+use super::legend::VEIL;
 use super::plan::{Limit, Plan};
 use super::stack::{Content, Layer};
 use super::{SUBPIXELS, palette, ticks};
 use crate::Error;
+use memtide_model::Account;
 use plotters::coord::Shift;
 use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::{
@@ -154,6 +156,9 @@ impl<'a, B: DrawingBackend> Canvas<'a, B> {
     }
 }
 
+/// How much of its colour a band has.
+pub(crate) const BAND: f64 = 0.85;
+
 type Chart<'a, B> = ChartContext<'a, B, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
 
 /// Size of the axes' labels in logical pixels.
@@ -175,7 +180,7 @@ pub(crate) fn chart<B: DrawingBackend>(
         bottom: outer.bottom - 24.0,
         ..outer
     };
-    if plan.rss.is_empty() {
+    if plan.rss.line.is_empty() {
         return nothing(canvas, inner);
     }
     axes(canvas, plan, inner, &sizes)?;
@@ -270,8 +275,8 @@ fn bands<B: DrawingBackend>(context: &mut Chart<'_, B>, plan: &Plan) -> Result<(
     for layer in &plan.layers {
         let (color, alpha) = match layer.content {
             Content::Base => (palette::BASE, 1.0),
-            Content::Account(account) => (palette::account(account), 0.85),
-            Content::CountedTwice => (palette::PAPER, 0.55),
+            Content::Account(account) => (palette::account(account), BAND),
+            Content::CountedTwice => (palette::PAPER, 0.6),
         };
         let area = outline(layer, low, plan.x);
         draw(context, Polygon::new(area, color.mix(alpha).filled()))?;
@@ -282,8 +287,39 @@ fn bands<B: DrawingBackend>(context: &mut Chart<'_, B>, plan: &Plan) -> Result<(
         context
             .draw_series(LineSeries::new(edge, style))
             .map_err(compose)?;
+        if layer.content == Content::CountedTwice {
+            hatch(context, layer, plan.x)?;
+        }
     }
     Ok(())
+}
+
+/// Upright strokes through a band, a hundred over the width of the chart.
+fn hatch<B: DrawingBackend>(
+    context: &mut Chart<'_, B>,
+    layer: &Layer,
+    x: (f64, f64),
+) -> Result<(), Error> {
+    let style = stroke(palette::account(Account::Unexplained), 1.0);
+    for step in 1..100 {
+        let at = x.0 + (x.1 - x.0) * f64::from(step) / 100.0;
+        let edges = (value_at(&layer.lower, at), value_at(&layer.upper, at));
+        if let (Some(low), Some(high)) = edges
+            && high > low
+        {
+            let line = LineSeries::new([(at, low), (at, high)], style);
+            context.draw_series(line).map_err(compose)?;
+        }
+    }
+    Ok(())
+}
+
+/// The height of an edge at a moment; `None` outside of it.
+fn value_at(edge: &[(f64, f64)], at: f64) -> Option<f64> {
+    let next = edge.partition_point(|point| point.0 < at);
+    let (before, after) = (edge.get(next.checked_sub(1)?)?, edge.get(next)?);
+    let part = (at - before.0) / (after.0 - before.0);
+    Some(before.1 + (after.1 - before.1) * part)
 }
 
 /// The band's outline: along its upper edge and back along its lower one, which the axis may cut.
@@ -313,7 +349,7 @@ fn forecast<B: DrawingBackend>(context: &mut Chart<'_, B>, plan: &Plan) -> Resul
         let veil: Vec<_> = high.chain(low).collect();
         draw(
             context,
-            Polygon::new(veil, palette::ACCENT.mix(0.16).filled()),
+            Polygon::new(veil, palette::ACCENT.mix(VEIL).filled()),
         )?;
         let middle: Vec<_> = bands
             .iter()
@@ -339,17 +375,22 @@ fn dashes<B: DrawingBackend>(
     context.draw_series(series).map(|_| ()).map_err(compose)
 }
 
-/// RSS with a light rim, so that it stands out from any band; a dot where there is one sample only.
-/// The trend's dashes lie on top of it: a good fit must not vanish under the line.
+/// RSS with its veil and a light rim, so that it stands out from any band; a dot where there is one
+/// sample only. The trend's dashes lie on top of it: a good fit must not vanish under the line.
 fn rss<B: DrawingBackend>(context: &mut Chart<'_, B>, plan: &Plan) -> Result<(), Error> {
-    if let [only] = plan.rss[..] {
+    if let [only] = plan.rss.line[..] {
         return draw(
             context,
             Circle::new(only, unsigned(4.0), palette::INK.filled()),
         );
     }
-    for (color, width) in [(palette::PAPER, 3.6), (palette::INK, 1.8)] {
-        let line = LineSeries::new(plan.rss.iter().copied(), stroke(color, width));
+    let range = &plan.rss.range;
+    let greatest = range.iter().map(|cell| (cell.0, cell.2));
+    let least = range.iter().rev().map(|cell| (cell.0, cell.1));
+    let veil: Vec<_> = greatest.chain(least).collect();
+    draw(context, Polygon::new(veil, palette::INK.mix(VEIL).filled()))?;
+    for (color, width) in [(palette::PAPER, 3.2), (palette::INK, 1.8)] {
+        let line = LineSeries::new(plan.rss.line.iter().copied(), stroke(color, width));
         context.draw_series(line).map_err(compose)?;
     }
     if let Some(trend) = plan.trend {

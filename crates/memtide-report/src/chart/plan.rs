@@ -5,7 +5,7 @@
 //! stacked by growth ([`super::stack`]), the axis starts higher, and [`Plan::notes`] says so. A series
 //! that the analyzer calls flat is never blown up like that.
 
-use super::series;
+use super::series::{self, Course};
 use super::stack::{self, Layer};
 use memtide_model::report::Report;
 use memtide_model::{Account, Band, Findings, Shape, Timeline, text};
@@ -33,7 +33,7 @@ pub(crate) struct Plan {
     /// The bands from the bottom up.
     pub(crate) layers: Vec<Layer>,
     /// RSS.
-    pub(crate) rss: Vec<(f64, f64)>,
+    pub(crate) rss: Course,
     /// The fitted line, cut to the axes.
     pub(crate) trend: Option<[(f64, f64); 2]>,
     /// The forecast, cut to the axes.
@@ -51,8 +51,10 @@ impl Plan {
         let timeline = &findings.timeline;
         let columns = columns.max(16);
         let rss = series::rss(&timeline.points, columns);
-        let x = time_axis(&rss, timeline);
-        let seen = Extent::of_values(rss.iter().map(|point| point.1));
+        let x = time_axis(&rss.line, timeline);
+        let values = rss.line.iter().map(|point| point.1);
+        let seen =
+            Extent::of_values(values.chain(rss.range.iter().flat_map(|cell| [cell.1, cell.2])));
         let forecast = forecast_within(timeline, x.1);
         let whole = seen.with_forecast(&forecast).with_trend(timeline.trend);
         let zoomed = zooms(&findings.report, &whole);
@@ -85,7 +87,7 @@ impl Plan {
         if let Limit::Far(name, bytes) = &self.limit {
             notes.push(format!("{name}: {}, beyond the axis", text::bytes(*bytes)));
         }
-        if self.layers.is_empty() && !self.rss.is_empty() {
+        if self.layers.is_empty() && !self.rss.line.is_empty() {
             notes.push(
                 "RSS was never read together with the mappings: no split into accounts".to_owned(),
             );

@@ -1,70 +1,92 @@
 //! Thinning: as many points as there are columns of pixels can show, and no peak lost.
 //!
-//! Of the samples within one column the first, the least, the greatest and the last are kept (the
-//! M4 aggregation of Jugel et al., VLDB 2014): the line through them covers the same pixels as the
-//! line through all. What the recording had folded together before counts with its own extremes.
+//! Few samples are drawn as they are. Where several fall into one column of pixels, a line through
+//! all of them would be a solid block; there the line runs through the column's median and a veil
+//! behind it reaches from its least to its greatest value. What thinning in the recording folded into
+//! a sample counts with its own extremes.
 
 use memtide_model::TimelinePoint;
 
-/// RSS as (seconds, bytes) in order of time, at most four points a column; of a point that stands
-/// for several samples, its least and its greatest too.
-pub(super) fn rss(points: &[TimelinePoint], columns: usize) -> Vec<(f64, f64)> {
-    let spread: Vec<_> = points.iter().flat_map(extremes).collect();
-    thin(&spread, columns)
+/// RSS as it is drawn.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Course {
+    /// The line: (seconds, bytes) in order of time.
+    pub(crate) line: Vec<(f64, f64)>,
+    /// The veil: (seconds, least, greatest); empty where the line shows every sample.
+    pub(crate) range: Vec<(f64, f64, f64)>,
 }
 
-/// A point's least and greatest value in the order that keeps the line short, then its own.
-fn extremes(point: &TimelinePoint) -> impl Iterator<Item = (f64, f64)> {
-    let own = point.rss;
-    let (low, high) = (point.rss_range.0.min(own), point.rss_range.1.max(own));
-    let folded = (low < high).then_some([low, high]);
-    folded
-        .into_iter()
-        .flatten()
-        .chain([own])
-        .map(|bytes| (point.seconds, bytes.as_f64()))
+/// RSS in at most so many columns.
+pub(super) fn rss(points: &[TimelinePoint], columns: usize) -> Course {
+    let folded = points
+        .iter()
+        .any(|point| point.rss_range.0 < point.rss_range.1);
+    let dense = points.len() > columns * 2;
+    let mut course = Course::default();
+    let cells = if dense {
+        split(points, columns)
+    } else {
+        points.chunks(1).collect()
+    };
+    for cell in cells {
+        let mut values: Vec<_> = cell.iter().map(|point| point.rss).collect();
+        let middle = values.len() / 2;
+        let seconds = cell[middle].seconds;
+        // Time is taken from the sample in the middle, the value from the median one.
+        course
+            .line
+            .push((seconds, values.select_nth_unstable(middle).1.as_f64()));
+        if dense || folded {
+            let least = cell
+                .iter()
+                .map(|point| point.rss_range.0.min(point.rss))
+                .min();
+            let greatest = cell
+                .iter()
+                .map(|point| point.rss_range.1.max(point.rss))
+                .max();
+            let (least, greatest) = (least.unwrap_or_default(), greatest.unwrap_or_default());
+            course
+                .range
+                .push((seconds, least.as_f64(), greatest.as_f64()));
+        }
+    }
+    keep_ends(&mut course, points);
+    course
 }
 
-/// See the module.
-pub(super) fn thin(points: &[(f64, f64)], columns: usize) -> Vec<(f64, f64)> {
+/// The samples of each column; columns without one are left out.
+fn split(points: &[TimelinePoint], columns: usize) -> Vec<&[TimelinePoint]> {
     let (Some(first), Some(last)) = (points.first(), points.last()) else {
         return Vec::new();
     };
-    let span = last.0 - first.0;
-    if points.len() <= columns * 4 || span <= 0.0 {
-        return points.to_vec();
-    }
-    let mut kept = Vec::with_capacity(columns * 4);
-    let mut start = 0;
-    for column in 0..columns {
-        let until = first.0 + span * (column + 1) as f64 / columns as f64;
-        let rest = &points[start..];
-        let count = match column + 1 == columns {
-            true => rest.len(),
-            false => rest.partition_point(|point| point.0 < until),
+    let span = last.seconds - first.seconds;
+    let mut rest = points;
+    let mut cells = Vec::with_capacity(columns);
+    for column in 1..=columns {
+        let until = first.seconds + span * column as f64 / columns as f64;
+        let count = if column == columns {
+            rest.len()
+        } else {
+            rest.partition_point(|point| point.seconds < until)
         };
-        keep(&mut kept, &rest[..count]);
-        start += count;
+        let (cell, later) = rest.split_at(count);
+        if !cell.is_empty() {
+            cells.push(cell);
+        }
+        rest = later;
     }
-    kept
+    cells
 }
 
-/// First, least, greatest and last of one column, in order of time, each once.
-fn keep(kept: &mut Vec<(f64, f64)>, column: &[(f64, f64)]) {
-    let Some(last) = column.len().checked_sub(1) else {
-        return;
-    };
-    let by_value = |a: &usize, b: &usize| column[*a].1.total_cmp(&column[*b].1);
-    let least = (0..=last).min_by(by_value).unwrap_or(0);
-    let greatest = (0..=last).max_by(by_value).unwrap_or(0);
-    let mut indices = [0, least, greatest, last];
-    indices.sort_unstable();
-    let mut previous = None;
-    for index in indices {
-        if previous != Some(index) {
-            kept.push(column[index]);
-        }
-        previous = Some(index);
+/// The line begins at the first sample and ends at the last: their values are quoted in words.
+fn keep_ends(course: &mut Course, points: &[TimelinePoint]) {
+    let exact = |point: &TimelinePoint| (point.seconds, point.rss.as_f64());
+    if let (Some(first), Some(last)) = (points.first(), points.last())
+        && points.len() > course.line.len()
+    {
+        course.line.insert(0, exact(first));
+        course.line.push(exact(last));
     }
 }
 
@@ -73,44 +95,63 @@ mod tests {
     use super::*;
     use memtide_model::Bytes;
 
+    fn point(seconds: f64, low: u64, own: u64, high: u64) -> TimelinePoint {
+        TimelinePoint {
+            seconds,
+            rss: Bytes(own),
+            rss_range: (Bytes(low), Bytes(high)),
+            accounts: Vec::new(),
+        }
+    }
+
     #[test]
-    fn each_column_keeps_its_extremes() {
-        let noise = |index: u32| f64::from(index.wrapping_mul(2_654_435_761) >> 8);
+    fn each_column_keeps_its_extremes_and_its_median() {
+        let value = |index: u32| u64::from(index.wrapping_mul(2_654_435_761) >> 8);
         let points: Vec<_> = (0..100_000)
-            .map(|index| (f64::from(index), noise(index)))
+            .map(|index| point(f64::from(index), value(index), value(index), value(index)))
             .collect();
-        let thinned = thin(&points, 500);
-        assert!(thinned.len() <= 2_000, "{}", thinned.len());
-        assert!(thinned.windows(2).all(|pair| pair[0].0 < pair[1].0));
-        for column in 0..500 {
-            let within = |points: &[(f64, f64)]| {
-                let low = f64::from(column) * 99_999.0 / 500.0;
-                let high = f64::from(column + 1) * 99_999.0 / 500.0;
-                let values = points
-                    .iter()
-                    .filter(|p| p.0 >= low && p.0 < high)
-                    .map(|p| p.1);
-                values.fold((f64::INFINITY, 0.0_f64), |(a, b), v| (a.min(v), b.max(v)))
-            };
-            assert_eq!(within(&points), within(&thinned), "column {column}");
+        let course = rss(&points, 500);
+        assert_eq!(course.range.len(), 500);
+        assert_eq!(course.line.len(), 502);
+        assert!(course.line.windows(2).all(|pair| pair[0].0 < pair[1].0));
+        for (column, (_, least, greatest)) in course.range.iter().enumerate() {
+            let (low, high) = (
+                column as f64 * 99_999.0 / 500.0,
+                (column + 1) as f64 * 99_999.0 / 500.0,
+            );
+            let within = points
+                .iter()
+                .filter(|point| point.seconds >= low && (point.seconds < high || column == 499));
+            let mut values: Vec<_> = within.map(|point| point.rss.0).collect();
+            values.sort_unstable();
+            assert_eq!(*least, values[0] as f64, "column {column}");
+            assert_eq!(
+                *greatest,
+                values[values.len() - 1] as f64,
+                "column {column}"
+            );
+            assert_eq!(
+                course.line[column + 1].1,
+                values[values.len() / 2] as f64,
+                "column {column}"
+            );
         }
     }
 
     #[test]
     fn a_folded_point_shows_its_range() {
-        let point = |seconds, low, own, high| TimelinePoint {
-            seconds,
-            rss: Bytes(own),
-            rss_range: (Bytes(low), Bytes(high)),
-            accounts: Vec::new(),
-        };
-        let line = rss(&[point(0.0, 5, 5, 5), point(1.0, 2, 6, 9)], 10);
-        assert_eq!(line, [(0.0, 5.0), (1.0, 2.0), (1.0, 9.0), (1.0, 6.0)]);
+        let course = rss(&[point(0.0, 5, 5, 5), point(1.0, 2, 6, 9)], 10);
+        assert_eq!(course.line, [(0.0, 5.0), (1.0, 6.0)]);
+        assert_eq!(course.range, [(0.0, 5.0, 5.0), (1.0, 2.0, 9.0)]);
     }
 
     #[test]
     fn few_points_stay_as_they_are() {
-        assert!(thin(&[], 10).is_empty());
-        assert_eq!(thin(&[(1.0, 2.0)], 10), [(1.0, 2.0)]);
+        assert_eq!(rss(&[], 10), Course::default());
+        let course = rss(&[point(1.0, 2, 2, 2)], 10);
+        assert_eq!(
+            (course.line.as_slice(), course.range.len()),
+            (&[(1.0, 2.0)][..], 0)
+        );
     }
 }

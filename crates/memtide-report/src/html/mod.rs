@@ -1,7 +1,83 @@
-//! The report as one page.
-use crate::Error;
+//! The report as one page that opens from disk.
+//!
+//! One file, no script, no network: a Content-Security-Policy forbids both, so that even an escape
+//! that is missing somewhere could fetch nothing. The charts are SVG drawn by the code that paints the
+//! picture; light and dark follow the reader's system, and a narrow screen gets a chart of its own.
+//! The report's JSON is embedded for machines.
+//!
+//! Everything that comes from the target passes through [`crate::escape::html`] ([`text`], [`short`]).
+
+mod chart;
+mod sections;
+mod summary;
+
+use crate::{Error, escape, sentences};
 use memtide_model::Findings;
-/// The report as one HTML file that needs no network and no script.
-pub fn render(_findings: &Findings) -> Result<String, Error> {
-    Ok(String::new())
+use memtide_model::report::Report;
+
+const STYLE: &str = include_str!("../../assets/page.css");
+
+/// What the page may do: show its own style, nothing else.
+const POLICY: &str =
+    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
+
+/// The report as one HTML file.
+pub fn render(findings: &Findings) -> Result<String, Error> {
+    let report = &findings.report;
+    let title = format!(
+        "{}: {}",
+        sentences::target(report),
+        report.verdict.kind.words()
+    );
+    let mut page = format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <meta name=\"generator\" content=\"memtide\">\n<title>{}</title>\n<style>\n{STYLE}</style>\n\
+         </head>\n<body>\n<main>\n",
+        short(&title)
+    );
+    page.push_str(&summary::first_screen(findings)?);
+    page.push_str(&sections::all(report));
+    page.push_str("</main>\n");
+    page.push_str(&footer(report));
+    page.push_str(&embedded(report));
+    page.push_str("</body>\n</html>\n");
+    Ok(page)
+}
+
+/// The longest sentence that is shown in full, in characters.
+const SENTENCE: usize = 1_000;
+
+/// A sentence, made harmless.
+fn text(sentence: &str) -> String {
+    escape::html(&escape::clip(sentence, SENTENCE))
+}
+
+/// A name, a path or a number, made harmless.
+fn short(name: &str) -> String {
+    escape::html(&escape::name(name))
+}
+
+fn footer(report: &Report) -> String {
+    let file = match report.recording.file.as_str() {
+        "" => String::new(),
+        file => format!(" The recording is <code>{}</code>.", text(file)),
+    };
+    format!(
+        "<footer>\n<p>Made by memtide from {}, started {}.{file} This page holds the report as JSON \
+         ({}), in the element <code>memtide-report</code>.</p>\n</footer>\n",
+        text(&sentences::window(report)),
+        short(&sentences::started(report)),
+        short(&report.schema)
+    )
+}
+
+/// The report for machines. A script element of that type is data: no browser runs it.
+fn embedded(report: &Report) -> String {
+    let json = crate::json::compact(report);
+    format!(
+        "<script type=\"application/json\" id=\"memtide-report\">{}</script>\n",
+        escape::json_in_html(&json)
+    )
 }

@@ -7,8 +7,8 @@
 mod backend;
 
 use crate::chart::font::Fonts;
-use crate::chart::legend::{self, Entry, Mark};
-use crate::chart::paint::{self, Canvas, Lettering, Rect};
+use crate::chart::legend::{self, Entry, Mark, VEIL};
+use crate::chart::paint::{self, BAND, Canvas, Lettering, Rect};
 use crate::chart::palette;
 use crate::chart::plan::Plan;
 use crate::{Error, sentences};
@@ -86,23 +86,9 @@ fn headline<B: DrawingBackend>(
     let mut y = MARGIN;
     let title = Lettering::regular(23.0, palette::INK).semi_bold();
     let subtitle = Lettering::regular(13.5, palette::MUTED);
-    let mut about = vec![sentences::verdict(report)];
-    about.push(format!(
-        "{}: {}",
-        sentences::target(report),
-        sentences::window(report)
-    ));
-    if let Some(rate) = sentences::rate(report) {
-        about.push(format!("RSS {rate}"));
-    }
-    if let Some(forecast) = &report.forecast {
-        about.push(sentences::forecast(forecast));
-    }
-    about.extend(plan.notes());
-    let blocks = [
-        (report.verdict.summary.as_str(), title, 3),
-        (&about.join(" · "), subtitle, 4),
-    ];
+    let about = about(findings, plan);
+    let mut blocks = vec![(report.verdict.summary.as_str(), title, 3)];
+    blocks.extend(about.iter().map(|line| (line.as_str(), subtitle, 2)));
     for (words, how, most) in blocks {
         let size = f64::from(how.size);
         let wrapped = canvas.fonts().wrap(
@@ -116,9 +102,36 @@ fn headline<B: DrawingBackend>(
             canvas.text(&line, MARGIN, y, how)?;
             y += size * 1.32;
         }
-        y += 7.0;
+        y += if how.weight == title.weight { 8.0 } else { 1.0 };
     }
-    Ok(y + 10.0)
+    Ok(y + 18.0)
+}
+
+/// The lines under the title: the verdict and its ground, the rate and where it leads, and what must
+/// be known to read the chart.
+fn about(findings: &Findings, plan: &Plan) -> Vec<String> {
+    let report = &findings.report;
+    let ground = format!(
+        "{}: {}",
+        sentences::target(report),
+        sentences::window(report)
+    );
+    let rate =
+        sentences::rate(report).map(|rate| format!("RSS {}: {rate}", report.growth.shape.words()));
+    let course: Vec<_> = rate
+        .into_iter()
+        .chain(report.forecast.as_ref().map(sentences::forecast))
+        .collect();
+    let lines = [
+        vec![sentences::verdict(report), ground],
+        course,
+        plan.notes(),
+    ];
+    lines
+        .iter()
+        .filter(|line| !line.is_empty())
+        .map(|line| line.join(" · "))
+        .collect()
 }
 
 /// One entry of the legend: its mark, name and numbers.
@@ -152,13 +165,14 @@ fn key<B: DrawingBackend>(
                 ..square
             },
             entry.color,
-            0.16,
+            VEIL,
         )?,
-        Mark::Square => canvas.fill(square, entry.color, 0.85)?,
+        Mark::Square => canvas.fill(square, entry.color, BAND)?,
         Mark::Hatch => {
-            canvas.fill(square, entry.color, 0.35)?;
-            let diagonal = [(square.left, square.bottom), (square.right, square.top)];
-            canvas.line(&diagonal, entry.color, 1.0)?;
+            for stripe in [1.0, 6.0, 11.0] {
+                let x = square.left + stripe;
+                canvas.line(&[(x, square.top), (x, square.bottom)], entry.color, 1.0)?;
+            }
         }
     }
     let how = Lettering::regular(13.0, palette::INK).at(HPos::Left, VPos::Center);

@@ -19,16 +19,25 @@ pub(super) fn sections(page: &mut Page, report: &Report) {
 
 /// What each account that occurs holds.
 fn accounts(page: &mut Page, report: &Report) {
-    page.heading("What the accounts hold");
-    let in_sum = report.ledger.iter().map(|row| row.account);
-    let beside = report.beside.iter().map(|row| row.account);
-    let widest = Account::IN_RSS
+    let in_sum = report
+        .ledger
         .iter()
-        .chain(&Account::BESIDE)
-        .map(|account| account.name().len());
-    let indent = widest.max().unwrap_or(0) + 2;
-    for account in in_sum.chain(beside) {
-        let mark = format!("{:indent$}", account.name());
+        .map(|row| (row.account, row.start_bytes != 0 || row.end_bytes != 0));
+    let beside = report
+        .beside
+        .iter()
+        .map(|row| (row.account, row.start_bytes != 0 || row.end_bytes != 0));
+    let shown: Vec<Account> = in_sum
+        .chain(beside)
+        .filter(|(_, filled)| *filled)
+        .map(|(account, _)| account)
+        .collect();
+    let Some(widest) = shown.iter().map(|account| account.name().len()).max() else {
+        return;
+    };
+    page.heading("What the accounts hold");
+    for account in shown {
+        let mark = format!("{:width$}", account.name(), width = widest + 2);
         page.sentence(&mark, Tone::Plain, account.meaning());
     }
 }

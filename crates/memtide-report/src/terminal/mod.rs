@@ -138,7 +138,7 @@ impl Page {
 }
 
 /// A sentence with a hostile name in it still ends.
-const SENTENCE_LIMIT: usize = 1_200;
+const SENTENCE_LIMIT: usize = 600;
 
 fn verdict(page: &mut Page, report: &Report) {
     page.sentence("", Tone::Strong, &report.verdict.summary);
@@ -177,11 +177,10 @@ fn course(page: &mut Page, report: &Report, timeline: &Timeline) {
         .map(|point| point.rss_range.1.max(point.rss))
         .max();
     let mut numbers = format!(
-        "{} at {}, {} at {}; least {}, most {}",
+        "{} at the start, {} after {}; least {}, most {}",
         size(first.rss),
-        text::duration(first.seconds),
         size(last.rss),
-        text::duration(last.seconds),
+        text::duration(last.seconds - first.seconds),
         size(least.unwrap_or(first.rss)),
         size(most.unwrap_or(first.rss)),
     );

@@ -1,0 +1,176 @@
+//! The first screen: the verdict, how sure, how fast, how long, the chart, why, and what to do.
+
+use super::{chart, short, text};
+use crate::{Error, sentences};
+use memtide_model::report::Report;
+use memtide_model::{Findings, VerdictKind, text as words};
+use std::fmt::Write as _;
+
+/// Facts that are shown here; the rest stands with the ledger.
+pub(super) const FACTS: usize = 3;
+
+/// Everything above the ledger.
+pub(super) fn first_screen(findings: &Findings) -> Result<String, Error> {
+    let report = &findings.report;
+    let tone = match report.verdict.kind {
+        VerdictKind::NoGrowth | VerdictKind::Plateau | VerdictKind::Sawtooth => "calm",
+        VerdictKind::Undetermined => "open",
+        _ => "alarm",
+    };
+    let mut html = format!(
+        "<p class=\"of\">{}, {}</p>\n<h1>{}</h1>\n<p class=\"verdict {tone}\">{}</p>\n",
+        text(&sentences::target(report)),
+        text(&sentences::window(report)),
+        text(&report.verdict.summary),
+        text(&sentences::verdict(report)),
+    );
+    html.push_str(&figures(report));
+    let caption = caption(findings);
+    let _ = write!(
+        html,
+        "<figure>\n{}<figcaption>{}</figcaption>\n</figure>\n",
+        chart::figure(findings, &caption)?,
+        text(&caption)
+    );
+    html.push_str(&why_and_what(report));
+    Ok(html)
+}
+
+/// The four numbers that decide what is done.
+fn figures(report: &Report) -> String {
+    let growth = &report.growth;
+    let rate = growth.rss_bytes_per_second.filter(|rate| rate.is_finite());
+    let interval = match (rate, growth.low, growth.high) {
+        (Some(_), Some(low), Some(high)) if low.is_finite() && high.is_finite() => {
+            format!(
+                "90 % interval {} to {}",
+                words::rate(low),
+                words::rate(high)
+            )
+        }
+        _ => String::new(),
+    };
+    let (until, limit) = time_to_limit(report);
+    let sure = match report.verdict.kind {
+        VerdictKind::Undetermined if report.verdict.candidates.len() < 2 => "none".to_owned(),
+        _ => sentences::percent(report.verdict.confidence),
+    };
+    let confidence = match report.verdict.kind {
+        VerdictKind::Undetermined => "of the first candidate".to_owned(),
+        _ => sentences::confidence_words(report.verdict.confidence).to_owned(),
+    };
+    let grown = words::signed_bytes(growth.rss_bytes as f64);
+    let shape = format!(
+        "{} in {}",
+        growth.shape.words(),
+        words::duration(report.recording.seconds)
+    );
+    let rows = [
+        ("Confidence", sure, confidence),
+        (
+            "Rate of RSS",
+            rate.map_or_else(|| "too early".to_owned(), words::rate),
+            interval,
+        ),
+        ("Growth of RSS", grown, shape),
+        ("Time to limit", until, limit),
+    ];
+    let mut html = String::from("<dl class=\"figures\">\n");
+    for (name, value, detail) in rows {
+        let _ = writeln!(
+            html,
+            "<div><dt>{name}</dt><dd>{} <small>{}</small></dd></div>",
+            text(&value),
+            text(&detail)
+        );
+    }
+    html.push_str("</dl>\n");
+    html
+}
+
+fn time_to_limit(report: &Report) -> (String, String) {
+    let Some(forecast) = &report.forecast else {
+        return (
+            "none in sight".to_owned(),
+            "no forecast for this course".to_owned(),
+        );
+    };
+    let limit = format!(
+        "{} of {}",
+        sentences::limit_words(&forecast.limit),
+        words::bytes(forecast.limit_bytes as f64)
+    );
+    if !forecast.seconds_low.is_finite() {
+        return ("not known".to_owned(), limit);
+    }
+    let low = words::duration(forecast.seconds_low);
+    match forecast.seconds_high {
+        Some(high) => (format!("{low} to {}", words::duration(high)), limit),
+        None => (format!("{low} or more"), limit),
+    }
+}
+
+/// The chart in words.
+fn caption(findings: &Findings) -> String {
+    let report = &findings.report;
+    let points = &findings.timeline.points;
+    let (Some(first), Some(last)) = (points.first(), points.last()) else {
+        return "No sample was taken.".to_owned();
+    };
+    let mut caption = format!(
+        "RSS over time, split into accounts: from {} to {} in {} ({}).",
+        words::bytes(first.rss.as_f64()),
+        words::bytes(last.rss.as_f64()),
+        words::duration(last.seconds - first.seconds),
+        report.growth.shape.words()
+    );
+    let most = report.ledger.iter().max_by_key(|row| row.growth_bytes);
+    if let Some(row) = most.filter(|row| row.growth_bytes > 0) {
+        let grown = words::signed_bytes(row.growth_bytes as f64);
+        let _ = write!(
+            caption,
+            " Most of the growth went to {}: {grown}.",
+            row.account.name()
+        );
+    }
+    for note in chart::notes(findings) {
+        let _ = write!(caption, " {note}.");
+    }
+    caption
+}
+
+fn why_and_what(report: &Report) -> String {
+    let evidence = &report.verdict.evidence;
+    let facts = list(
+        evidence
+            .iter()
+            .take(FACTS)
+            .map(|evidence| evidence.fact.as_str()),
+    );
+    let facts = facts.unwrap_or_else(|| "<p>The report gives no evidence.</p>\n".to_owned());
+    let advice = list(report.verdict.advice.iter().map(String::as_str));
+    let advice = advice.unwrap_or_else(|| "<p>The report gives no advice.</p>\n".to_owned());
+    let warnings = match report.warnings.len() {
+        0 => String::new(),
+        count => {
+            let count = words::plural(count as u64, "warning");
+            format!(
+                "<p><a href=\"#warnings\">{} about these numbers</a></p>\n",
+                short(&count)
+            )
+        }
+    };
+    format!(
+        "<div class=\"pair\">\n<section>\n<h2>Why</h2>\n{facts}</section>\n\
+         <section>\n<h2>What to do next</h2>\n{advice}</section>\n</div>\n{warnings}"
+    )
+}
+
+/// A numbered list; `None` when there is nothing in it.
+pub(super) fn list<'a>(items: impl Iterator<Item = &'a str>) -> Option<String> {
+    let mut html = String::new();
+    for item in items {
+        let _ = writeln!(html, "<li>{}</li>", text(item));
+    }
+    (!html.is_empty()).then(|| format!("<ol>\n{html}</ol>\n"))
+}
