@@ -13,6 +13,7 @@ pub mod event;
 pub mod ids;
 pub mod mapping;
 pub mod observations;
+pub mod redact;
 pub mod report;
 pub mod sample;
 pub mod target;
@@ -31,6 +32,7 @@ pub use observations::{
     MappingHistory, MappingPoint, Observations, ReadCost, ReadKind, Recording, ThreadHistory,
     ThreadPoint,
 };
+pub use redact::{Redactor, SecretKind};
 pub use report::Report;
 pub use sample::{
     Activity, Cgroup, Children, ClassTotals, Counts, Descriptors, Host, Maps, Memory, Merged,
