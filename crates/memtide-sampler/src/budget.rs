@@ -29,14 +29,10 @@ const fn share_of(kind: ReadKind) -> f64 {
         // Never asked: the basics are not governed.
         ReadKind::Basics => 1.0,
         ReadKind::Smaps => 0.50,
-        ReadKind::SmapsRollup => 0.08,
         ReadKind::Threads => 0.15,
+        ReadKind::SmapsRollup | ReadKind::Descriptors => 0.08,
+        ReadKind::Children | ReadKind::Session | ReadKind::Cgroup | ReadKind::Host => 0.03,
         ReadKind::Wchan => 0.02,
-        ReadKind::Descriptors => 0.08,
-        ReadKind::Children => 0.03,
-        ReadKind::Session => 0.03,
-        ReadKind::Cgroup => 0.03,
-        ReadKind::Host => 0.03,
     }
 }
 
@@ -82,7 +78,10 @@ impl Budget {
             due: Nanos(0),
             interval: Nanos(0),
         };
-        Self { share: share.clamp(1e-4, 1.0), meters: ReadKind::ALL.map(meter) }
+        Self {
+            share: share.clamp(1e-4, 1.0),
+            meters: ReadKind::ALL.map(meter),
+        }
     }
 
     /// Whether `kind` may be read at `now`. A refusal is counted as a read that was put off.
@@ -113,6 +112,11 @@ impl Budget {
         meter.due = began + meter.interval;
     }
 
+    /// Makes `kind` due at once, whatever its last read cost; for the first reads of a program.
+    pub fn due_now(&mut self, kind: ReadKind) {
+        self.meter(kind).due = Nanos(0);
+    }
+
     /// Notes a read that failed.
     pub fn failed(&mut self, kind: ReadKind) {
         self.meter(kind).cost.failed += 1;
@@ -120,18 +124,26 @@ impl Budget {
 
     /// The interval that the last read of `kind` earned; zero before the first.
     pub fn interval(&self, kind: ReadKind) -> Nanos {
-        self.meters.iter().find(|meter| meter.cost.kind == kind).map_or(Nanos(0), |m| m.interval)
+        self.meters
+            .iter()
+            .find(|meter| meter.cost.kind == kind)
+            .map_or(Nanos(0), |m| m.interval)
     }
 
     /// What each kind cost so far; kinds that were never read are left out.
     pub fn costs(&self) -> Vec<ReadCost> {
         let used = |cost: &ReadCost| cost.reads + cost.skipped + cost.failed > 0;
-        self.meters.iter().map(|meter| meter.cost).filter(used).collect()
+        self.meters
+            .iter()
+            .map(|meter| meter.cost)
+            .filter(used)
+            .collect()
     }
 
     fn meter(&mut self, kind: ReadKind) -> &mut Meter {
         let at = self.meters.iter().position(|meter| meter.cost.kind == kind);
-        at.and_then(|at| self.meters.get_mut(at)).expect("there is a meter for each kind")
+        at.and_then(|at| self.meters.get_mut(at))
+            .expect("there is a meter for each kind")
     }
 }
 
@@ -165,7 +177,10 @@ mod tests {
     fn a_dear_read_stays_within_its_share() {
         // 10,000 mappings: 100 ms a read.
         let (duty, reads) = spend(ReadKind::Smaps, 100.0, 100.0, 3600);
-        assert!(duty <= DEFAULT_SHARE * share_of(ReadKind::Smaps) * 1.01, "{duty}");
+        assert!(
+            duty <= DEFAULT_SHARE * share_of(ReadKind::Smaps) * 1.01,
+            "{duty}"
+        );
         assert_eq!(reads, 3600 / 20);
     }
 
@@ -178,8 +193,11 @@ mod tests {
 
     #[test]
     fn the_shares_leave_room_for_the_basics() {
-        let sum: f64 =
-            ReadKind::ALL.into_iter().filter(|k| *k != ReadKind::Basics).map(share_of).sum();
+        let sum: f64 = ReadKind::ALL
+            .into_iter()
+            .filter(|k| *k != ReadKind::Basics)
+            .map(share_of)
+            .sum();
         assert!(sum < 1.0, "{sum}");
     }
 }

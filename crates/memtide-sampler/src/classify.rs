@@ -17,17 +17,17 @@ const SMALLEST_STACK: u64 = 64 << 10;
 
 /// What classification needs of a mapping.
 #[derive(Clone, Copy, Debug)]
-pub struct Place<'a> {
+pub(crate) struct Place<'a> {
     /// First address.
-    pub start: u64,
+    pub(crate) start: u64,
     /// Address behind the last.
-    pub end: u64,
+    pub(crate) end: u64,
     /// `rw-p`.
-    pub protection: [u8; 4],
+    pub(crate) protection: [u8; 4],
     /// Inode number; zero for anonymous.
-    pub inode: u64,
+    pub(crate) inode: u64,
     /// Name, raw; empty for anonymous.
-    pub name: &'a [u8],
+    pub(crate) name: &'a [u8],
 }
 
 impl Place<'_> {
@@ -50,7 +50,11 @@ impl Place<'_> {
 }
 
 /// The class of `place`, which lies between `before` and `after` in the address space.
-pub fn classify(before: Option<&Place>, place: &Place, after: Option<&Place>) -> MappingClass {
+pub(crate) fn classify(
+    before: Option<&Place>,
+    place: &Place,
+    after: Option<&Place>,
+) -> MappingClass {
     named(place).unwrap_or_else(|| unnamed(before, place, after))
 }
 
@@ -119,9 +123,15 @@ mod tests {
     use super::*;
     use MappingClass as C;
 
-    fn place(start: u64, size: u64, protection: &[u8; 4], name: &'static [u8]) -> Place<'static> {
+    fn place(start: u64, size: u64, protection: [u8; 4], name: &'static [u8]) -> Place<'static> {
         let inode = u64::from(name.starts_with(b"/"));
-        Place { start, end: start + size, protection: *protection, inode, name }
+        Place {
+            start,
+            end: start + size,
+            protection,
+            inode,
+            name,
+        }
     }
 
     #[test]
@@ -143,37 +153,48 @@ mod tests {
             (b"[anon:my pool]", C::Anon),
             (b"[anon_shmem:my pool]", C::Shared),
         ] {
-            let it = place(0x1000_0000, 0x20_0000, b"rw-p", name);
-            assert_eq!(classify(None, &it, None), class, "{}", String::from_utf8_lossy(name));
+            let it = place(0x1000_0000, 0x20_0000, *b"rw-p", name);
+            assert_eq!(
+                classify(None, &it, None),
+                class,
+                "{}",
+                String::from_utf8_lossy(name)
+            );
         }
     }
 
     #[test]
     fn an_arena_starts_on_64_mib_and_ends_in_its_closed_rest() {
         let start = 0x7f00_0000_0000;
-        let used = place(start, 0x2_1000, b"rw-p", b"");
-        let rest = place(start + 0x2_1000, ARENA_HEAP - 0x2_1000, b"---p", b"");
+        let used = place(start, 0x2_1000, *b"rw-p", b"");
+        let rest = place(start + 0x2_1000, ARENA_HEAP - 0x2_1000, *b"---p", b"");
         assert_eq!(classify(None, &used, Some(&rest)), C::Arena);
         assert_eq!(classify(Some(&used), &rest, None), C::Guard);
         // A full one has no rest.
-        assert_eq!(classify(None, &place(start, ARENA_HEAP, b"rw-p", b""), None), C::Arena);
+        assert_eq!(
+            classify(None, &place(start, ARENA_HEAP, *b"rw-p", b""), None),
+            C::Arena
+        );
         // On the boundary by chance: no closed rest.
         assert_eq!(classify(None, &used, None), C::Anon);
         // A larger mapping that happens to be aligned is somebody's own.
-        assert_eq!(classify(None, &place(start, 4 * ARENA_HEAP, b"rw-p", b""), None), C::Anon);
+        assert_eq!(
+            classify(None, &place(start, 4 * ARENA_HEAP, *b"rw-p", b""), None),
+            C::Anon
+        );
     }
 
     #[test]
     fn a_stack_lies_above_a_small_guard() {
-        let guard = place(0x10_0000, 0x1000, b"---p", b"");
-        let stack = place(0x10_1000, 8 << 20, b"rw-p", b"");
+        let guard = place(0x10_0000, 0x1000, *b"---p", b"");
+        let stack = place(0x10_1000, 8 << 20, *b"rw-p", b"");
         assert_eq!(classify(Some(&guard), &stack, None), C::Stack);
         // Not adjacent, too large a guard, too small a stack.
-        let far = place(0x20_0000, 8 << 20, b"rw-p", b"");
+        let far = place(0x20_0000, 8 << 20, *b"rw-p", b"");
         assert_eq!(classify(Some(&guard), &far, None), C::Anon);
-        let reservation = place(0, 0x10_1000, b"---p", b"");
+        let reservation = place(0, 0x10_1000, *b"---p", b"");
         assert_eq!(classify(Some(&reservation), &stack, None), C::Anon);
-        let buffer = place(0x10_1000, 0x2000, b"rw-p", b"");
+        let buffer = place(0x10_1000, 0x2000, *b"rw-p", b"");
         assert_eq!(classify(Some(&guard), &buffer, None), C::Anon);
     }
 }

@@ -15,7 +15,10 @@ pub struct Schedule {
 impl Schedule {
     /// A grid with a tick each `every` from `start` on; `every` of zero counts as 1 ns.
     pub fn new(start: Nanos, every: Nanos) -> Self {
-        Self { every: every.max(Nanos(1)), next: start }
+        Self {
+            every: every.max(Nanos(1)),
+            next: start,
+        }
     }
 
     /// When the next tick is due.
@@ -27,7 +30,11 @@ impl Schedule {
     /// grid points had passed unused.
     pub fn taken(&mut self, now: Nanos) -> u64 {
         let late = (now - self.next).0 / self.every.0;
-        self.next = Nanos(self.next.0.saturating_add((late + 1).saturating_mul(self.every.0)));
+        self.next = Nanos(
+            self.next
+                .0
+                .saturating_add((late + 1).saturating_mul(self.every.0)),
+        );
         late
     }
 }

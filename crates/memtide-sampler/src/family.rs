@@ -1,0 +1,133 @@
+//! Children, and the rest of a session: what a process has started and not finished.
+//!
+//! Children come from `task/*/children`, where a child is listed under the thread that made it.
+//! Kernels without that file, and the members of a session that are nobody's child any more, need a
+//! search of all of /proc. The session counts only where the target leads it: otherwise it is the
+//! shell's, and holds whatever else was started there.
+
+use memtide_model::{Bytes, Children, Pid};
+use memtide_proc::parse::stat::{self, Stat};
+use std::fs;
+use std::path::Path;
+
+/// Counts one child by its state.
+pub(crate) fn count(children: &mut Children, child: &Stat, page_size: Bytes) {
+    children.total += 1;
+    children.rss += resident(child, page_size);
+    match child.state {
+        b'Z' => children.zombies += 1,
+        b'T' | b't' => children.stopped += 1,
+        b'D' => children.blocked += 1,
+        _ => {}
+    }
+}
+
+fn resident(process: &Stat, page_size: Bytes) -> Bytes {
+    Bytes(process.rss_pages.saturating_mul(page_size.0))
+}
+
+/// What a search of all processes found.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Search {
+    /// The target's children.
+    pub(crate) children: Children,
+    /// Others in its session, zombies included.
+    pub(crate) session_others: u64,
+    /// Their RSS.
+    pub(crate) session_rss: Bytes,
+}
+
+/// Reads `stat` of every process below `root`.
+pub(crate) fn search(root: &Path, target: Pid, page_size: Bytes) -> std::io::Result<Search> {
+    let mut found = Search::default();
+    let mut path = root.to_path_buf();
+    for entry in fs::read_dir(root)? {
+        let Ok(entry) = entry else { continue };
+        let name = entry.file_name();
+        if !name
+            .as_encoded_bytes()
+            .first()
+            .is_some_and(u8::is_ascii_digit)
+        {
+            continue;
+        }
+        path.push(&name);
+        path.push("stat");
+        // Processes end while the search goes on.
+        if let Ok(bytes) = fs::read(&path)
+            && let Ok(process) = stat::parse(&bytes)
+            && process.pid != target
+        {
+            if process.ppid == target {
+                count(&mut found.children, &process, page_size);
+            } else if process.session == i64::from(target.0) {
+                found.session_others += 1;
+                found.session_rss += resident(&process, page_size);
+            }
+        }
+        path.pop();
+        path.pop();
+    }
+    Ok(found)
+}
+
+/// A process that [`matching`] found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Its pid.
+    pub pid: Pid,
+    /// Its `comm`, printable.
+    pub name: String,
+}
+
+/// The processes whose command line, arguments joined by blanks, fits. The caller and its ancestors
+/// are left out: `sudo memtide attach --name worker` has the pattern in its own command line.
+/// Kernel threads have no command line and never fit.
+pub fn matching(root: &Path, fits: impl Fn(&[u8]) -> bool) -> std::io::Result<Vec<Found>> {
+    let own = ancestors(root, std::process::id());
+    let mut found = Vec::new();
+    for entry in fs::read_dir(root)?.flatten() {
+        let Some(pid) = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse::<u32>().ok())
+        else {
+            continue;
+        };
+        let Ok(mut cmdline) = fs::read(entry.path().join("cmdline")) else {
+            continue;
+        };
+        while cmdline.last() == Some(&0) {
+            cmdline.pop();
+        }
+        for byte in &mut cmdline {
+            if *byte == 0 {
+                *byte = b' ';
+            }
+        }
+        if !own.contains(&pid) && !cmdline.is_empty() && fits(&cmdline) {
+            let comm = fs::read(entry.path().join("comm")).unwrap_or_default();
+            let comm = comm.strip_suffix(b"\n").unwrap_or(&comm);
+            found.push(Found {
+                pid: Pid(pid),
+                name: memtide_model::text::printable(comm),
+            });
+        }
+    }
+    found.sort_by_key(|process| process.pid);
+    Ok(found)
+}
+
+fn ancestors(root: &Path, pid: u32) -> Vec<u32> {
+    let mut line = vec![pid];
+    while let Some(&last) = line.last() {
+        let stat_file = fs::read(root.join(last.to_string()).join("stat")).unwrap_or_default();
+        match stat::parse(&stat_file) {
+            Ok(process) if process.ppid.0 != 0 && !line.contains(&process.ppid.0) => {
+                line.push(process.ppid.0);
+            }
+            _ => break,
+        }
+    }
+    line
+}
