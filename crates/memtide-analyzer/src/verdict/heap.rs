@@ -50,7 +50,7 @@ pub(super) fn decide(facts: &Facts, rest: Option<Series>) -> Answer {
     let sum = rest.unwrap_or_else(|| facts.series(Track::Anon));
     let form = trend::form(&sum, facts.material);
     let hidden = (!at_equal_load)
-        .then(|| hidden_class(facts, form.shape()))
+        .then(|| hidden_class(facts, &sum, form.shape()))
         .flatten();
     let subject = hidden.unwrap_or_else(|| visible(facts, sum, form));
     if let Some(answer) = super::units::arenas(facts, subject.form.shape()) {
@@ -111,20 +111,23 @@ fn creeps(subject: &Subject) -> bool {
     subject.series.delta() >= MATERIAL_BYTES && blocks::all_rise(&subject.series)
 }
 
-/// A class that grows steadily under a sum that swings.
-fn hidden_class(facts: &Facts, shape: Shape) -> Option<Subject> {
-    let swings = matches!(shape, Shape::Sawtooth | Shape::Fluctuating);
-    if !swings && shape != Shape::Flat {
+/// A class that grows steadily while the sum of anonymous memory swings: its swings are another
+/// class's, and would spoil the rate.
+fn hidden_class(facts: &Facts, sum: &Series, shape: Shape) -> Option<Subject> {
+    let level = matches!(shape, Shape::Sawtooth | Shape::Fluctuating | Shape::Flat);
+    let spoilt = shape.is_unbounded() || matches!(shape, Shape::Unclear | Shape::Decelerating);
+    if !level && !spoilt {
         return None;
     }
     let classes = [MappingClass::Heap, MappingClass::Arena, MappingClass::Anon];
     classes.into_iter().find_map(|class| {
+        let anon = class == MappingClass::Anon;
         let series = facts.series(Track::ClassRss(class));
         let delta = series.delta();
-        let form = trend::form(&series, facts.material);
-        if delta <= facts.material || class == MappingClass::Anon && swings {
+        if delta <= facts.material || anon && shape != Shape::Flat {
             return None;
         }
+        let form = trend::form(&series, facts.material);
         let even = form
             .late_ratio
             .is_some_and(|ratio| 0.7 < ratio && ratio < 1.4)
@@ -132,22 +135,26 @@ fn hidden_class(facts: &Facts, shape: Shape) -> Option<Subject> {
         let steady = matches!(form.shape(), Shape::Linear | Shape::Stairs) && even;
         let slowing =
             form.shape() == Shape::Decelerating && delta > 0.04 * facts.record.median_rss();
-        (steady || slowing).then(|| Subject {
+        let found = if level {
+            steady || slowing
+        } else {
+            steady && swings(facts, sum, &series)
+        };
+        found.then_some(Subject {
             series,
             form,
             account: crate::ledger::account_of(class),
-            name: if class == MappingClass::Anon {
-                "Anonymous memory"
-            } else {
-                "The heap"
-            },
-            owner: if class == MappingClass::Anon {
-                Owner::Anon
-            } else {
-                Owner::Heap
-            },
+            name: if anon { "Anonymous memory" } else { "The heap" },
+            owner: if anon { Owner::Anon } else { Owner::Heap },
         })
     })
+}
+
+/// True if what is left of the sum without one class only goes up and down.
+fn swings(facts: &Facts, sum: &Series, class: &Series) -> bool {
+    let rest = Series::of(sum.paired(class).map(|(t, sum, class)| (t, sum - class)));
+    let shape = trend::form(&rest, facts.material).shape();
+    matches!(shape, Shape::Sawtooth | Shape::Fluctuating)
 }
 
 /// The sum, with the classes that carry its growth.

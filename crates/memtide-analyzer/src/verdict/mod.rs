@@ -53,6 +53,17 @@ pub fn judge(record: &Record, observations: &Observations) -> Judgement {
     } else {
         answer
     };
+    if answer.evidence.len() < 2 {
+        answer = answer.number(
+            format!(
+                "RSS moved by {} in {}.",
+                text::signed_bytes(facts.rss),
+                facts.time()
+            ),
+            facts.rss,
+            "bytes",
+        );
+    }
     for other in also {
         answer = answer.fact(other);
     }

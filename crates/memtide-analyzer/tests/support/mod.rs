@@ -18,13 +18,13 @@ use std::path::{Path, PathBuf};
 
 /// One labelled case.
 #[derive(Clone, Debug, Deserialize)]
-pub struct Case {
-    pub name: String,
-    pub run: String,
-    pub label: String,
-    pub outside: Vec<String>,
-    pub series: String,
-    pub live_rate: Option<f64>,
+pub(crate) struct Case {
+    pub(crate) name: String,
+    pub(crate) run: String,
+    pub(crate) label: String,
+    pub(crate) outside: Vec<String>,
+    pub(crate) series: String,
+    pub(crate) live_rate: Option<f64>,
 }
 
 #[derive(Deserialize)]
@@ -33,12 +33,12 @@ struct Manifest {
 }
 
 /// Where the corpus lies.
-pub fn corpus() -> PathBuf {
+pub(crate) fn corpus() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/corpus")
 }
 
 /// All cases of the manifest.
-pub fn cases() -> Vec<Case> {
+pub(crate) fn cases() -> Vec<Case> {
     let text =
         std::fs::read_to_string(corpus().join("manifest.toml")).expect("the corpus is there");
     toml::from_str::<Manifest>(&text)
@@ -47,7 +47,7 @@ pub fn cases() -> Vec<Case> {
 }
 
 /// The recording of a case from second `from` to second `to` of it.
-pub fn window(case: &Case, from: f64, to: f64) -> Observations {
+pub(crate) fn window(case: &Case, from: f64, to: f64) -> Observations {
     let rows = rows(&corpus().join(&case.series));
     let samples: Vec<Sample> = rows
         .iter()
@@ -64,7 +64,7 @@ pub fn window(case: &Case, from: f64, to: f64) -> Observations {
 }
 
 /// Observations of samples alone.
-pub fn observations(samples: Vec<Sample>, runtime: &str) -> Observations {
+pub(crate) fn observations(samples: Vec<Sample>, runtime: &str) -> Observations {
     Observations {
         target: Target {
             id: process(),
@@ -106,7 +106,7 @@ fn process() -> ProcessId {
 }
 
 /// Reads a gzipped CSV of numbers into rows by column.
-pub fn rows(path: &Path) -> Vec<HashMap<String, f64>> {
+pub(crate) fn rows(path: &Path) -> Vec<HashMap<String, f64>> {
     let file = std::fs::File::open(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     let mut text = String::new();
     flate2::read::GzDecoder::new(file)
@@ -208,7 +208,7 @@ fn maps(count: &impl Fn(&str) -> u64, kib: &impl Fn(&str) -> Bytes) -> Maps {
 }
 
 /// A sample of synthetic RSS in bytes, all of it in `[heap]`.
-pub fn heap_sample(seconds: f64, bytes: f64) -> Sample {
+pub(crate) fn heap_sample(seconds: f64, bytes: f64) -> Sample {
     let rss = Bytes(bytes.max(0.0) as u64);
     let mut maps = Maps::default();
     let heap = maps.classes.get_mut(MappingClass::Heap);
@@ -237,7 +237,7 @@ pub fn heap_sample(seconds: f64, bytes: f64) -> Sample {
 }
 
 /// Observations of synthetic RSS.
-pub fn heap(points: impl IntoIterator<Item = (f64, f64)>) -> Observations {
+pub(crate) fn heap(points: impl IntoIterator<Item = (f64, f64)>) -> Observations {
     observations(
         points.into_iter().map(|(t, y)| heap_sample(t, y)).collect(),
         "none",
@@ -245,11 +245,11 @@ pub fn heap(points: impl IntoIterator<Item = (f64, f64)>) -> Observations {
 }
 
 /// Random numbers that every run repeats: xorshift64* (Vigna 2016).
-pub struct Random(pub u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
     /// Uniform within 0 and 1, never 0.
-    pub fn uniform(&mut self) -> f64 {
+    pub(crate) fn uniform(&mut self) -> f64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
@@ -258,14 +258,14 @@ impl Random {
     }
 
     /// Normal with mean 0 and deviation 1 (Box and Muller).
-    pub fn normal(&mut self) -> f64 {
+    pub(crate) fn normal(&mut self) -> f64 {
         let (u, v) = (self.uniform(), self.uniform());
         (-2.0 * u.ln()).sqrt() * (core::f64::consts::TAU * v).cos()
     }
 
     /// A first-order autoregressive series of `n` values with deviation 1 whose time constant is
     /// `tau` records; independent values for `tau` 0.
-    pub fn autoregressive(&mut self, n: usize, tau: f64) -> Vec<f64> {
+    pub(crate) fn autoregressive(&mut self, n: usize, tau: f64) -> Vec<f64> {
         let phi = if tau > 0.0 {
             (-1.0 / (n as f64 * tau)).exp()
         } else {
