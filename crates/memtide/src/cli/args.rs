@@ -1,0 +1,143 @@
+//! What clap parses. Only shapes and help texts; checking is in the options.
+
+use crate::suspects::Kind;
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::values::parse_duration;
+
+const EXAMPLES: &str = "\
+Examples:
+  memtide attach 4182                     watch process 4182; Ctrl-C prints the verdict
+  memtide attach 4182 --for 10m --html r.html --png r.png
+  memtide attach --name 'gunicorn: master' --json -
+  memtide report worker-4182.memtide      the verdict again, from the recording
+  memtide doctor 4182                     what can be seen of it, and what would allow the rest
+  memtide demo threads                    a suspect that comes with the program";
+
+/// Tells why the memory of a Linux process grows.
+#[derive(Debug, Parser)]
+#[command(name = "memtide", version, about, after_help = EXAMPLES, max_term_width = 100)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Watch a running process from outside; Ctrl-C or --for ends it and prints the verdict
+    Attach(Attach),
+    /// Print the verdict of a recording again, as text, JSON, HTML or PNG
+    Report(Report),
+    /// Say what can be seen here and of this process, and what would allow the rest
+    Doctor(Doctor),
+    /// Start a suspect that comes with the program, watch it for half a minute, give the verdict
+    Demo(Demo),
+    /// The suspect itself
+    #[command(hide = true)]
+    Suspect { kind: Kind },
+}
+
+/// Which process.
+#[derive(Debug, ClapArgs)]
+#[group(required = true, multiple = false)]
+pub(crate) struct Who {
+    /// Process id
+    #[arg(value_name = "PID")]
+    pub(crate) pid: Option<String>,
+    /// The one process whose command line matches this regular expression
+    #[arg(long, value_name = "REGEX")]
+    pub(crate) name: Option<String>,
+}
+
+/// Where results go.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Outputs {
+    /// Write the report as JSON (memtide.report/1); - for standard output
+    #[arg(long, value_name = "FILE|-")]
+    pub(crate) json: Option<PathBuf>,
+    /// Write the report as one self-contained page
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
+    /// Write the chart as a picture
+    #[arg(long, value_name = "FILE")]
+    pub(crate) png: Option<PathBuf>,
+    /// Replace command lines, paths and user names by placeholders everywhere
+    #[arg(long)]
+    pub(crate) redact: bool,
+    /// No preview, progress or text report; only errors and what was asked for by a flag
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+    /// When to use colour; NO_COLOR is honoured
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub(crate) color: Color,
+}
+
+/// When to use colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Color {
+    /// On a terminal, unless NO_COLOR is set
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Attach {
+    #[command(flatten)]
+    pub(crate) who: Who,
+    /// End after this long, such as 30s, 10m, 2h; without it Ctrl-C ends the recording
+    #[arg(long = "for", value_name = "DURATION", value_parser = parse_duration)]
+    pub(crate) duration: Option<Duration>,
+    /// Take a sample this often
+    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = parse_duration)]
+    pub(crate) every: Duration,
+    /// The recorder's own cost may reach this share of one core, in percent
+    #[arg(long, value_name = "PERCENT", default_value_t = 1.0)]
+    pub(crate) budget: f64,
+    /// The recording; without it NAME-PID-DATE.memtide in this directory
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) outputs: Outputs,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Report {
+    /// A recording
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Add what each account means and how to read the table
+    #[arg(long)]
+    pub(crate) explain: bool,
+    #[command(flatten)]
+    pub(crate) outputs: Outputs,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Doctor {
+    /// Process id; without it, what can be said of the machine
+    #[arg(value_name = "PID")]
+    pub(crate) pid: Option<String>,
+    /// Read this directory in place of /proc
+    #[arg(long, value_name = "DIR", default_value = "/proc", hide = true)]
+    pub(crate) proc_root: PathBuf,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Demo {
+    /// What the suspect does
+    #[arg(default_value = "leak")]
+    pub(crate) kind: Kind,
+    /// How long to watch it
+    #[arg(long = "for", value_name = "DURATION", default_value = "30s", value_parser = parse_duration)]
+    pub(crate) duration: Duration,
+    /// The recording; without it demo-KIND-DATE.memtide in this directory
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) outputs: Outputs,
+}

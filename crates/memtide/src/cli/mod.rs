@@ -1,0 +1,6 @@
+//! The command line in two layers: what clap parses ([`args`]) and what the commands take
+//! ([`options`]). Nothing below the first knows clap.
+
+pub(crate) mod args;
+pub(crate) mod options;
+pub(crate) mod values;

@@ -1,0 +1,135 @@
+//! Where results go: standard output, and the files named by flags.
+//!
+//! Files are tried before anything is recorded, so that ten minutes of watching are not lost to a
+//! misspelt directory; and they are written under a temporary name and renamed, so that a full disk
+//! leaves no half of a page.
+
+use crate::cli::options::Outputs;
+use anyhow::{Context as _, bail};
+use memtide_model::Findings;
+use memtide_report::{html, json, png, terminal};
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+/// Pixels per unit of the picture: twice, for sharp text on today's screens.
+const PNG_SCALE: f32 = 2.0;
+
+/// Fails where a file that was asked for could not be written later.
+pub(crate) fn check(outputs: &Outputs) -> anyhow::Result<()> {
+    for path in [&outputs.json, &outputs.html, &outputs.png]
+        .into_iter()
+        .flatten()
+    {
+        if !is_stdout(path) {
+            probe(path)?;
+        }
+    }
+    Ok(())
+}
+
+fn probe(path: &Path) -> anyhow::Result<()> {
+    if path.is_dir() {
+        bail!("{} is a directory; name a file in it", path.display());
+    }
+    let temporary = temporary_for(path);
+    create(&temporary)
+        .with_context(|| format!("cannot write {}; choose another place", path.display()))?;
+    let _ = fs::remove_file(&temporary);
+    Ok(())
+}
+
+/// Writes all that was asked for; text goes to standard output unless JSON does.
+pub(crate) fn write(
+    findings: &Findings,
+    outputs: &Outputs,
+    explain: bool,
+) -> anyhow::Result<Vec<PathBuf>> {
+    let mut written = Vec::new();
+    if let Some(path) = &outputs.html {
+        save(path, html::render(findings)?.as_bytes())?;
+        written.push(path.clone());
+    }
+    if let Some(path) = &outputs.png {
+        save(path, &png::render(findings, PNG_SCALE)?)?;
+        written.push(path.clone());
+    }
+    let mut json_on_stdout = false;
+    if let Some(path) = &outputs.json {
+        let text = json::render(&findings.report);
+        if is_stdout(path) {
+            json_on_stdout = true;
+            print(&text)?;
+        } else {
+            save(path, text.as_bytes())?;
+            written.push(path.clone());
+        }
+    }
+    if !json_on_stdout && !outputs.quiet {
+        let width = crate::progress::width(rustix::stdio::stdout());
+        let options = terminal::Options {
+            width,
+            color: outputs.color,
+            explain,
+        };
+        print(&terminal::render(findings, &options))?;
+    }
+    Ok(written)
+}
+
+/// Prints to standard output; a reader that has gone away is success.
+pub(crate) fn print(text: &str) -> anyhow::Result<()> {
+    print_bytes(text.as_bytes())
+}
+
+fn is_stdout(path: &Path) -> bool {
+    path.as_os_str() == "-"
+}
+
+fn save(path: &Path, content: &[u8]) -> anyhow::Result<()> {
+    if is_stdout(path) {
+        return print_bytes(content);
+    }
+    // A device or a pipe is written to, never replaced.
+    if path.exists() && !path.is_file() {
+        return fs::write(path, content).with_context(|| format!("writing {}", path.display()));
+    }
+    let temporary = temporary_for(path);
+    let outcome = create(&temporary)
+        .and_then(|mut file| file.write_all(content).and_then(|()| file.sync_all()))
+        .and_then(|()| fs::rename(&temporary, path));
+    if outcome.is_err() {
+        let _ = fs::remove_file(&temporary);
+    }
+    outcome.with_context(|| {
+        format!(
+            "cannot write {}; free some space or choose another place",
+            path.display()
+        )
+    })
+}
+
+fn print_bytes(content: &[u8]) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    match out.write_all(content).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result.context("writing to standard output"),
+    }
+}
+
+fn temporary_for(path: &Path) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_os_string();
+    name.push(format!(".{}.tmp", std::process::id()));
+    path.with_file_name(name)
+}
+
+/// Reports hold command lines and paths: only the owner may read them.
+fn create(path: &Path) -> io::Result<fs::File> {
+    OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)
+}

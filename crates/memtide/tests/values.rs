@@ -1,0 +1,265 @@
+//! Numbers against independent truth: targets of which it is known what they do.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod support;
+
+use serde_json::Value;
+use std::time::Duration;
+use support::{Target, account, attach, finish, memtide, number, recording_in, report};
+
+const MIB: f64 = 1024.0 * 1024.0;
+
+fn dir() -> tempfile::TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+fn count(report: &Value, name: &str, group: Option<&str>) -> (f64, f64) {
+    let rows = report["counts"].as_array().unwrap();
+    let row = rows
+        .iter()
+        .find(|row| row["count"] == name && row["group"].as_str() == group);
+    let row = row.unwrap_or_else(|| panic!("a count {name} {group:?} in {rows:?}"));
+    (number(row, "start"), number(row, "end"))
+}
+
+#[test]
+fn a_known_leak_rate_is_found_within_five_percent() {
+    let dir = dir();
+    let target = Target::start(&["leak", "1048576"]);
+    let report = attach(
+        dir.path(),
+        &target.pid(),
+        &["--for", "24s", "--every", "250ms"],
+    );
+    // A block of 1,024 bytes costs 1,040 with its header.
+    let truth = MIB * 1040.0 / 1024.0;
+    let found = number(&report, "growth/rss_bytes_per_second");
+    assert!(
+        (found / truth - 1.0).abs() < 0.05,
+        "{found} against {truth}"
+    );
+    assert!(number(&report, "growth/low") <= truth && truth <= number(&report, "growth/high"));
+    assert_eq!(report["growth"]["shape"], "linear");
+    // A heap that grows may be a leak or holes: /proc cannot tell.
+    assert_eq!(report["verdict"]["kind"], "undetermined");
+    let candidates = report["verdict"]["candidates"].as_array().unwrap();
+    for candidate in ["heap_leak", "fragmentation"] {
+        assert!(
+            candidates.contains(&Value::from(candidate)),
+            "{candidates:?}"
+        );
+    }
+}
+
+#[test]
+fn mappings_fall_into_their_classes_and_add_up_to_rss() {
+    let dir = dir();
+    let target = Target::start(&["layout"]);
+    let report = attach(
+        dir.path(),
+        &target.pid(),
+        &["--for", "3s", "--every", "200ms"],
+    );
+    let near = |name: &str, from: f64, to: f64| {
+        let mib = account(&report, name) / MIB;
+        assert!(
+            (from..to).contains(&mib),
+            "{name} is {mib} MiB, not in {from}..{to}"
+        );
+    };
+    near("heap", 16.0, 17.5);
+    near("anon", 24.0, 24.6);
+    near("stacks", 1.0, 1.4);
+    near("shared", 8.0, 8.1);
+    near("file", 0.5, 4.0);
+    let rows = report["ledger"].as_array().unwrap();
+    let sum: f64 = rows.iter().map(|row| number(row, "end_bytes")).sum();
+    let unexplained = account(&report, "unexplained").abs();
+    assert!(
+        unexplained < 0.02 * sum,
+        "unexplained {unexplained} of {sum}"
+    );
+    assert_eq!(count(&report, "threads", None), (6.0, 6.0));
+    let opaque = report["beside"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|r| r["account"] == "opaque");
+    let opaque = number(opaque.unwrap(), "end_bytes");
+    let expected = account(&report, "heap") + account(&report, "anon");
+    assert!(
+        (opaque - expected).abs() < 1.0,
+        "opaque {opaque}, heap and anon {expected}"
+    );
+}
+
+#[test]
+fn threads_descriptors_and_children_that_pile_up_are_named() {
+    for (mode, kind, count_name, group, per_second) in [
+        ("threads", "thread_leak", "threads", None, 5.0),
+        ("fds", "fd_leak", "fds", Some("pipe"), 8.0),
+        ("children", "process_leak", "processes", Some("zombie"), 4.0),
+    ] {
+        let dir = dir();
+        let target = Target::start(&[mode, &per_second.to_string()]);
+        let report = attach(
+            dir.path(),
+            &target.pid(),
+            &["--for", "22s", "--every", "250ms"],
+        );
+        assert_eq!(
+            report["verdict"]["kind"], kind,
+            "{mode}: {}",
+            report["verdict"]
+        );
+        let (start, end) = count(&report, count_name, group);
+        let seconds = number(&report, "recording/seconds");
+        let rate = (end - start) / seconds;
+        assert!(
+            (rate / per_second - 1.0).abs() < 0.15,
+            "{mode}: {rate} against {per_second}"
+        );
+    }
+}
+
+#[test]
+fn ten_thousand_mappings_and_a_thousand_threads_are_counted() {
+    let dir = dir();
+    let target = Target::start(&["many", "10000", "1000"]);
+    let report = attach(
+        dir.path(),
+        &target.pid(),
+        &["--for", "4s", "--every", "250ms"],
+    );
+    assert_eq!(count(&report, "threads", None), (1000.0, 1000.0));
+    let (mappings, _) = count(&report, "mappings", None);
+    assert!((10_000.0..13_000.0).contains(&mappings), "{mappings}");
+    // It must have put off reads of smaps to stay within its budget, and say so.
+    let reads = report["recording"]["reads"].as_array().unwrap();
+    let smaps = reads.iter().find(|row| row["read"] == "smaps").unwrap();
+    assert!(number(smaps, "skipped") > 0.0, "{smaps}");
+}
+
+#[test]
+fn an_exec_is_noticed_and_the_new_program_is_watched() {
+    let dir = dir();
+    let target = Target::start(&["exec", "1500"]);
+    let report = attach(
+        dir.path(),
+        &target.pid(),
+        &["--for", "5s", "--every", "200ms"],
+    );
+    let events = report["events"].as_array().unwrap();
+    assert_eq!(
+        events
+            .iter()
+            .filter(|event| event["kind"] == "exec")
+            .count(),
+        1,
+        "{events:?}"
+    );
+    let mib = account(&report, "anon") / MIB;
+    assert!(
+        (24.0..24.6).contains(&mib),
+        "the new program's mappings: {mib}"
+    );
+    assert_eq!(report["target"]["cmdline"][0], "another");
+}
+
+#[test]
+fn a_target_that_ends_is_reported_with_its_exit_code() {
+    let dir = dir();
+    let target = Target::start(&["exit", "1500", "7"]);
+    let report = attach(
+        dir.path(),
+        &target.pid(),
+        &["--for", "30s", "--every", "200ms"],
+    );
+    assert_eq!(report["ended"]["how"], "exit", "{}", report["ended"]);
+    assert_eq!(report["ended"]["code"], 7);
+    assert!(number(&report, "recording/seconds") < 5.0);
+    assert!(number(&report, "recording/samples") >= 4.0);
+}
+
+#[test]
+fn a_target_that_a_signal_ends_is_reported_with_the_signal() {
+    let dir = dir();
+    let mut target = Target::start(&["layout"]);
+    let pid = target.pid();
+    let killer = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(1500));
+        target.0.kill().unwrap();
+        // Reaped a little later, so that both the zombie and its end can be seen.
+        std::thread::sleep(Duration::from_millis(500));
+        target
+    });
+    let report = attach(dir.path(), &pid, &["--for", "30s", "--every", "200ms"]);
+    assert_eq!(report["ended"]["how"], "signal", "{}", report["ended"]);
+    assert_eq!(report["ended"]["signal"], 9);
+    drop(killer.join().unwrap());
+}
+
+#[test]
+fn a_target_that_dies_at_once_leaves_a_complete_recording() {
+    let dir = dir();
+    let target = Target::start(&["exit", "150", "0"]);
+    let output = finish(
+        memtide(dir.path()).args(["attach", &target.pid(), "--every", "50ms", "--json", "j"]),
+        Duration::from_secs(20),
+    );
+    assert!(output.status.success(), "{}", support::err(&output));
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        text.contains("ended after"),
+        "the report says it ended: {text}"
+    );
+    let report = report(dir.path(), &recording_in(dir.path()));
+    assert_eq!(report["ended"]["how"], "exit");
+}
+
+#[test]
+fn names_that_are_no_text_are_shown_escaped_and_break_nothing() {
+    let dir = dir();
+    let files = tempfile::tempdir().unwrap();
+    let target = Target::start(&["odd", files.path().to_str().unwrap()]);
+    let report = attach(
+        dir.path(),
+        &target.pid(),
+        &["--for", "1s", "--every", "200ms"],
+    );
+    assert_eq!(report["target"]["name"], "a) b\\x0a(\\xff");
+    let mib = account(&report, "file") / MIB;
+    assert!(
+        (4.0..8.0).contains(&mib),
+        "four files of 1 MiB each, and its own: {mib}"
+    );
+}
+
+#[test]
+fn two_samples_are_too_short_for_a_verdict() {
+    let dir = dir();
+    let target = Target::start(&["leak", "1048576"]);
+    let report = attach(dir.path(), &target.pid(), &["--for", "1s", "--every", "1s"]);
+    assert_eq!(report["verdict"]["kind"], "undetermined");
+    let summary = report["verdict"]["summary"].as_str().unwrap();
+    assert!(summary.contains("too short"), "{summary}");
+    assert!(
+        report["growth"]["rss_bytes_per_second"].is_null(),
+        "{}",
+        report["growth"]
+    );
+}
+
+#[test]
+fn ten_seconds_of_growth_are_too_early_for_the_word_leak() {
+    let dir = dir();
+    let target = Target::start(&["leak", "2097152"]);
+    let report = attach(
+        dir.path(),
+        &target.pid(),
+        &["--for", "8s", "--every", "200ms"],
+    );
+    assert_eq!(report["verdict"]["kind"], "undetermined");
+    let summary = report["verdict"]["summary"].as_str().unwrap();
+    assert!(summary.contains("too early"), "{summary}");
+}
