@@ -40,7 +40,7 @@ pub fn rate(bytes_per_second: f64) -> String {
     let size = bytes_per_second.abs();
     let (factor, unit) = match size {
         s if s < 0.5 / 86_400.0 => return "0 B/s".to_owned(),
-        s if s >= 10.0 * 1024.0 => (1.0, "s"),
+        s if s >= 100.0 * 1024.0 => (1.0, "s"),
         s if s * 60.0 >= 100.0 * 1024.0 => (60.0, "min"),
         s if s * 3600.0 >= 100.0 * 1024.0 => (3600.0, "h"),
         _ => (86_400.0, "day"),
@@ -159,7 +159,7 @@ mod tests {
     fn rates_choose_a_readable_unit_of_time() {
         assert_eq!(rate(0.0), "0 B/s");
         assert_eq!(rate(1024.0 * 1024.0), "1.00 MiB/s");
-        assert_eq!(rate(1024.0 * 1024.0 / 60.0), "17.1 KiB/s");
+        assert_eq!(rate(1024.0 * 1024.0 / 60.0), "1.00 MiB/min");
         assert_eq!(rate(1024.0 * 1024.0 / 3600.0), "1.00 MiB/h");
         assert_eq!(rate(-1024.0 * 5.0), "-300 KiB/min");
     }

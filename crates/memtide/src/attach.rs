@@ -3,7 +3,7 @@
 use crate::cli::options::{Attach, Who};
 use crate::exit::Code;
 use crate::output;
-use crate::progress::Progress;
+use crate::progress::{self, Progress};
 use crate::signals::Stop;
 use anyhow::bail;
 use memtide_model::redact::Redactor;
@@ -133,7 +133,7 @@ impl Session {
                 self.gap(now, missed)?;
             }
             if let Some(tick) = self.tick()? {
-                self.write(tick)?;
+                self.write(&tick)?;
             } else {
                 return Ok(());
             }
@@ -146,7 +146,7 @@ impl Session {
             if end.is_some_and(|end| clock::boottime() >= end) {
                 // The last moment belongs to the record.
                 if let Some(tick) = self.tick()? {
-                    self.write(tick)?;
+                    self.write(&tick)?;
                 }
                 return Ok(());
             }
@@ -159,7 +159,7 @@ impl Session {
             return Ok(());
         };
         let sample = tick.sample;
-        self.write(tick)?;
+        self.write(&tick)?;
         let mut target = self.sampler.target().clone();
         if let Some(redactor) = &mut self.redactor {
             redactor.target(&mut target);
@@ -169,7 +169,7 @@ impl Session {
                 .into_iter()
                 .map(|(rate, after)| (rate, after.as_secs_f64()))
                 .collect();
-        let width = self.progress.width();
+        let width = progress::width(rustix::stdio::stderr());
         let style = terminal::Options {
             width,
             color: false,
@@ -200,7 +200,7 @@ impl Session {
         }
     }
 
-    fn write(&mut self, tick: Tick) -> anyhow::Result<()> {
+    fn write(&mut self, tick: &Tick) -> anyhow::Result<()> {
         let replaced = tick
             .events
             .iter()
@@ -208,7 +208,7 @@ impl Session {
         for event in &tick.events {
             self.progress.say(&event.text);
         }
-        self.writer.tick(&tick)?;
+        self.writer.tick(tick)?;
         if replaced {
             let mut target = self.sampler.target().clone();
             if let Some(redactor) = &mut self.redactor {
@@ -273,7 +273,7 @@ impl Session {
             self.last_live = now;
             let observations = Reader::open(&self.file)?.observations(SAMPLES_FOR_VERDICT)?;
             let findings = memtide_analyzer::analyze(&observations);
-            let line = live::line(&findings, self.progress.width());
+            let line = live::line(&findings, progress::width(rustix::stdio::stderr()));
             self.progress.line(now, &line);
         }
         Ok(())

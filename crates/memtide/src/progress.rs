@@ -48,10 +48,6 @@ impl Progress {
         }
     }
 
-    pub(crate) fn width(&self) -> usize {
-        width(rustix::stdio::stderr())
-    }
-
     /// Whether a new line would be shown at `now`, so that nobody computes one for nothing.
     pub(crate) fn wants_line(&self, now: Nanos) -> bool {
         !self.quiet && (self.on_terminal || self.last_line.is_none_or(|at| now - at >= LINE_EVERY))

@@ -8,7 +8,7 @@ use clap::ValueEnum;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-const LIFETIME: Duration = Duration::from_secs(600);
+const LIFETIME: Duration = Duration::from_mins(10);
 const STEP: Duration = Duration::from_millis(100);
 
 /// What a suspect does.
@@ -136,7 +136,7 @@ fn threads(life: &Life) {
                 .name(format!("worker-{count}"))
                 .spawn(|| {
                     // Uses some stack, as a worker that has handled a request would have.
-                    black_box([1_u8; 24 << 10]);
+                    black_box([1_u8; 16 << 10]);
                     loop {
                         std::thread::park();
                     }

@@ -1,4 +1,8 @@
 //! What clap parses. Only shapes and help texts; checking is in the options.
+#![expect(
+    clippy::doc_markdown,
+    reason = "the comments are help texts, which are no Markdown"
+)]
 
 use crate::suspects::Kind;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
