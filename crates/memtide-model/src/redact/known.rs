@@ -5,8 +5,8 @@
 
 use super::SecretKind;
 use super::public;
+use core::net::IpAddr;
 use std::collections::{BTreeSet, HashMap};
-use std::net::IpAddr;
 
 /// How many secrets are remembered one by one.
 pub(super) const MOST_SECRETS: usize = 65_536;

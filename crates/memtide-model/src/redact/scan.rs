@@ -6,7 +6,7 @@
 use super::SecretKind;
 use super::known::{Known, is_whole_word, placeholder_length};
 use super::public;
-use std::net::IpAddr;
+use core::net::IpAddr;
 
 /// A value is a secret if the key before its `=` contains one of these.
 const SECRET_KEYS: &[&str] = &[
