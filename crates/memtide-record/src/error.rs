@@ -63,6 +63,12 @@ impl Error {
         }
     }
 
+    /// With what brought it about.
+    pub(crate) fn caused_by(mut self, error: Error) -> Self {
+        self.source = Some(Box::new(error));
+        self
+    }
+
     /// An error of SQLite while `doing` something to `path`.
     pub(crate) fn sqlite(doing: &str, path: &Path, error: rusqlite::Error) -> Self {
         Self {

@@ -3,10 +3,13 @@
 #![forbid(unsafe_code)]
 #![deny(clippy::indexing_slicing)]
 
+mod bucket;
+mod cells;
 mod error;
-mod reader;
-mod writer;
+mod read;
+mod schema;
+mod write;
 
 pub use error::{Error, ErrorKind, Result};
-pub use reader::Reader;
-pub use writer::{Clock, Start, Writer};
+pub use read::Reader;
+pub use write::{Clock, Start, Writer};

@@ -1,0 +1,243 @@
+//! Single mappings: who moved, who is new, who is gone.
+//!
+//! A mapping is known by address, class, protection and name; a change of one of them is another
+//! mapping. Its movement is how far its RSS is from its last row, so that slow growth adds up.
+
+use super::pace::{Allowance, Extent, Pace, greatest};
+use crate::schema;
+use memtide_model::{Mapping, MappingClass, MappingState, Nanos};
+use rusqlite::{Connection, Result, params};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Movements from this on are written at once even in a long recording: 1 MiB.
+const LARGE: u64 = 1 << 20;
+
+/// Size and RSS.
+type Sizes = (u64, u64);
+
+#[derive(Debug)]
+struct Known {
+    mapping: Arc<Mapping>,
+    /// Its row in table `mapping`, once it has one.
+    id: Option<i64>,
+    now: Sizes,
+    written: Option<Sizes>,
+    /// The read at which it was last seen.
+    read: u64,
+    gone: bool,
+    /// Gone, and the file says so.
+    done: bool,
+}
+
+/// All mappings as of the last read.
+#[derive(Debug)]
+pub(super) struct Mappings {
+    /// By address, and whether it is `[stack]`: that one goes by its end.
+    known: HashMap<(u64, bool), Known>,
+    /// Those whose place another mapping took before the file said that they are gone.
+    replaced: Vec<Known>,
+    reads: u64,
+    /// The tick of the last read.
+    tick: i64,
+    next_id: i64,
+    committed_id: i64,
+    pace: Pace,
+    allowance: Allowance,
+    rest: Option<(u64, Sizes)>,
+}
+
+impl Mappings {
+    pub(super) fn new(start: Nanos) -> Self {
+        Self {
+            known: HashMap::new(),
+            replaced: Vec::new(),
+            reads: 0,
+            tick: 0,
+            next_id: 1,
+            committed_id: 0,
+            pace: Pace::new(start),
+            allowance: Allowance::new(start),
+            rest: None,
+        }
+    }
+
+    /// Takes a read in and writes what the bounds allow.
+    pub(super) fn write(
+        &mut self,
+        file: &Connection,
+        tick: i64,
+        at: Nanos,
+        states: &[MappingState],
+    ) -> Result<()> {
+        self.tick = tick;
+        self.note(states);
+        self.allowance.refill(at);
+        let extent = self.pace.extent(at);
+        let rows = self.write_movers(file, extent)?;
+        if extent.sweep {
+            self.write_rest(file)?;
+        } else {
+            self.pace.unused(extent.rows - rows);
+        }
+        Ok(())
+    }
+
+    /// Writes what the last read had and the file does not.
+    pub(super) fn finish(&mut self, file: &Connection) -> Result<()> {
+        self.write_movers(file, Extent::LAST)?;
+        self.write_rest(file)
+    }
+
+    /// What was written is in the file for good.
+    pub(super) fn committed(&mut self) {
+        self.committed_id = self.next_id - 1;
+    }
+
+    /// What was written since [`Mappings::committed`] is not in the file.
+    pub(super) fn forget(&mut self) {
+        let committed = self.committed_id;
+        for known in self.known.values_mut().chain(&mut self.replaced) {
+            known.id = known.id.filter(|id| *id <= committed);
+            known.written = None;
+            known.done = false;
+        }
+        self.rest = None;
+        self.pace.sweep_next();
+    }
+
+    fn note(&mut self, states: &[MappingState]) {
+        let over = |known: &Known| known.done || (known.gone && known.id.is_none());
+        self.known.retain(|_, known| !over(known));
+        self.replaced.retain(|known| !over(known));
+        self.reads += 1;
+        for state in states {
+            self.note_one(state);
+        }
+        let unseen = self
+            .known
+            .values_mut()
+            .filter(|known| known.read != self.reads);
+        for known in unseen.chain(&mut self.replaced) {
+            known.gone = true;
+            known.now = (0, 0);
+        }
+    }
+
+    fn note_one(&mut self, state: &MappingState) {
+        let key = (
+            state.mapping.address,
+            state.mapping.class == MappingClass::MainStack,
+        );
+        let now = (state.size.0, state.rss.0);
+        let reads = self.reads;
+        if let Some(known) = self.known.get_mut(&key)
+            && (Arc::ptr_eq(&known.mapping, &state.mapping) || known.mapping == state.mapping)
+        {
+            known.now = now;
+            known.read = reads;
+            known.gone = false;
+            return;
+        }
+        let new = Known {
+            mapping: Arc::clone(&state.mapping),
+            id: None,
+            now,
+            written: None,
+            read: reads,
+            gone: false,
+            done: false,
+        };
+        if let Some(before) = self.known.insert(key, new)
+            && before.id.is_some()
+        {
+            self.replaced.push(before);
+        }
+    }
+
+    /// Returns how many rows it wrote.
+    fn write_movers(&mut self, file: &Connection, extent: Extent) -> Result<usize> {
+        let all = self.known.values_mut().chain(&mut self.replaced);
+        let mut movers: Vec<_> = all
+            .filter(|known| known.written != Some(known.now))
+            .filter(|known| known.id.is_some() || !known.gone)
+            .map(|known| (movement(known), known))
+            .filter(|((rss, _), _)| {
+                extent.sweep || *rss >= if extent.large_only { LARGE } else { 1 }
+            })
+            .collect();
+        greatest(&mut movers, extent.rows);
+        let mut rows = 0;
+        for (_, known) in movers {
+            let id = match known.id {
+                Some(id) => id,
+                None if self.allowance.take(&known.mapping.name) => {
+                    let id = self.next_id;
+                    insert_identity(file, id, self.tick, &known.mapping)?;
+                    self.next_id += 1;
+                    known.id = Some(id);
+                    id
+                }
+                None => continue,
+            };
+            let (size, rss) = known.now;
+            file.prepare_cached("INSERT OR REPLACE INTO mapping_sample VALUES (?,?,?,?)")?
+                .execute(params![
+                    self.tick,
+                    id,
+                    size.cast_signed(),
+                    rss.cast_signed()
+                ])?;
+            known.written = Some(known.now);
+            known.done = known.gone;
+            rows += 1;
+        }
+        Ok(rows)
+    }
+
+    /// The sum of those without a row of their own, where it changed.
+    fn write_rest(&mut self, file: &Connection) -> Result<()> {
+        let mut rest = (0_u64, (0_u64, 0_u64));
+        for known in self
+            .known
+            .values()
+            .filter(|known| known.id.is_none() && !known.gone)
+        {
+            let (count, (size, rss)) = rest;
+            let (more_size, more_rss) = known.now;
+            rest = (
+                count + 1,
+                (size.saturating_add(more_size), rss.saturating_add(more_rss)),
+            );
+        }
+        if self.rest != Some(rest) {
+            let (count, (size, rss)) = rest;
+            let values = [count, size, rss].map(u64::cast_signed);
+            let [count, size, rss] = values;
+            file.prepare_cached("INSERT OR REPLACE INTO mapping_rest VALUES (?,?,?,?)")?
+                .execute(params![self.tick, count, size, rss])?;
+            self.rest = Some(rest);
+        }
+        Ok(())
+    }
+}
+
+/// The change of RSS and of size since its last row; a new one comes from nothing.
+fn movement(known: &Known) -> (u64, u64) {
+    let (size, rss) = known.now;
+    let (size_before, rss_before) = known.written.unwrap_or_default();
+    (rss.abs_diff(rss_before), size.abs_diff(size_before))
+}
+
+fn insert_identity(file: &Connection, id: i64, tick: i64, mapping: &Mapping) -> Result<()> {
+    file.prepare_cached("INSERT INTO mapping VALUES (?,?,?,?,?,?)")?
+        .execute(params![
+            id,
+            tick,
+            mapping.address.cast_signed(),
+            schema::class_code(mapping.class),
+            String::from_utf8_lossy(&mapping.protection),
+            &*mapping.name,
+        ])?;
+    Ok(())
+}

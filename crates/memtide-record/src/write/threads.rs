@@ -1,0 +1,290 @@
+//! Single threads: who touched memory, who is new, who ended.
+//!
+//! A thread's movement is the faults since its last row. CPU time, state and wait channel ride
+//! along with such a row and with the sweep once a minute; they never cause one by themselves.
+
+use super::pace::{Allowance, Extent, Pace, greatest};
+use memtide_model::{Nanos, ThreadId, ThreadState};
+use rusqlite::{Connection, OptionalExtension, Result, params};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Movements from this on are written at once even in a long recording: 256 pages.
+const LARGE: u64 = 256;
+/// Kernel functions that threads sleep in are few; what comes beyond is not stored by name.
+const WCHANS: usize = 4_096;
+
+#[derive(Debug)]
+struct Known {
+    now: ThreadState,
+    /// Its row in table `thread`, once it has one, and the name that stands there.
+    id: Option<i64>,
+    stored_name: Arc<str>,
+    written: Option<ThreadState>,
+    /// The sweep of `task/` at which it was last seen.
+    read: u64,
+    ended: bool,
+    /// Ended, and the file says so.
+    done: bool,
+}
+
+/// Threads without a row of their own: count, minor faults, major faults, CPU ticks.
+type Rest = [u64; 4];
+
+/// All threads as of the last read.
+#[derive(Debug)]
+pub(super) struct Threads {
+    known: HashMap<ThreadId, Known>,
+    wchans: HashMap<Arc<str>, i64>,
+    reads: u64,
+    tick: i64,
+    next_id: i64,
+    committed_id: i64,
+    pace: Pace,
+    allowance: Allowance,
+    rest: Option<Rest>,
+}
+
+impl Threads {
+    pub(super) fn new(start: Nanos) -> Self {
+        Self {
+            known: HashMap::new(),
+            wchans: HashMap::new(),
+            reads: 0,
+            tick: 0,
+            next_id: 1,
+            committed_id: 0,
+            pace: Pace::new(start),
+            allowance: Allowance::new(start),
+            rest: None,
+        }
+    }
+
+    /// Takes a read in and writes what the bounds allow.
+    pub(super) fn write(
+        &mut self,
+        file: &Connection,
+        tick: i64,
+        at: Nanos,
+        states: &[ThreadState],
+    ) -> Result<()> {
+        self.tick = tick;
+        self.note(states);
+        self.allowance.refill(at);
+        let extent = self.pace.extent(at);
+        let rows = self.write_movers(file, extent)?;
+        if extent.sweep {
+            self.write_rest(file)?;
+        } else {
+            self.pace.unused(extent.rows - rows);
+        }
+        Ok(())
+    }
+
+    /// Writes what the last read had and the file does not.
+    pub(super) fn finish(&mut self, file: &Connection) -> Result<()> {
+        self.write_movers(file, Extent::LAST)?;
+        self.write_rest(file)
+    }
+
+    /// What was written is in the file for good.
+    pub(super) fn committed(&mut self) {
+        self.committed_id = self.next_id - 1;
+    }
+
+    /// What was written since [`Threads::committed`] is not in the file.
+    pub(super) fn forget(&mut self) {
+        let committed = self.committed_id;
+        for known in self.known.values_mut() {
+            known.id = known.id.filter(|id| *id <= committed);
+            known.written = None;
+            known.done = false;
+        }
+        self.wchans.clear();
+        self.rest = None;
+        self.pace.sweep_next();
+    }
+
+    fn note(&mut self, states: &[ThreadState]) {
+        self.known
+            .retain(|_, known| !(known.done || (known.ended && known.id.is_none())));
+        self.reads += 1;
+        for state in states {
+            let known = self.known.entry(state.id).or_insert_with(|| Known {
+                now: state.clone(),
+                id: None,
+                stored_name: Arc::clone(&state.name),
+                written: None,
+                read: 0,
+                ended: false,
+                done: false,
+            });
+            known.now.clone_from(state);
+            known.read = self.reads;
+            known.ended = false;
+        }
+        for known in self.known.values_mut() {
+            known.ended = known.read != self.reads;
+        }
+    }
+
+    /// Returns how many rows it wrote.
+    fn write_movers(&mut self, file: &Connection, extent: Extent) -> Result<usize> {
+        let mut movers: Vec<_> = self
+            .known
+            .values_mut()
+            .filter(|known| {
+                if known.ended {
+                    known.id.is_some()
+                } else {
+                    changed(known)
+                }
+            })
+            .map(|known| (movement(known), known))
+            .filter(|((faults, _), _)| {
+                extent.sweep || *faults >= if extent.large_only { LARGE } else { 1 }
+            })
+            .collect();
+        greatest(&mut movers, extent.rows);
+        let mut rows = 0;
+        for (_, known) in movers {
+            let id = match known.id {
+                Some(id) => id,
+                None if self.allowance.take(&known.now.name) => {
+                    let id = self.next_id;
+                    insert_identity(file, id, self.tick, &known.now)?;
+                    self.next_id += 1;
+                    known.id = Some(id);
+                    known.stored_name = Arc::clone(&known.now.name);
+                    id
+                }
+                None => continue,
+            };
+            if known.ended {
+                file.prepare_cached(
+                    "INSERT OR REPLACE INTO thread_sample(tick, thread) VALUES (?,?)",
+                )?
+                .execute([self.tick, id])?;
+                known.done = true;
+            } else {
+                rename(file, known, id)?;
+                insert_sample(file, &mut self.wchans, self.tick, id, &known.now)?;
+                known.written = Some(known.now.clone());
+            }
+            rows += 1;
+        }
+        Ok(rows)
+    }
+
+    /// The sum of those without a row of their own, where it changed.
+    fn write_rest(&mut self, file: &Connection) -> Result<()> {
+        let mut rest = Rest::default();
+        for known in self
+            .known
+            .values()
+            .filter(|known| known.id.is_none() && !known.ended)
+        {
+            let now = &known.now;
+            for (sum, value) in rest
+                .iter_mut()
+                .zip([1, now.min_flt, now.maj_flt, now.cpu_ticks])
+            {
+                *sum = sum.saturating_add(value);
+            }
+        }
+        if self.rest != Some(rest) {
+            let [count, min_flt, maj_flt, cpu] = rest.map(u64::cast_signed);
+            file.prepare_cached("INSERT OR REPLACE INTO thread_rest VALUES (?,?,?,?,?)")?
+                .execute([self.tick, count, min_flt, maj_flt, cpu])?;
+            self.rest = Some(rest);
+        }
+        Ok(())
+    }
+}
+
+fn changed(known: &Known) -> bool {
+    known.written.as_ref() != Some(&known.now)
+}
+
+/// The faults and the CPU ticks since its last row. That one ended is told before all else.
+fn movement(known: &Known) -> (u64, u64) {
+    if known.ended {
+        return (u64::MAX, 0);
+    }
+    let (faults, cpu) = known.written.as_ref().map_or((0, 0), |written| {
+        (
+            written.min_flt.saturating_add(written.maj_flt),
+            written.cpu_ticks,
+        )
+    });
+    let now = &known.now;
+    (
+        now.min_flt.saturating_add(now.maj_flt).abs_diff(faults),
+        now.cpu_ticks.abs_diff(cpu),
+    )
+}
+
+fn insert_identity(file: &Connection, id: i64, tick: i64, state: &ThreadState) -> Result<()> {
+    let start = state.id.start.0.cast_signed();
+    file.prepare_cached("INSERT INTO thread VALUES (?,?,?,?,?)")?
+        .execute(params![id, tick, state.id.tid.0, start, &*state.name])?;
+    Ok(())
+}
+
+/// A thread may rename itself (prctl(2), `PR_SET_NAME`); the last name is kept.
+fn rename(file: &Connection, known: &mut Known, id: i64) -> Result<()> {
+    if known.stored_name != known.now.name {
+        file.prepare_cached("UPDATE thread SET name = ? WHERE thread = ?")?
+            .execute(params![&*known.now.name, id])?;
+        known.stored_name = Arc::clone(&known.now.name);
+    }
+    Ok(())
+}
+
+fn insert_sample(
+    file: &Connection,
+    wchans: &mut HashMap<Arc<str>, i64>,
+    tick: i64,
+    id: i64,
+    state: &ThreadState,
+) -> Result<()> {
+    let wchan = match &state.wchan {
+        Some(name) => wchan_id(file, wchans, name)?,
+        None => None,
+    };
+    file.prepare_cached("INSERT OR REPLACE INTO thread_sample VALUES (?,?,?,?,?,?,?)")?
+        .execute(params![
+            tick,
+            id,
+            state.min_flt.cast_signed(),
+            state.maj_flt.cast_signed(),
+            state.cpu_ticks.cast_signed(),
+            state.state,
+            wchan,
+        ])?;
+    Ok(())
+}
+
+/// The number of a wait channel, given to it at its first use.
+fn wchan_id(
+    file: &Connection,
+    wchans: &mut HashMap<Arc<str>, i64>,
+    name: &Arc<str>,
+) -> Result<Option<i64>> {
+    if let Some(id) = wchans.get(name) {
+        return Ok(Some(*id));
+    }
+    if wchans.len() >= WCHANS {
+        return Ok(None);
+    }
+    file.prepare_cached("INSERT OR IGNORE INTO wchan(name) VALUES (?)")?
+        .execute([&**name])?;
+    let id: Option<i64> = file
+        .prepare_cached("SELECT wchan FROM wchan WHERE name = ?")?
+        .query_row([&**name], |row| row.get(0))
+        .optional()?;
+    if let Some(id) = id {
+        wchans.insert(Arc::clone(name), id);
+    }
+    Ok(id)
+}
