@@ -7,7 +7,7 @@ use crate::progress::{self, Progress};
 use crate::signals::Stop;
 use anyhow::bail;
 use memtide_model::redact::Redactor;
-use memtide_model::{Event, EventKind, Nanos, Pid, Tick};
+use memtide_model::{Bytes, Event, EventKind, Nanos, Pid, Sample, Target, Tick};
 use memtide_record::{Clock, Reader, Start, Writer};
 use memtide_report::{live, preview, terminal};
 use memtide_sampler::{Outcome, Sampler, Schedule, clock, matching};
@@ -121,71 +121,90 @@ impl Session {
 
     /// Takes ticks until the time is up, the target ends, or somebody asks to stop.
     fn record(&mut self, options: &Attach, stop: &Stop) -> anyhow::Result<()> {
-        if !options.outputs.quiet {
-            self.preview(options)?;
-        }
+        let Some(first) = self.first_tick(options)? else {
+            return Ok(());
+        };
         let end = options.duration.map(|span| self.started + span);
-        let mut schedule = Schedule::new(clock::boottime(), options.every);
+        let mut schedule = Schedule::new(first + options.every, options.every);
         loop {
-            let now = clock::boottime();
-            let missed = schedule.taken(now);
-            if missed > 0 {
-                self.gap(now, missed)?;
-            }
-            if let Some(tick) = self.tick()? {
-                self.write(&tick)?;
-            } else {
-                return Ok(());
-            }
-            self.housekeeping(now)?;
             let wake = end.map_or(schedule.next(), |end| schedule.next().min(end));
             self.wait_until(wake, stop)?;
             if let Some(signal) = stop.asked() {
                 return self.stopped_by(signal);
             }
-            if end.is_some_and(|end| clock::boottime() >= end) {
-                // The last moment belongs to the record.
-                if let Some(tick) = self.tick()? {
-                    self.write(&tick)?;
-                }
+            let now = clock::boottime();
+            let missed = schedule.taken(now);
+            if missed > 0 {
+                self.gap(now, missed)?;
+            }
+            let Some(tick) = self.tick()? else {
+                return Ok(());
+            };
+            self.write(&tick)?;
+            if end.is_some_and(|end| now >= end) {
                 return Ok(());
             }
+            self.housekeeping(now)?;
         }
     }
 
-    fn preview(&mut self, options: &Attach) -> anyhow::Result<()> {
-        let noise = memtide_analyzer::noise(&self.sampler.probe());
-        let Some(tick) = self.tick()? else {
-            return Ok(());
+    /// Takes the first tick and, before any waiting, says what it shows. `None` where the target ended.
+    fn first_tick(&mut self, options: &Attach) -> anyhow::Result<Option<Nanos>> {
+        let quiet = options.outputs.quiet;
+        let probes = if quiet {
+            Vec::new()
+        } else {
+            self.sampler.probe()
         };
-        let sample = tick.sample;
+        let Some(tick) = self.tick()? else {
+            return Ok(None);
+        };
         self.write(&tick)?;
+        if !quiet {
+            self.preview(
+                &tick.sample,
+                memtide_analyzer::noise(&probes),
+                options.every,
+            );
+        }
+        Ok(Some(tick.sample.at))
+    }
+
+    fn preview(&mut self, sample: &Sample, noise: Bytes, every: Nanos) {
+        let detectable: Vec<(f64, f64)> =
+            memtide_analyzer::detectable(sample.memory.rss, noise, every)
+                .into_iter()
+                .map(|(rate, after)| (rate, after.as_secs_f64()))
+                .collect();
+        let style = terminal::Options {
+            width: progress::width(rustix::stdio::stderr()),
+            color: false,
+            explain: false,
+        };
+        let target = self.target();
+        let text = preview::render(&target, sample, noise, &detectable, &style);
+        self.progress.say(text.trim_end());
+        self.progress
+            .say(&format!("recording to {}", self.file.display()));
+    }
+
+    /// The target as it may be shown and stored.
+    fn target(&mut self) -> Target {
         let mut target = self.sampler.target().clone();
         if let Some(redactor) = &mut self.redactor {
             redactor.target(&mut target);
         }
-        let detectable: Vec<(f64, f64)> =
-            memtide_analyzer::detectable(sample.memory.rss, noise, options.every)
-                .into_iter()
-                .map(|(rate, after)| (rate, after.as_secs_f64()))
-                .collect();
-        let width = progress::width(rustix::stdio::stderr());
-        let style = terminal::Options {
-            width,
-            color: false,
-            explain: false,
-        };
-        self.progress
-            .say(preview::render(&target, &sample, noise, &detectable, &style).trim_end());
-        self.progress
-            .say(&format!("recording to {}", self.file.display()));
-        Ok(())
+        target
     }
 
     /// One tick; `None` once the target has ended, its last events written.
     fn tick(&mut self) -> anyhow::Result<Option<Tick>> {
         match self.sampler.tick()? {
             Outcome::Tick(mut tick) => {
+                if self.redactor.is_some() && replaced(&tick) {
+                    // The new program's secrets must be known before the event that names it.
+                    self.target();
+                }
                 if let Some(redactor) = &mut self.redactor {
                     redactor.tick(&mut tick);
                 }
@@ -201,19 +220,12 @@ impl Session {
     }
 
     fn write(&mut self, tick: &Tick) -> anyhow::Result<()> {
-        let replaced = tick
-            .events
-            .iter()
-            .any(|event| event.kind == EventKind::Exec);
         for event in &tick.events {
             self.progress.say(&event.text);
         }
         self.writer.tick(tick)?;
-        if replaced {
-            let mut target = self.sampler.target().clone();
-            if let Some(redactor) = &mut self.redactor {
-                redactor.target(&mut target);
-            }
+        if replaced(tick) {
+            let target = self.target();
             self.writer.retarget(&target, tick.sample.at)?;
         }
         Ok(())
@@ -261,7 +273,9 @@ impl Session {
             self.last_clocks = at;
             self.writer.clock(now())?;
         }
-        self.show(at)
+        // A line that cannot be drawn now is no reason to end a recording.
+        let _ = self.show(at);
+        Ok(())
     }
 
     /// The live line, where one is due and somebody looks.
@@ -311,6 +325,12 @@ impl Session {
         }
         Ok(Code::Done)
     }
+}
+
+fn replaced(tick: &Tick) -> bool {
+    tick.events
+        .iter()
+        .any(|event| event.kind == EventKind::Exec)
 }
 
 /// The three clocks, read together.
