@@ -21,6 +21,8 @@ pub struct ThreadFiles {
     threads: Vec<Thread>,
     /// Numbers of the last listing, kept for its memory.
     listed: Vec<Tid>,
+    /// Descriptors have run out; nothing more is kept until some were freed.
+    exhausted: bool,
 }
 
 #[derive(Debug)]
@@ -73,6 +75,7 @@ impl ThreadFiles {
             pid: process.pid(),
             threads: Vec::new(),
             listed: Vec::new(),
+            exhausted: false,
         };
         threads.refresh(listing)?;
         Ok(threads)
@@ -103,16 +106,24 @@ impl ThreadFiles {
         })?;
         self.listed.sort_unstable();
         let known = self.threads.len();
+        let was_exhausted = self.exhausted;
         for &tid in &self.listed {
             let old = self.threads.get(..known).unwrap_or_default();
             if old.binary_search_by_key(&tid, |thread| thread.tid).is_err() {
-                let stat = open_stat(&self.task, tid).ok();
+                let stat = match self.exhausted {
+                    false => open_stat(&self.task, tid),
+                    true => Err(Errno::MFILE),
+                };
+                self.exhausted |= matches!(stat, Err(Errno::MFILE | Errno::NFILE));
                 self.threads.push(Thread {
                     tid,
-                    stat,
+                    stat: stat.ok(),
                     ended: false,
                 });
             }
+        }
+        if self.exhausted && !was_exhausted {
+            self.give_back();
         }
         let added = self.threads.len() - known;
         if added > 0 {
@@ -122,6 +133,19 @@ impl ThreadFiles {
             listed: self.listed.len() as u64,
             added: added as u64,
         })
+    }
+
+    /// Gives some descriptors back when they have run out: the threads without one need one for a
+    /// moment, and so does everything else that this process opens.
+    fn give_back(&mut self) {
+        let kept = self
+            .threads
+            .iter_mut()
+            .rev()
+            .filter(|thread| thread.stat.is_some());
+        for thread in kept.take(LEFT_FREE) {
+            thread.stat = None;
+        }
     }
 
     /// Reads every thread of the table and calls `each` with what it is, in order of the numbers.
@@ -158,10 +182,14 @@ impl ThreadFiles {
         }
         if sweep.ended > 0 {
             self.threads.retain(|thread| !thread.ended);
+            self.exhausted = false;
         }
         Ok(sweep)
     }
 }
+
+/// Descriptors that are given back when they have run out.
+const LEFT_FREE: usize = 16;
 
 /// Fifty-two numbers of at most twenty digits and a name of 64 bytes.
 const LONGEST_STAT: usize = 2048;

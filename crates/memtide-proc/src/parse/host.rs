@@ -65,7 +65,7 @@ pub fn parse_meminfo(bytes: &[u8]) -> Result<MemInfo, Error> {
 /// Parses `pressure/memory`: the total stall times of its two lines, in microseconds.
 ///
 /// # Errors
-/// Where `some` has no total, or the file is empty or cut off. `full` is 0 where the kernel has none.
+/// Where one of the two lines or its total is missing, or the file is cut off.
 pub fn parse_pressure(bytes: &[u8]) -> Result<Pressure, Error> {
     let (mut some, mut full) = (None, None);
     for (number, line) in scan::some_lines("pressure/memory", bytes)? {
@@ -78,14 +78,14 @@ pub fn parse_pressure(bytes: &[u8]) -> Result<Pressure, Error> {
         let value = words.find_map(|word| scan::number(word.strip_prefix(b"total=")?));
         *total = Some(value.ok_or(Error::malformed("pressure/memory", number, "no total"))?);
     }
-    Ok(Pressure {
-        some_us: some.ok_or(Error::malformed(
+    match (some, full) {
+        (Some(some_us), Some(full_us)) => Ok(Pressure { some_us, full_us }),
+        _ => Err(Error::malformed(
             "pressure/memory",
             0,
-            "no line of some tasks",
-        ))?,
-        full_us: full.unwrap_or(0),
-    })
+            "not a line of some and one of full",
+        )),
+    }
 }
 
 #[cfg(test)]
@@ -99,6 +99,8 @@ mod tests {
         let pressure = parse_pressure(text).unwrap();
         assert_eq!((pressure.some_us, pressure.full_us), (12345, 678));
         assert!(parse_pressure(b"some avg10=0.00\n").is_err());
+        let some = text.split_inclusive(|&byte| byte == b'\n').next().unwrap();
+        assert!(parse_pressure(some).is_err(), "full was cut off");
         assert!(parse_pressure(b"").is_err());
     }
 }
