@@ -19,12 +19,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let start = Instant::now();
         let picture = png::render(&findings, png::DEFAULT_SCALE)?;
         let painted = start.elapsed();
+        let start = Instant::now();
         let page = html::render(&findings)?;
         println!(
             "{name}: png {} kB in {painted:?}, html {} kB in {:?}",
             picture.len() / 1000,
             page.len() / 1000,
-            start.elapsed() - painted
+            start.elapsed()
         );
         println!("  {}", live::line(&findings, 118));
         std::fs::write(file("png"), picture)?;

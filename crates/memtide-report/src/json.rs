@@ -6,6 +6,10 @@
 use memtide_model::Report;
 
 /// The report as pretty JSON.
+///
+/// # Panics
+///
+/// Never: a report's types always serialise.
 pub fn render(report: &Report) -> String {
     let mut text = serde_json::to_string_pretty(report)
         .expect("a report has string keys only and its types' serialisation never fails");

@@ -7,6 +7,7 @@ use crate::escape;
 use crate::terminal::style::Tone;
 use crate::terminal::{Options, Page};
 use memtide_model::{Bytes, MappingClass, Maps, Sample, Target, text};
+use std::fmt::Write as _;
 
 /// The preview. `noise` is the measured noise of RSS; each of `detectable` is a growth in bytes per
 /// second with the seconds after which it shows. Ends with a newline.
@@ -193,11 +194,13 @@ fn detection(page: &mut Page, noise: Bytes, detectable: &[(f64, f64)]) {
         text::duration(*seconds)
     );
     for (rate, seconds) in known {
-        line.push_str(&format!(
+        // Writing to a String cannot fail.
+        let _ = write!(
+            line,
             ", {} in {}",
             text::rate(*rate),
             text::duration(*seconds)
-        ));
+        );
     }
     page.sentence("detects    ", Tone::Plain, &line);
 }

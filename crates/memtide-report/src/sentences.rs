@@ -231,6 +231,34 @@ pub(crate) fn count_name(count: &str, group: Option<&str>) -> String {
     }
 }
 
+/// A count's rate; a dash where it is not known.
+pub(crate) fn count_rate(per_second: Option<f64>) -> String {
+    match per_second.filter(|rate| rate.is_finite()) {
+        None => "-".to_owned(),
+        Some(0.0) => "0".to_owned(),
+        Some(rate) => text::count_rate(rate),
+    }
+}
+
+/// `text` with a no-break space after every number, so that "14 s" is not torn apart by a line's end.
+pub(crate) fn glued(text: &str) -> String {
+    let mut glued = String::with_capacity(text.len());
+    for word in text.split(' ').filter(|word| !word.is_empty()) {
+        if !glued.is_empty() {
+            let after_number = glued.ends_with(|last: char| last.is_ascii_digit())
+                && last_word(&glued)
+                    .starts_with(|first: char| first.is_ascii_digit() || "+-(".contains(first));
+            glued.push(if after_number { '\u{a0}' } else { ' ' });
+        }
+        glued.push_str(word);
+    }
+    glued
+}
+
+fn last_word(text: &str) -> &str {
+    text.rsplit([' ', '\u{a0}']).next().unwrap_or(text)
+}
+
 /// The process: "redis-server, pid 4182".
 pub(crate) fn target(report: &Report) -> String {
     format!(

@@ -67,7 +67,7 @@ pub(crate) fn entries(plan: &Plan, report: &Report) -> Vec<Entry> {
                     .iter()
                     .zip(&layer.lower)
                     .map(|(up, low)| up.1 - low.1);
-                format!("up to {}", text::bytes(heights.fold(0.0, f64::max)))
+                format!("≤ {}", text::bytes(heights.fold(0.0, f64::max)))
             }
             (true, Content::Base) => text::bytes(edge(&layer.upper, false)),
             (true, _) => text::signed_bytes(height),

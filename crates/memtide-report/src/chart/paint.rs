@@ -164,12 +164,12 @@ type Chart<'a, B> = ChartContext<'a, B, Cartesian2d<RangedCoordf64, RangedCoordf
 /// Size of the axes' labels in logical pixels.
 const LABEL: f32 = 12.5;
 
-/// The chart within `outer`, its axes' labels included.
+/// The chart within `outer`, its axes' labels included; returns the rectangle between the axes.
 pub(crate) fn chart<B: DrawingBackend>(
     canvas: &Canvas<'_, B>,
     plan: &Plan,
     outer: Rect,
-) -> Result<(), Error> {
+) -> Result<Rect, Error> {
     let sizes = ticks::sizes(plan.y.0, plan.y.1, count((outer.bottom - outer.top) / 70.0));
     let widest = sizes
         .iter()
@@ -181,7 +181,8 @@ pub(crate) fn chart<B: DrawingBackend>(
         ..outer
     };
     if plan.rss.line.is_empty() {
-        return nothing(canvas, inner);
+        nothing(canvas, inner)?;
+        return Ok(inner);
     }
     axes(canvas, plan, inner, &sizes)?;
     let (width, height) = canvas.area.dim_in_pixel();
@@ -196,7 +197,8 @@ pub(crate) fn chart<B: DrawingBackend>(
     bands(&mut context, plan)?;
     forecast(&mut context, plan)?;
     rss(&mut context, plan)?;
-    limit(canvas, plan, inner)
+    limit(canvas, plan, inner)?;
+    Ok(inner)
 }
 
 #[expect(
@@ -389,7 +391,20 @@ fn rss<B: DrawingBackend>(context: &mut Chart<'_, B>, plan: &Plan) -> Result<(),
     let least = range.iter().rev().map(|cell| (cell.0, cell.1));
     let veil: Vec<_> = greatest.chain(least).collect();
     draw(context, Polygon::new(veil, palette::INK.mix(VEIL).filled()))?;
-    for (color, width) in [(palette::PAPER, 3.2), (palette::INK, 1.8)] {
+    // A peak of one column would fade away in the veil: its edges are drawn as hairlines.
+    let hairline = palette::INK.mix(0.5).stroke_width(unsigned(0.7));
+    for edge in [
+        range
+            .iter()
+            .map(|cell| (cell.0, cell.2))
+            .collect::<Vec<_>>(),
+        range.iter().map(|cell| (cell.0, cell.1)).collect(),
+    ] {
+        context
+            .draw_series(LineSeries::new(edge, hairline))
+            .map_err(compose)?;
+    }
+    for (color, width) in [(palette::PAPER, 2.8), (palette::INK, 1.8)] {
         let line = LineSeries::new(plan.rss.line.iter().copied(), stroke(color, width));
         context.draw_series(line).map_err(compose)?;
     }
@@ -413,6 +428,11 @@ fn limit<B: DrawingBackend>(canvas: &Canvas<'_, B>, plan: &Plan, inner: Rect) ->
         memtide_model::text::bytes(*bytes)
     );
     let how = Lettering::regular(LABEL, palette::ACCENT).semi_bold();
+    let width = inner.right - inner.left - 12.0;
+    let label = canvas
+        .fonts
+        .wrap(how.weight, how.size, &label, width, 1)
+        .concat();
     canvas.text(&label, inner.left + 6.0, y - 17.0, how)
 }
 

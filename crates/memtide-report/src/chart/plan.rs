@@ -8,7 +8,8 @@
 use super::series::{self, Course};
 use super::stack::{self, Layer};
 use memtide_model::report::Report;
-use memtide_model::{Account, Band, Findings, Shape, Timeline, text};
+use memtide_model::{Account, Band, Findings, Shape, Timeline, TimelinePoint, text};
+use std::borrow::Cow;
 
 /// Where the limit is drawn.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,7 +51,8 @@ impl Plan {
     pub(crate) fn new(findings: &Findings, columns: usize) -> Self {
         let timeline = &findings.timeline;
         let columns = columns.max(16);
-        let rss = series::rss(&timeline.points, columns);
+        let points = in_order(&timeline.points);
+        let rss = series::rss(&points, columns);
         let x = time_axis(&rss.line, timeline);
         let values = rss.line.iter().map(|point| point.1);
         let seen =
@@ -60,7 +62,7 @@ impl Plan {
         let zoomed = zooms(&findings.report, &whole);
         let start = |account| start_of(findings, account);
         let starts: Option<&dyn Fn(Account) -> f64> = if zoomed { Some(&start) } else { None };
-        let layers = stack::layers(&timeline.points, columns / 2, starts);
+        let layers = stack::layers(&points, columns / 2, starts);
         let whole = whole.with_layers(&layers, zoomed);
         let (y, limit) = size_axis(&whole, zoomed, timeline);
         Self {
@@ -94,6 +96,22 @@ impl Plan {
         }
         notes
     }
+}
+
+/// The points as the chart needs them: at finite moments, in order of time. They come like that; a
+/// broken recording must not break the picture.
+fn in_order(points: &[TimelinePoint]) -> Cow<'_, [TimelinePoint]> {
+    let finite = points.iter().all(|point| point.seconds.is_finite());
+    if finite && points.is_sorted_by(|a, b| a.seconds <= b.seconds) {
+        return Cow::Borrowed(points);
+    }
+    let mut kept: Vec<_> = points
+        .iter()
+        .filter(|point| point.seconds.is_finite())
+        .cloned()
+        .collect();
+    kept.sort_by(|a, b| a.seconds.total_cmp(&b.seconds));
+    Cow::Owned(kept)
 }
 
 /// The least and the greatest value of what is drawn.
@@ -171,7 +189,7 @@ fn time_axis(rss: &[(f64, f64)], timeline: &Timeline) -> (f64, f64) {
     };
     let span = last.0 - first.0;
     if span <= 0.0 {
-        return ((first.0 - 0.5).max(0.0), first.0 + 0.5);
+        return (first.0 - 0.5, first.0 + 0.5);
     }
     let end = timeline.forecast.last().map_or(last.0, |band| band.seconds);
     (first.0, end.clamp(last.0, last.0 + span * 0.5))

@@ -26,9 +26,7 @@ pub(crate) fn sizes(low: f64, high: f64, count: usize) -> Vec<Tick> {
     let crosses = high >= 1024.0 * unit && high / unit < 6.0 * 1024.0 && power + 1 < UNITS.len();
     let zoomed = low > 1024.0 * unit;
     let steps: &[f64] = if crosses && !zoomed {
-        &[
-            1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0,
-        ]
+        &[256.0, 512.0, 1024.0]
     } else {
         &[1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1024.0]
     };
@@ -131,7 +129,7 @@ const STEPS: [(f64, f64, &str); 30] = [
     (31_536_000.0, 86_400.0, "days"),
 ];
 
-/// Round times from `low` to `high` in seconds, at most about `count` of them.
+/// Round times from `low`, but not before 0, to `high` in seconds, at most about `count` of them.
 pub(crate) fn times(low: f64, high: f64, count: usize) -> Vec<Tick> {
     let span = high - low;
     if !span.is_finite() || span <= 0.0 {
@@ -142,7 +140,7 @@ pub(crate) fn times(low: f64, high: f64, count: usize) -> Vec<Tick> {
         .into_iter()
         .find(|(step, ..)| *step >= wanted)
         .unwrap_or(STEPS[STEPS.len() - 1]);
-    multiples(low, high, step)
+    multiples(low.max(0.0), high, step)
         .map(|value| {
             let label = match value / unit {
                 0.0 => "0".to_owned(),

@@ -47,7 +47,7 @@ pub fn render(findings: &Findings) -> Result<String, Error> {
 }
 
 /// The longest sentence that is shown in full, in characters.
-const SENTENCE: usize = 1_000;
+const SENTENCE: usize = 600;
 
 /// A sentence, made harmless.
 fn text(sentence: &str) -> String {

@@ -129,7 +129,10 @@ fn ledger_rows(html: &mut String, report: &Report) {
         } else {
             ""
         };
-        let bar = format!("<span{less} style=\"width:{width:.1}%;background:{color}\"></span>");
+        let bar = match row.growth_bytes {
+            0 => String::new(),
+            _ => format!("<span{less} style=\"width:{width:.1}%;background:{color}\"></span>"),
+        };
         let _ = writeln!(html, "<tr{class}>{}</tr>", ledger_cells(&name, row, &bar));
     }
     let sum = |value: fn(&LedgerRow) -> i64| report.ledger.iter().map(value).sum();
@@ -208,7 +211,6 @@ fn counts(report: &Report) -> String {
         .iter()
         .map(|row| {
             let growth = i128::from(row.end) - i128::from(row.start);
-            let rate = row.per_second.filter(|rate| rate.is_finite());
             vec![
                 (
                     sentences::count_name(&row.count, row.group.as_deref()),
@@ -221,7 +223,7 @@ fn counts(report: &Report) -> String {
                 } else {
                     format!("{growth:+}")
                 }),
-                number(rate.map_or_else(|| "-".to_owned(), words::count_rate)),
+                number(sentences::count_rate(row.per_second)),
             ]
         })
         .collect();

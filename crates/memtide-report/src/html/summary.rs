@@ -21,7 +21,7 @@ pub(super) fn first_screen(findings: &Findings) -> Result<String, Error> {
         "<p class=\"of\">{}, {}</p>\n<h1>{}</h1>\n<p class=\"verdict {tone}\">{}</p>\n",
         text(&sentences::target(report)),
         text(&sentences::window(report)),
-        text(&report.verdict.summary),
+        text(&crate::escape::clip(&report.verdict.summary, 300)),
         text(&sentences::verdict(report)),
     );
     html.push_str(&figures(report));
@@ -43,21 +43,30 @@ fn figures(report: &Report) -> String {
     let interval = match (rate, growth.low, growth.high) {
         (Some(_), Some(low), Some(high)) if low.is_finite() && high.is_finite() => {
             format!(
-                "90 % interval {} to {}",
-                words::rate(low),
-                words::rate(high)
+                "90\u{a0}% interval {} to {}",
+                unbroken(&words::rate(low)),
+                unbroken(&words::rate(high))
             )
         }
         _ => String::new(),
     };
     let (until, limit) = time_to_limit(report);
-    let sure = match report.verdict.kind {
-        VerdictKind::Undetermined if report.verdict.candidates.len() < 2 => "none".to_owned(),
-        _ => sentences::percent(report.verdict.confidence),
-    };
-    let confidence = match report.verdict.kind {
-        VerdictKind::Undetermined => "of the first candidate".to_owned(),
-        _ => sentences::confidence_words(report.verdict.confidence).to_owned(),
+    let decided = report.verdict.kind != VerdictKind::Undetermined;
+    let open = report
+        .verdict
+        .candidates
+        .iter()
+        .any(|kind| *kind != report.verdict.kind);
+    let (sure, confidence) = match (decided, open) {
+        (true, _) => (
+            sentences::percent(report.verdict.confidence),
+            sentences::confidence_words(report.verdict.confidence),
+        ),
+        (false, true) => (
+            sentences::percent(report.verdict.confidence),
+            "of the first candidate",
+        ),
+        (false, false) => ("none".to_owned(), "nothing is decided yet"),
     };
     let grown = words::signed_bytes(growth.rss_bytes as f64);
     let shape = format!(
@@ -66,10 +75,13 @@ fn figures(report: &Report) -> String {
         words::duration(report.recording.seconds)
     );
     let rows = [
-        ("Confidence", sure, confidence),
+        ("Confidence", sure, confidence.to_owned()),
         (
             "Rate of RSS",
-            rate.map_or_else(|| "too early".to_owned(), words::rate),
+            rate.map_or_else(
+                || "too early".to_owned(),
+                |rate| unbroken(&words::rate(rate)),
+            ),
             interval,
         ),
         ("Growth of RSS", grown, shape),
@@ -88,12 +100,20 @@ fn figures(report: &Report) -> String {
     html
 }
 
+/// A number that keeps its unit on its line.
+fn unbroken(number: &str) -> String {
+    number.replace(' ', "\u{a0}")
+}
+
 fn time_to_limit(report: &Report) -> (String, String) {
     let Some(forecast) = &report.forecast else {
-        return (
-            "none in sight".to_owned(),
-            "no forecast for this course".to_owned(),
-        );
+        return match report.growth.rss_bytes_per_second {
+            Some(_) => (
+                "none in sight".to_owned(),
+                "no forecast for this course".to_owned(),
+            ),
+            None => ("too early".to_owned(), String::new()),
+        };
     };
     let limit = format!(
         "{} of {}",
@@ -103,9 +123,12 @@ fn time_to_limit(report: &Report) -> (String, String) {
     if !forecast.seconds_low.is_finite() {
         return ("not known".to_owned(), limit);
     }
-    let low = words::duration(forecast.seconds_low);
+    let low = unbroken(&words::duration(forecast.seconds_low));
     match forecast.seconds_high {
-        Some(high) => (format!("{low} to {}", words::duration(high)), limit),
+        Some(high) => (
+            format!("{low} to {}", unbroken(&words::duration(high))),
+            limit,
+        ),
         None => (format!("{low} or more"), limit),
     }
 }

@@ -68,10 +68,10 @@ fn picture<B: DrawingBackend>(
         bottom: HEIGHT - MARGIN + 4.0,
     };
     paint::chart(canvas, &plan, chart)?;
-    let entries = legend::entries(&plan, &findings.report);
     let left = WIDTH - LEGEND - MARGIN + 28.0;
-    for (index, entry) in entries.iter().enumerate() {
-        key(canvas, entry, left, top + 6.0 + 27.0 * index as f64)?;
+    let mut y = top + 6.0;
+    for entry in legend::entries(&plan, &findings.report) {
+        y += key(canvas, &entry, left, y)?;
     }
     Ok(())
 }
@@ -91,20 +91,16 @@ fn headline<B: DrawingBackend>(
     blocks.extend(about.iter().map(|line| (line.as_str(), subtitle, 2)));
     for (words, how, most) in blocks {
         let size = f64::from(how.size);
-        let wrapped = canvas.fonts().wrap(
-            how.weight,
-            how.size,
-            words,
-            (WIDTH - 2.0 * MARGIN) as f32,
-            most,
-        );
+        let wrapped = canvas
+            .fonts()
+            .wrap(how.weight, how.size, words, WIDTH - 2.0 * MARGIN, most);
         for line in wrapped {
             canvas.text(&line, MARGIN, y, how)?;
             y += size * 1.32;
         }
         y += if how.weight == title.weight { 8.0 } else { 1.0 };
     }
-    Ok(y + 18.0)
+    Ok(y + 26.0)
 }
 
 /// The lines under the title: the verdict and its ground, the rate and where it leads, and what must
@@ -117,7 +113,7 @@ fn about(findings: &Findings, plan: &Plan) -> Vec<String> {
         sentences::window(report)
     );
     let rate =
-        sentences::rate(report).map(|rate| format!("RSS {}: {rate}", report.growth.shape.words()));
+        sentences::rate(report).map(|rate| format!("RSS: {}, {rate}", report.growth.shape.words()));
     let course: Vec<_> = rate
         .into_iter()
         .chain(report.forecast.as_ref().map(sentences::forecast))
@@ -134,13 +130,14 @@ fn about(findings: &Findings, plan: &Plan) -> Vec<String> {
         .collect()
 }
 
-/// One entry of the legend: its mark, name and numbers.
+/// One entry of the legend: its mark, name and numbers; returns the height that it took. Where name and
+/// numbers do not fit one line, the numbers stand below.
 fn key<B: DrawingBackend>(
     canvas: &Canvas<'_, B>,
     entry: &Entry,
     left: f64,
     y: f64,
-) -> Result<(), Error> {
+) -> Result<f64, Error> {
     let middle = y + 8.0;
     let square = Rect {
         left: left + 3.0,
@@ -176,10 +173,223 @@ fn key<B: DrawingBackend>(
         }
     }
     let how = Lettering::regular(13.0, palette::INK).at(HPos::Left, VPos::Center);
+    let width = |text: &str| f64::from(canvas.fonts().width(how.weight, how.size, text));
+    let needed = width(&entry.label) + width(&entry.value) + 14.0;
+    let below = if needed > WIDTH - MARGIN - left - 28.0 {
+        19.0
+    } else {
+        0.0
+    };
     canvas.text(&entry.label, left + 28.0, middle, how)?;
     let how = Lettering {
         color: palette::MUTED,
         ..how.at(HPos::Right, VPos::Center)
     };
-    canvas.text(&entry.value, WIDTH - MARGIN, middle, how)
+    canvas.text(&entry.value, WIDTH - MARGIN, middle + below, how)?;
+    Ok(27.0 + below)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use memtide_model::report::{Ended, Growth, How, Oom, Recording, Report, Target, Verdict};
+    use memtide_model::{Bytes, Shape, Timeline, TimelinePoint, VerdictKind};
+    use tiny_skia::Pixmap;
+
+    const SCALE: f32 = 2.0;
+    const MIB: f64 = 1024.0 * 1024.0;
+
+    /// RSS alone: a slow rise with noise of 10 MiB, as in a garbage-collected process.
+    fn noisy(count: u32) -> Findings {
+        let points = (0..count)
+            .map(|index| {
+                let noise = f64::from(index.wrapping_mul(2_654_435_761) >> 16) / 65_536.0;
+                let value = 500.0 * MIB
+                    + f64::from(index) / f64::from(count) * 200.0 * MIB
+                    + 10.0 * MIB * noise;
+                let rss = bytes(value);
+                TimelinePoint {
+                    seconds: f64::from(index),
+                    rss,
+                    rss_range: (rss, rss),
+                    accounts: Vec::new(),
+                }
+            })
+            .collect();
+        Findings {
+            report: silent(),
+            timeline: Timeline {
+                points,
+                ..Timeline::default()
+            },
+        }
+    }
+
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a few hundred MiB"
+    )]
+    fn bytes(value: f64) -> Bytes {
+        Bytes(value as u64)
+    }
+
+    fn silent() -> Report {
+        Report {
+            schema: String::new(),
+            target: Target {
+                pid: 1,
+                name: String::new(),
+                exe: String::new(),
+                cmdline: Vec::new(),
+                uid: 0,
+                allocator: String::new(),
+                runtime: String::new(),
+            },
+            recording: Recording {
+                file: String::new(),
+                started: String::new(),
+                seconds: 0.0,
+                samples: 0,
+                gaps: 0,
+                lenses: Vec::new(),
+                cost_cpu_seconds: 0.0,
+                reads: Vec::new(),
+            },
+            ended: Ended {
+                how: How::Running,
+                code: None,
+                signal: None,
+                oom: Oom::No,
+            },
+            verdict: Verdict {
+                kind: VerdictKind::NoGrowth,
+                confidence: 0.0,
+                summary: String::new(),
+                candidates: Vec::new(),
+                evidence: Vec::new(),
+                advice: Vec::new(),
+            },
+            growth: Growth {
+                shape: Shape::Linear,
+                rss_bytes: 0,
+                rss_bytes_per_second: None,
+                low: None,
+                high: None,
+            },
+            ledger: Vec::new(),
+            beside: Vec::new(),
+            counts: Vec::new(),
+            forecast: None,
+            threads: None,
+            stacks: None,
+            classes: None,
+            processes: None,
+            heap: None,
+            leaks: None,
+            events: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
+
+    /// The chart alone on paper, with its plan and where its axes are.
+    fn painted(findings: &Findings) -> (Pixmap, Plan, Rect) {
+        let fonts = Fonts::load().unwrap();
+        let mut pixmap = backend::pixmap(SIZE, SCALE).unwrap();
+        let plan = Plan::new(findings, 1600);
+        let outer = Rect {
+            left: 20.0,
+            top: 20.0,
+            right: 1080.0,
+            bottom: 600.0,
+        };
+        let inner = {
+            let area = SkiaBackend::new(&mut pixmap, &fonts, SIZE, SCALE).into_drawing_area();
+            let canvas = Canvas::new(&area, &fonts);
+            canvas.background(palette::PAPER).unwrap();
+            paint::chart(&canvas, &plan, outer).unwrap()
+        };
+        (pixmap, plan, inner)
+    }
+
+    /// Painted pixels of each column lie within the data that fall into it or into its neighbours,
+    /// give or take the pen.
+    fn stays_within_the_data(count: u32) {
+        let findings = noisy(count);
+        let (pixmap, plan, inner) = painted(&findings);
+        let scale = f64::from(SCALE);
+        let (left, right) = (inner.left * scale, inner.right * scale);
+        let (top, bottom) = (inner.top * scale, inner.bottom * scale);
+        let per_pixel = (plan.y.1 - plan.y.0) / (bottom - top);
+        // Half of the pen of 1.8 logical pixels, and a pixel of anti-aliasing.
+        let pen = (0.9 * scale + 1.0) * per_pixel;
+        let mut checked = 0;
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "pixels"
+        )]
+        for x in (left as u32 + 4)..(right as u32 - 4) {
+            let dark = |y: &u32| pixmap.pixel(x, *y).is_some_and(|pixel| pixel.red() < 130);
+            let rows: Vec<u32> = (top as u32..bottom as u32 - 3).filter(dark).collect();
+            let at =
+                |pixel: f64| (pixel - left) / (right - left) * (plan.x.1 - plan.x.0) + plan.x.0;
+            // A line crosses a column on its way between two samples: those beside it count too.
+            let (from, to) = (at(f64::from(x) - 3.0) - 1.0, at(f64::from(x) + 4.0) + 1.0);
+            let values = findings
+                .timeline
+                .points
+                .iter()
+                .filter(|p| (from..=to).contains(&p.seconds))
+                .map(|p| p.rss.as_f64());
+            let (low, high) =
+                values.fold((f64::INFINITY, 0.0_f64), |(a, b), v| (a.min(v), b.max(v)));
+            for y in rows {
+                let value = plan.y.1 - (f64::from(y) + 0.5 - top) * per_pixel;
+                assert!(
+                    (low - pen..=high + pen).contains(&value),
+                    "{count} samples, column {x}: {:.1} MiB painted, data {:.1} to {:.1} MiB",
+                    value / MIB,
+                    low / MIB,
+                    high / MIB
+                );
+                checked += 1;
+            }
+        }
+        assert!(checked > 4_000, "the line was painted: {checked} pixels");
+    }
+
+    #[test]
+    fn no_spikes_in_a_line_through_every_sample() {
+        stays_within_the_data(2_880);
+    }
+
+    #[test]
+    fn no_spikes_in_a_line_through_medians() {
+        stays_within_the_data(50_000);
+    }
+
+    #[test]
+    fn a_peak_of_one_sample_in_fifty_thousand_is_painted() {
+        let mut findings = noisy(50_000);
+        findings.timeline.points[25_000].rss_range.1 = Bytes(900 << 20);
+        let (pixmap, plan, inner) = painted(&findings);
+        let scale = f64::from(SCALE);
+        let y = inner.bottom
+            - (850.0 * MIB - plan.y.0) / (plan.y.1 - plan.y.0) * (inner.bottom - inner.top);
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "pixels"
+        )]
+        let (left, right, y) = (
+            (inner.left * scale) as u32,
+            (inner.right * scale) as u32,
+            (y * scale) as u32,
+        );
+        let marked = (left..right)
+            .filter(|x| pixmap.pixel(*x, y).is_some_and(|pixel| pixel.red() < 215))
+            .count();
+        assert!((1..12).contains(&marked), "{marked} pixels at 850 MiB");
+    }
 }

@@ -124,9 +124,7 @@ pub(super) fn counts(page: &mut Page, report: &Report) {
                 row.start.to_string(),
                 row.end.to_string(),
                 format!("{growth:+}"),
-                row.per_second
-                    .filter(|rate| rate.is_finite())
-                    .map_or_else(|| "-".to_owned(), text::count_rate),
+                sentences::count_rate(row.per_second),
             ],
         );
     }

@@ -168,11 +168,11 @@ fn course(page: &mut Page, report: &Report, timeline: &Timeline) {
     let line = sparkline::render(points, page.width() - 5);
     page.lines([format!("RSS  {}", line.trim_end())]);
     let size = |bytes: memtide_model::Bytes| text::bytes(bytes.as_f64());
-    let least = points
+    let lowest = points
         .iter()
         .map(|point| point.rss_range.0.min(point.rss))
         .min();
-    let most = points
+    let highest = points
         .iter()
         .map(|point| point.rss_range.1.max(point.rss))
         .max();
@@ -181,8 +181,8 @@ fn course(page: &mut Page, report: &Report, timeline: &Timeline) {
         size(first.rss),
         size(last.rss),
         text::duration(last.seconds - first.seconds),
-        size(least.unwrap_or(first.rss)),
-        size(most.unwrap_or(first.rss)),
+        size(lowest.unwrap_or(first.rss)),
+        size(highest.unwrap_or(first.rss)),
     );
     if points.len() == 1 {
         numbers = format!("{} in the only sample", size(first.rss));

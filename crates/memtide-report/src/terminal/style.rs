@@ -3,6 +3,7 @@
 //! Text is measured and wrapped first and painted last, so that escape sequences never count as
 //! width. Colour only repeats what the words say.
 
+use crate::sentences;
 use anstyle::{AnsiColor, Style};
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
@@ -51,14 +52,16 @@ pub(crate) fn columns(text: &str) -> usize {
 }
 
 /// `text` in lines of at most `width` columns, broken between words; a word that is longer than a
-/// line is broken where the line ends.
+/// line is broken where the line ends, and a number stays with its unit.
 pub(crate) fn wrap(text: &str, width: usize) -> Vec<String> {
     let width = width.max(8);
     let mut lines = Vec::new();
     let mut line = String::new();
     let mut used = 0;
-    for word in text.split(' ').filter(|word| !word.is_empty()) {
-        let needed = columns(word);
+    let glued = sentences::glued(text);
+    for word in glued.split(' ').filter(|word| !word.is_empty()) {
+        let word = word.replace('\u{a0}', " ");
+        let needed = columns(&word);
         if used > 0 && used + 1 + needed > width {
             lines.push(std::mem::take(&mut line));
             used = 0;
@@ -118,6 +121,12 @@ mod tests {
             let letters = |text: &str| text.replace(' ', "");
             assert_eq!(letters(&lines.concat()), letters(text), "{width}");
         }
+    }
+
+    #[test]
+    fn a_number_stays_with_its_unit() {
+        let lines = wrap("in 3 min 48 s to 4 min 14 s, 90 % sure", 14);
+        assert_eq!(lines, ["in 3 min 48 s", "to 4 min 14 s,", "90 % sure"]);
     }
 
     #[test]

@@ -1,6 +1,17 @@
 //! Findings made by hand, for the tests and the gallery: every number of them is known.
 
 #![allow(dead_code, reason = "each test file uses some of them")]
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "sizes and times of examples"
+)]
+
+mod odd;
+
+pub(crate) use odd::{
+    empty, hostile, level, negative_unexplained, one_month, one_sample, small_growth, two_samples,
+};
 
 use memtide_model::report::{
     BesideRow, CountRow, Ended, EventRow, Evidence, Forecast, Growth, How, LedgerRow, Oom, ReadRow,
@@ -29,7 +40,13 @@ pub(crate) fn point(seconds: f64, accounts: &[(Account, f64)]) -> TimelinePoint 
         .iter()
         .map(|(account, bytes)| (*account, *bytes as i64))
         .collect();
-    let rss = Bytes(accounts.iter().map(|(_, bytes)| bytes).sum::<i64>() as u64);
+    let rss = Bytes(
+        accounts
+            .iter()
+            .map(|(_, bytes)| bytes)
+            .sum::<i64>()
+            .cast_unsigned(),
+    );
     TimelinePoint {
         seconds,
         rss,
@@ -39,111 +56,21 @@ pub(crate) fn point(seconds: f64, accounts: &[(Account, f64)]) -> TimelinePoint 
 }
 
 /// Findings for points: the ledger is that of the first and last point, the rate that of the line
-/// between them; everything else is as of a quiet 30-second watch of redis.
+/// between them; everything else is as of a quiet watch of redis.
 pub(crate) fn findings(
     points: Vec<TimelinePoint>,
     kind: VerdictKind,
     shape: Shape,
     summary: &str,
 ) -> Findings {
-    let (first, last) = (points.first(), points.last());
-    let seconds = last.map_or(0.0, |point| point.seconds);
-    let bytes = |point: Option<&TimelinePoint>, account| {
-        point.map_or(0, |point| {
-            point
-                .accounts
-                .iter()
-                .filter(|(own, _)| *own == account)
-                .map(|(_, bytes)| bytes)
-                .sum::<i64>()
-        })
-    };
-    let rate = |growth: i64| (points.len() > 3).then(|| growth as f64 / seconds);
-    let row = |account| {
-        let (start, end) = (bytes(first, account), bytes(last, account));
-        let shape = if end - start > 1 << 20 {
-            shape
-        } else {
-            Shape::Flat
-        };
-        let growth = end - start;
-        LedgerRow {
-            account,
-            start_bytes: start,
-            end_bytes: end,
-            growth_bytes: growth,
-            bytes_per_second: rate(growth),
-            shape,
-        }
-    };
-    let ledger: Vec<_> = if points.is_empty() {
-        Vec::new()
-    } else {
-        Account::IN_RSS.into_iter().map(row).collect()
-    };
+    let seconds = points.last().map_or(0.0, |point| point.seconds);
+    let ledger = ledger(&points, shape);
     let growth = ledger.iter().map(|row| row.growth_bytes).sum::<i64>();
-    let slope = rate(growth);
-    let anon = |point| {
-        [Account::Heap, Account::Anon]
-            .into_iter()
-            .map(|account| bytes(point, account))
-            .sum::<i64>() as u64
-    };
-    let beside = vec![
-        BesideRow {
-            account: Account::PageTables,
-            start_bytes: 300 << 10,
-            end_bytes: 480 << 10,
-        },
-        BesideRow {
-            account: Account::Swap,
-            start_bytes: 0,
-            end_bytes: 0,
-        },
-        BesideRow {
-            account: Account::Opaque,
-            start_bytes: anon(first),
-            end_bytes: anon(last),
-        },
-    ];
+    let slope = (points.len() > 3).then(|| growth as f64 / seconds);
     let report = Report {
         schema: SCHEMA.to_owned(),
-        target: Target {
-            pid: 4182,
-            name: "redis-server".to_owned(),
-            exe: "/usr/bin/redis-server".to_owned(),
-            cmdline: vec!["redis-server".to_owned(), "*:6379".to_owned()],
-            uid: 110,
-            allocator: "jemalloc".to_owned(),
-            runtime: "none".to_owned(),
-        },
-        recording: Recording {
-            file: "redis-server-4182.memtide".to_owned(),
-            started: "2026-03-01T12:00:00Z".to_owned(),
-            seconds,
-            samples: points.len() as u64,
-            gaps: 0,
-            lenses: vec!["sampler".to_owned()],
-            cost_cpu_seconds: seconds * 0.0018,
-            reads: vec![
-                ReadRow {
-                    read: "basics".to_owned(),
-                    reads: points.len() as u64,
-                    skipped: 0,
-                    failed: 0,
-                    cpu_seconds: seconds * 0.0002,
-                    longest_seconds: 0.000_041,
-                },
-                ReadRow {
-                    read: "smaps".to_owned(),
-                    reads: points.len() as u64,
-                    skipped: 3,
-                    failed: 0,
-                    cpu_seconds: seconds * 0.0016,
-                    longest_seconds: 0.0031,
-                },
-            ],
-        },
+        target: redis(),
+        recording: recording(seconds, points.len() as u64),
         ended: Ended {
             how: How::Running,
             code: None,
@@ -165,23 +92,11 @@ pub(crate) fn findings(
             low: slope.map(|rate| rate * 0.96),
             high: slope.map(|rate| rate * 1.05),
         },
+        beside: beside(&ledger),
         ledger,
-        beside,
         counts: vec![
-            CountRow {
-                count: "threads".to_owned(),
-                group: None,
-                start: 5,
-                end: 5,
-                per_second: Some(0.0),
-            },
-            CountRow {
-                count: "fds".to_owned(),
-                group: None,
-                start: 14,
-                end: 14,
-                per_second: Some(0.0),
-            },
+            count("threads", None, 5, 5, 0.0),
+            count("fds", None, 14, 14, 0.0),
         ],
         forecast: None,
         threads: Some(Vec::new()),
@@ -199,6 +114,100 @@ pub(crate) fn findings(
             points,
             ..Timeline::default()
         },
+    }
+}
+
+/// Every account at the first and the last point; empty without points.
+fn ledger(points: &[TimelinePoint], shape: Shape) -> Vec<LedgerRow> {
+    let (Some(first), Some(last)) = (points.first(), points.last()) else {
+        return Vec::new();
+    };
+    let bytes = |point: &TimelinePoint, account| -> i64 {
+        let own = point.accounts.iter().filter(|(own, _)| *own == account);
+        own.map(|(_, bytes)| bytes).sum()
+    };
+    let row = |account| {
+        let (start, end) = (bytes(first, account), bytes(last, account));
+        let growth = end - start;
+        LedgerRow {
+            account,
+            start_bytes: start,
+            end_bytes: end,
+            growth_bytes: growth,
+            bytes_per_second: (points.len() > 3).then(|| growth as f64 / last.seconds),
+            shape: if growth > 1 << 20 { shape } else { Shape::Flat },
+        }
+    };
+    Account::IN_RSS.into_iter().map(row).collect()
+}
+
+/// Page tables, no swap, and all of the heap and of other anonymous memory as opaque.
+fn beside(ledger: &[LedgerRow]) -> Vec<BesideRow> {
+    let opaque = |value: fn(&LedgerRow) -> i64| {
+        let rows = ledger
+            .iter()
+            .filter(|row| matches!(row.account, Account::Heap | Account::Anon));
+        rows.map(value).sum::<i64>().cast_unsigned()
+    };
+    let row = |account, start_bytes, end_bytes| BesideRow {
+        account,
+        start_bytes,
+        end_bytes,
+    };
+    vec![
+        row(Account::PageTables, 300 << 10, 480 << 10),
+        row(Account::Swap, 0, 0),
+        row(
+            Account::Opaque,
+            opaque(|row| row.start_bytes),
+            opaque(|row| row.end_bytes),
+        ),
+    ]
+}
+
+fn count(count: &str, group: Option<&str>, start: u64, end: u64, per_second: f64) -> CountRow {
+    CountRow {
+        count: count.to_owned(),
+        group: group.map(str::to_owned),
+        start,
+        end,
+        per_second: Some(per_second),
+    }
+}
+
+fn redis() -> Target {
+    Target {
+        pid: 4182,
+        name: "redis-server".to_owned(),
+        exe: "/usr/bin/redis-server".to_owned(),
+        cmdline: vec!["redis-server".to_owned(), "*:6379".to_owned()],
+        uid: 110,
+        allocator: "jemalloc".to_owned(),
+        runtime: "none".to_owned(),
+    }
+}
+
+fn recording(seconds: f64, samples: u64) -> Recording {
+    let read = |read: &str, skipped, cpu_seconds, longest_seconds| ReadRow {
+        read: read.to_owned(),
+        reads: samples,
+        skipped,
+        failed: 0,
+        cpu_seconds,
+        longest_seconds,
+    };
+    Recording {
+        file: "redis-server-4182.memtide".to_owned(),
+        started: "2026-03-01T12:00:00Z".to_owned(),
+        seconds,
+        samples,
+        gaps: 0,
+        lenses: vec!["sampler".to_owned()],
+        cost_cpu_seconds: seconds * 0.0018,
+        reads: vec![
+            read("basics", 0, seconds * 0.0002, 0.000_041),
+            read("smaps", 3, seconds * 0.0016, 0.0031),
+        ],
     }
 }
 
@@ -342,9 +351,9 @@ pub(crate) fn sawtooth() -> Findings {
 pub(crate) fn thread_leak() -> Findings {
     let points = (0..=120)
         .map(|t| {
-            let threads = (t / 2) as f64;
+            let threads = f64::from(t / 2);
             point(
-                t as f64,
+                f64::from(t),
                 &[
                     (Account::Heap, 8.0 * MIB + 0.13 * MIB * threads),
                     (Account::Stacks, 0.2 * MIB + 0.5 * MIB * threads),
@@ -431,269 +440,6 @@ pub(crate) fn thread_leak() -> Findings {
             text: "It made a child, pid 4190.".to_owned(),
         },
     ];
-    findings
-}
-
-/// Two samples: nothing can be said.
-pub(crate) fn two_samples() -> Findings {
-    let accounts = |heap| [(Account::Heap, heap), (Account::File, 3.0 * MIB)];
-    let points = vec![
-        point(0.0, &accounts(5.0 * MIB)),
-        point(1.0, &accounts(5.5 * MIB)),
-    ];
-    let mut findings = findings(
-        points,
-        VerdictKind::Undetermined,
-        Shape::Unclear,
-        "Too early: two samples over 1.0 s say nothing about growth.",
-    );
-    findings.report.verdict.confidence = 0.0;
-    findings.report.growth.low = None;
-    findings.report.growth.high = None;
-    findings
-}
-
-/// Reads that raced: the accounts hold more than RSS for a while.
-pub(crate) fn negative_unexplained() -> Findings {
-    let points = (0..=60)
-        .map(|t| {
-            let unexplained = if (20..45).contains(&t) {
-                -9.0 * MIB
-            } else {
-                1.0 * MIB
-            };
-            point(
-                t as f64,
-                &[
-                    (Account::Heap, 40.0 * MIB + 1.0 * MIB * t as f64),
-                    (Account::Anon, 12.0 * MIB),
-                    (Account::File, 8.0 * MIB),
-                    (Account::Unexplained, unexplained),
-                ],
-            )
-        })
-        .collect();
-    let mut findings = findings(
-        points,
-        VerdictKind::LoadGrowth,
-        Shape::Linear,
-        "Memory follows the number of connections.",
-    );
-    findings.timeline.trend = Some([(0.0, 60.0 * MIB), (60.0, 120.0 * MIB)]);
-    findings
-}
-
-/// A month at one point a minute, thinned: each point has a range. Little growth of much memory.
-pub(crate) fn one_month() -> Findings {
-    let minutes = 30 * 24 * 60;
-    let points = (0..=minutes)
-        .map(|t| {
-            let day = ((t % 1440) as f64 / 1440.0 * std::f64::consts::TAU).sin();
-            let heap = 9.5 * GIB + 14.0 * KIB * t as f64 + 40.0 * MIB * day + 12.0 * MIB * noise(t);
-            let mut point = point(
-                60.0 * t as f64,
-                &[
-                    (Account::HeapLive, heap * 0.8),
-                    (Account::HeapRetained, heap * 0.2),
-                    (Account::Anon, 300.0 * MIB),
-                    (Account::Stacks, 24.0 * MIB),
-                    (Account::File, 90.0 * MIB),
-                    (Account::Shared, 128.0 * MIB),
-                ],
-            );
-            let spread = (6.0 * MIB) as u64;
-            point.rss_range = (
-                Bytes(point.rss.0 - spread),
-                Bytes(point.rss.0 + spread + if t == 20_000 { 200 << 20 } else { 0 }),
-            );
-            point
-        })
-        .collect();
-    let mut findings = findings(
-        points,
-        VerdictKind::HeapLeak,
-        Shape::Linear,
-        "A heap leak: live blocks grow by 20 MiB/day.",
-    );
-    let rate = 14.0 * KIB / 60.0;
-    findings.timeline.trend = Some([
-        (0.0, 10.03 * GIB),
-        (2_592_000.0, 10.03 * GIB + rate * 2_592_000.0),
-    ]);
-    findings.timeline.limit = Some(("memory of the machine".to_owned(), Bytes(64 << 30)));
-    findings.report.recording.gaps = 12;
-    findings
-}
-
-/// Five MiB of growth in three GiB of Java.
-pub(crate) fn small_growth() -> Findings {
-    let points = (0..=1800)
-        .map(|t| {
-            point(
-                t as f64,
-                &[
-                    (
-                        Account::Heap,
-                        180.0 * MIB + 0.02 * MIB * t as f64 + 0.4 * MIB * noise(t),
-                    ),
-                    (Account::Anon, 2.7 * GIB),
-                    (Account::Stacks, 31.0 * MIB + 4.0 * KIB * t as f64),
-                    (Account::File, 120.0 * MIB - 1.0 * KIB * t as f64),
-                    (Account::Unexplained, 0.1 * MIB * noise(t + 7)),
-                ],
-            )
-        })
-        .collect();
-    let mut findings = findings(
-        points,
-        VerdictKind::HeapLeak,
-        Shape::Linear,
-        "A heap leak outside the Java heap: native memory grows by 1.20 MiB/min, while the Java heap stays level. It began with the first request and goes on without an end in sight, whatever the load is.",
-    );
-    findings.timeline.trend = Some([(0.0, 3_095.6 * MIB), (1800.0, 3_137.0 * MIB)]);
-    findings.timeline.forecast = vec![
-        Band {
-            seconds: 1800.0,
-            middle: 3_137.0 * MIB,
-            low: 3_136.0 * MIB,
-            high: 3_138.0 * MIB,
-        },
-        Band {
-            seconds: 360_000.0,
-            middle: 11_000.0 * MIB,
-            low: 9_000.0 * MIB,
-            high: 13_000.0 * MIB,
-        },
-    ];
-    findings.timeline.limit = Some(("cgroup limit".to_owned(), Bytes(4 << 30)));
-    findings.report.forecast = Some(Forecast {
-        limit: "cgroup".to_owned(),
-        limit_bytes: 4 << 30,
-        seconds_low: 39_000.0,
-        seconds_high: None,
-    });
-    findings
-}
-
-/// No sample at all.
-pub(crate) fn empty() -> Findings {
-    let mut findings = findings(
-        Vec::new(),
-        VerdictKind::Undetermined,
-        Shape::Unclear,
-        "Nothing was recorded: the process ended before the first sample.",
-    );
-    findings.report.ended = Ended {
-        how: How::Exit,
-        code: None,
-        signal: None,
-        oom: Oom::Unknown,
-    };
-    findings.report.beside.clear();
-    findings.report.threads = None;
-    findings
-}
-
-/// One sample.
-pub(crate) fn one_sample() -> Findings {
-    let points = vec![point(
-        0.0,
-        &[(Account::Heap, 300.0), (Account::File, 724.0)],
-    )];
-    findings(
-        points,
-        VerdictKind::Undetermined,
-        Shape::Unclear,
-        "Too early: one sample.",
-    )
-}
-
-/// Level within its noise.
-pub(crate) fn level() -> Findings {
-    let points = (0..=600)
-        .map(|t| {
-            point(
-                t as f64,
-                &[
-                    (Account::Heap, 3.0 * 1024.0 * GIB + 900.0 * MIB * noise(t)),
-                    (Account::Shared, 7.0 * 1024.0 * GIB),
-                    (Account::File, 40.0 * GIB),
-                ],
-            )
-        })
-        .collect();
-    findings(
-        points,
-        VerdictKind::NoGrowth,
-        Shape::Flat,
-        "No growth: RSS stays at 10.0 TiB within its noise.",
-    )
-}
-
-/// Everything that a hostile target can choose, chosen with malice.
-pub(crate) fn hostile() -> Findings {
-    let script = "</script><img src=x onerror=alert(1)>";
-    let mut findings = linear_leak();
-    let report = &mut findings.report;
-    report.target.name = format!("{script}\u{202e}\u{1b}[2J\u{7}\r\nname");
-    report.target.exe = format!("/tmp/{script}<!-- \u{2028}{}", "x".repeat(10_000));
-    report.target.cmdline = vec![
-        script.to_owned(),
-        "y".repeat(10_000),
-        "\u{200b}\u{feff}日本".to_owned(),
-    ];
-    report.target.allocator = script.to_owned();
-    report.target.runtime = "\u{1b}]0;owned\u{7}".to_owned();
-    report.verdict.summary = format!(
-        "The heap of {script}\u{1b}[31m\u{202e} {} grows.",
-        "z".repeat(10_000)
-    );
-    report.verdict.evidence.push(fact(
-        &format!("{script} \u{2029} & \" ' "),
-        None,
-        f64::NAN,
-        script,
-    ));
-    report.verdict.advice.push(format!("run {script}\u{0}"));
-    report.warnings.push(format!("{script}\u{85}\u{9b}31m"));
-    report.counts.push(CountRow {
-        count: "fds".to_owned(),
-        group: Some(format!("{script}{}", "g".repeat(10_000))),
-        start: 0,
-        end: 9,
-        per_second: Some(f64::INFINITY),
-    });
-    report.events.push(EventRow {
-        t_seconds: f64::NAN,
-        kind: EventKind::Exec,
-        pid: 1,
-        text: script.to_owned(),
-    });
-    report.threads = Some(vec![ThreadRow {
-        tid: 1,
-        name: script.to_owned(),
-        state: "\u{1b}".to_owned(),
-        min_flt: 1,
-        min_flt_per_second: f64::NAN,
-        wchan: Some(script.to_owned()),
-        alive: true,
-    }]);
-    report.forecast = Some(Forecast {
-        limit: script.to_owned(),
-        limit_bytes: u64::MAX,
-        seconds_low: f64::NAN,
-        seconds_high: Some(f64::INFINITY),
-    });
-    report.recording.started = script.to_owned();
-    report.recording.reads.push(ReadRow {
-        read: script.to_owned(),
-        reads: 0,
-        skipped: 1,
-        failed: 1,
-        cpu_seconds: f64::NAN,
-        longest_seconds: f64::INFINITY,
-    });
-    findings.timeline.limit = Some((format!("{script}\u{202e}日本"), Bytes(450 << 20)));
     findings
 }
 
