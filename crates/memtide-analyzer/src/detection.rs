@@ -8,6 +8,9 @@
 //! * six rising block medians, with 90 % probability: a block median of m samples has standard error
 //!   1.2533 σ/√m, so the rise r T/6 must be 2.03 · √2 · 1.2533 σ/√m (2.03 is the normal quantile of
 //!   0.9^(1/5)), with m = T / (6 · interval).
+//! * growth that stands out of the noise, r T ≥ 15 σ: below that falls of the noise reach a quarter of
+//!   the range of the last 60 % of the record (the median of three of white noise spans 3.7 σ), and
+//!   the series passes for one that swings.
 //!
 //! Assumption: the noise has no memory beyond an interval. A sawtooth has; then it takes longer, and
 //! the class of mappings that grows is looked at alone.
@@ -32,6 +35,9 @@ const RISE_QUANTILE: f64 = 2.03;
 /// Standard error of a median relative to that of a mean: √(π/2).
 const MEDIAN_ERROR: f64 = 1.2533;
 
+/// Multiple of the noise that growth must reach not to pass for swings.
+const STANDS_OUT: f64 = 15.0;
+
 /// For each of [`RATES`] (bytes per second) how long a record must be to prove a growth at that rate.
 ///
 /// `rss` and `noise` as measured so far, `interval` between samples.
@@ -51,8 +57,9 @@ pub fn time_to_detect(rate: f64, rss: Bytes, noise: Bytes, interval: Nanos) -> N
     // r T/B ≥ q √2 e σ √(B·interval/T)  ⇒  T^1.5 = q √2 e σ B^1.5 √interval / r
     let error = RISE_QUANTILE * core::f64::consts::SQRT_2 * MEDIAN_ERROR * noise.as_f64();
     let blocks = (BLOCKS as f64).powf(1.5);
+    let swings = STANDS_OUT * noise.as_f64() / rate;
     let rising = (error * blocks * every.sqrt() / rate).powf(2.0 / 3.0);
-    Nanos::from_secs_f64(record.max(material).max(rising))
+    Nanos::from_secs_f64(record.max(material).max(rising).max(swings))
 }
 
 /// The noise of RSS: the robust standard deviation around its own trend. Zero below three samples.

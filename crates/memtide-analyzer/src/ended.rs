@@ -15,7 +15,7 @@ const NEAR_LIMIT: f64 = 0.95;
 pub(crate) fn ended(observations: &Observations) -> Ended {
     let pid = observations.target.id.pid;
     let mine = || observations.events.iter().filter(|event| event.pid == pid);
-    let exit = mine().filter(|event| event.kind == EventKind::Exit).last();
+    let exit = mine().rfind(|event| event.kind == EventKind::Exit);
     let status = exit.and_then(|event| event.value);
     let gone = exit.is_some()
         || mine().any(|event| matches!(event.kind, EventKind::Zombie | EventKind::PidReused));
@@ -60,12 +60,12 @@ fn killer(observations: &Observations) -> Oom {
             .filter_map(|sample| sample.cgroup)
     };
     let kills = |cgroup: Option<memtide_model::Cgroup>| cgroup.and_then(|c| c.oom_kills);
-    if let (Some(first), Some(last)) = (kills(cgroups().next()), kills(cgroups().last()))
+    if let (Some(first), Some(last)) = (kills(cgroups().next()), kills(cgroups().next_back()))
         && last > first
     {
         return Oom::Proven;
     }
-    let near = cgroups().last().is_some_and(|cgroup| {
+    let near = cgroups().next_back().is_some_and(|cgroup| {
         let limit = cgroup.limit.map(memtide_model::Bytes::as_f64);
         limit.is_some_and(|limit| cgroup.current.as_f64() >= NEAR_LIMIT * limit)
     });

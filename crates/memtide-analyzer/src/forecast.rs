@@ -5,8 +5,8 @@
 //! residuals + 2 % of |s h| + 64 KiB. On leaks of the corpus, fitted on 24 s and tested 6, 12 and 22 s
 //! ahead, it covered .98 (the textbook interval .20); what it missed was an onset.
 //!
-//! The limits: the memory cgroup (its room, since RSS is only part of its usage), RLIMIT_AS on the
-//! address space, RLIMIT_DATA on data, the machine's MemAvailable, and the room of a mapping of fixed
+//! The limits: the memory cgroup (its room, since RSS is only part of its usage), `RLIMIT_AS` on the
+//! address space, `RLIMIT_DATA` on data, the machine's `MemAvailable`, and the room of a mapping of fixed
 //! size that is being touched. The nearest by its earliest time is told. Nothing is forecast for
 //! shapes that are bounded, nor further than [`REACH`] times the record.
 

@@ -194,3 +194,30 @@ fn median_tick<'a>(ticks: &[&'a Sample]) -> Option<&'a Sample> {
 fn signed(bytes: Bytes) -> i64 {
     i64::try_from(bytes.0).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use MappingClass as Class;
+
+    #[test]
+    fn every_class_has_one_account_within_rss() {
+        let expected = [
+            (Class::Heap, Account::Heap),
+            (Class::Arena, Account::Heap),
+            (Class::Stack, Account::Stacks),
+            (Class::MainStack, Account::Stacks),
+            (Class::Anon, Account::Anon),
+            (Class::File, Account::File),
+            (Class::Shared, Account::Shared),
+            (Class::Device, Account::File),
+            (Class::Vdso, Account::File),
+            (Class::Guard, Account::Anon),
+        ];
+        assert_eq!(expected.map(|(class, _)| class), MappingClass::ALL);
+        for (class, account) in expected {
+            assert_eq!(account_of(class), account, "{class:?}");
+            assert!(Account::IN_RSS.contains(&account));
+        }
+    }
+}

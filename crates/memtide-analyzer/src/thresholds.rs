@@ -103,7 +103,7 @@ pub const ACCELERATING_MIDDLE: f64 = 1.1;
 pub const LINEAR_RATIO: f64 = 0.8;
 /// Linear where a straight line is also the best model, or nearly.
 pub const LINEAR_RATIO_FITTED: f64 = 0.62;
-/// "Nearly": difference of AICc.
+/// "Nearly": difference of `AICc`.
 pub const LINEAR_AICC: f64 = 4.0;
 
 // --- counts -----------------------------------------------------------------------------------

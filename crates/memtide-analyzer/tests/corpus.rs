@@ -3,6 +3,7 @@
 mod support;
 
 use memtide_analyzer::analyze;
+use memtide_analyzer::statistics::quantile::quantile;
 use memtide_model::VerdictKind;
 use memtide_model::report::Verdict;
 use std::collections::BTreeMap;
@@ -230,7 +231,8 @@ fn rates_of_leaks_are_those_of_the_truth_log() {
     for (_, line) in &errors {
         println!("{line}");
     }
-    let at = |share: f64| errors[(share * (errors.len() - 1) as f64).round() as usize].0;
+    let values: Vec<f64> = errors.iter().map(|(error, _)| *error).collect();
+    let at = |share: f64| quantile(&values, share);
     println!(
         "n {}, median {:.3}, p90 {:.3}",
         errors.len(),

@@ -10,7 +10,7 @@
 use super::least_squares::{autocorrelation, line};
 use super::series::Series;
 
-/// AICc of each curve (less is better), and the parameters that are of use.
+/// `AICc` of each curve (less is better), and the parameters that are of use.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Fits {
     /// A constant.

@@ -18,11 +18,8 @@ pub fn s(values: &[f64]) -> i64 {
     let mut sum = 0;
     for (j, later) in values.iter().enumerate() {
         for earlier in &values[..j] {
-            sum += match later.total_cmp(earlier) {
-                core::cmp::Ordering::Greater => 1,
-                core::cmp::Ordering::Less => -1,
-                core::cmp::Ordering::Equal => 0,
-            };
+            // Not total_cmp: zero and minus zero are a tie.
+            sum += i64::from(later > earlier) - i64::from(later < earlier);
         }
     }
     sum
@@ -64,7 +61,7 @@ fn normal(n: usize, s: i64, values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_unstable_by(f64::total_cmp);
     let ties: f64 = sorted
-        .chunk_by(|a, b| a == b)
+        .chunk_by(|a, b| a >= b)
         .map(|chunk| term(chunk.len() as f64))
         .sum();
     let variance = (term(n as f64) - ties) / 18.0;

@@ -83,12 +83,20 @@ mod tests {
             .zip(&z)
             .map(|(x, z)| 3.0 + 2.0 * x - 5.0 * z)
             .collect();
-        let (b, c) = plane(&x, &z, &y).expect("not collinear");
-        assert!((b - 2.0).abs() < 1e-9 && (c + 5.0).abs() < 1e-9, "{b} {c}");
+        let fit = plane(&x, &z, &y).expect("not collinear");
+        assert!(
+            (fit.0 - 2.0).abs() < 1e-9 && (fit.1 + 5.0).abs() < 1e-9,
+            "{fit:?}"
+        );
+        assert_eq!(plane(&x, &x, &y), None);
+    }
+
+    #[test]
+    fn a_falling_line_has_correlation_minus_one() {
+        let x: Vec<f64> = (0..20).map(f64::from).collect();
         let straight: Vec<f64> = x.iter().map(|x| 1.0 - x).collect();
         let fit = line(&x, &straight);
         assert!((fit.slope + 1.0).abs() < 1e-12 && (fit.intercept - 1.0).abs() < 1e-12);
         assert!((fit.correlation + 1.0).abs() < 1e-12);
-        assert_eq!(plane(&x, &x, &y), None);
     }
 }

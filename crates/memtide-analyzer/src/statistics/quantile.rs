@@ -73,6 +73,7 @@ pub fn floor_index(place: f64) -> usize {
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "medians of integers are exact")]
 mod tests {
     use super::*;
 

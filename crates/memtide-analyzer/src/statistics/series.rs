@@ -134,6 +134,7 @@ impl Series {
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "medians of integers are exact")]
 mod tests {
     use super::*;
 

@@ -4,7 +4,7 @@
 //! growth in the last 28 % over D, the jump the largest growth within 4 % of the samples over D. In
 //! this order: stairs (mostly still, three jumps or more; stopped after a wait of 2.2 longest gaps),
 //! one step, plateau, accelerating, linear (late ratio, or a straight line as good as any bent curve
-//! by AICc), and what is left decelerates: its end cannot be told yet.
+//! by `AICc`), and what is left decelerates: its end cannot be told yet.
 
 use super::Form;
 use crate::statistics::quantile::{floor_index, median, running_median};

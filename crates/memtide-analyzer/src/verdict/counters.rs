@@ -338,6 +338,7 @@ pub(super) fn address_space(facts: &Facts) -> Option<Answer> {
     facts.count(Track::Size, VIRTUAL_BYTES).sustained.then(|| {
         Answer::decided(VerdictKind::VirtualOnly, Standing::Counted, format!("Address space grows by {}, resident memory does not", text::rate(rate)))
             .number(fact, rate, "bytes/s")
+            .fact(format!("Mappings {} in the same time.", facts.ends(Track::Mappings)))
             .advise("It costs no memory yet; it ends at RLIMIT_AS or when the address space is used up. Look for mmap() of reservations without munmap(): grep -c . /proc/PID/maps over time.")
             .going_on()
     })

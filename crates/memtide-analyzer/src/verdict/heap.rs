@@ -153,8 +153,7 @@ fn hidden_class(facts: &Facts, sum: &Series, shape: Shape) -> Option<Subject> {
 /// True if what is left of the sum without one class only goes up and down.
 fn swings(facts: &Facts, sum: &Series, class: &Series) -> bool {
     let rest = Series::of(sum.paired(class).map(|(t, sum, class)| (t, sum - class)));
-    let shape = trend::form(&rest, facts.material).shape();
-    matches!(shape, Shape::Sawtooth | Shape::Fluctuating)
+    trend::form(&rest, facts.material).period.is_some()
 }
 
 /// The sum, with the classes that carry its growth.

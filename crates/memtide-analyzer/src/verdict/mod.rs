@@ -21,7 +21,7 @@ pub use gate::{Missing, missing};
 use crate::record::Record;
 use crate::thresholds::{FEWEST_SAMPLES, LEAST_CONFIDENCE, SHORTER};
 use memtide_model::report::Verdict;
-use memtide_model::{Observations, VerdictKind, text};
+use memtide_model::{Observations, Pid, VerdictKind, text};
 use units::Load;
 
 /// A verdict, and what the other rooms need of it.
@@ -36,7 +36,7 @@ pub struct Judgement {
 /// Judges a record.
 pub fn judge(record: &Record, observations: &Observations) -> Judgement {
     if record.samples.len() < FEWEST_SAMPLES || record.seconds() <= 0.0 {
-        return too_short(record);
+        return too_short(record, observations.target.id.pid);
     }
     let facts = Facts::of(record, observations);
     let (answer, also) = decide_with_others(&facts);
@@ -110,11 +110,16 @@ fn decide_with_others(facts: &Facts) -> (Answer, Vec<String>) {
     };
     // What is left at equal load grows: that comes before threads and descriptors, which are the load.
     if rest.is_none() {
-        proven.extend(units::threads(facts));
+        let threads = units::threads(facts);
+        // The stacks of more threads are more address space.
+        let stacks = threads.is_some();
+        proven.extend(threads);
         if !coupled {
             proven.extend(counters::descriptors(facts));
         }
-        proven.extend(counters::address_space(facts));
+        if !stacks {
+            proven.extend(counters::address_space(facts));
+        }
     }
     if proven.is_empty() {
         return (heap::decide(facts, rest), Vec::new());
@@ -168,7 +173,7 @@ fn doubtful(answer: Answer) -> Answer {
     .advise("Record longer: shorter parts of this record tell something else.")
 }
 
-fn too_short(record: &Record) -> Judgement {
+fn too_short(record: &Record, pid: Pid) -> Judgement {
     let count = text::plural(record.samples.len() as u64, "sample");
     Judgement {
         verdict: Verdict {
@@ -177,7 +182,9 @@ fn too_short(record: &Record) -> Judgement {
             summary: format!("Too short: {count} cannot tell growth"),
             candidates: Vec::new(),
             evidence: Vec::new(),
-            advice: vec!["Record at least 20 s: memtide attach PID --for 1m".to_owned()],
+            advice: vec![format!(
+                "Record at least 20 s: memtide attach {pid} --for 1m"
+            )],
         },
         goes_on: false,
     }

@@ -105,7 +105,7 @@ fn explanation(facts: &Facts, track: Track, unit: &str, per_unit: f64, correlati
     .number(format!("Number of {unit}s {} in {}.", facts.ends(track), facts.time()), facts.rate(track), "per second")
     .number(format!("Anonymous memory {} in the same time.", text::signed_bytes(facts.anon)), facts.anon, "bytes")
     .advise(format!("If the {unit}s are wanted, plan {each} for each of them; if not, find out why they stay open (for sockets: ss -tanp, idle ones and CLOSE-WAIT)."))
-    .advise("To tell load from a slow growth beside it, record a time in which the load goes down as well: memtide attach PID --for 10m.")
+    .advise(format!("To tell load from a slow growth beside it, record a time in which the load goes down as well: memtide attach {} --for 10m.", facts.observations.target.id.pid))
 }
 
 /// Threads that never end or are never joined, or arenas that come with them.
@@ -134,7 +134,6 @@ fn thread_leak(facts: &Facts, alive: bool) -> Answer {
     } else {
         format!("Stacks of ended threads stay mapped ({words} more): they are never joined")
     };
-    let unit = if alive { "threads/s" } else { "stacks/s" };
     let mut answer = Answer::decided(VerdictKind::ThreadLeak, Standing::Counted, headline).number(
         format!(
             "Threads {} in {}.",
@@ -163,10 +162,6 @@ fn thread_leak(facts: &Facts, alive: bool) -> Answer {
         // What the headline speaks of stands first.
         answer.evidence.reverse();
     }
-    debug_assert_eq!(
-        answer.evidence.first().and_then(|e| e.unit.as_deref()),
-        Some(unit)
-    );
     let limits = &facts.observations.target.limits;
     if let Some(time) = facts
         .until(Track::Threads, limits.processes)

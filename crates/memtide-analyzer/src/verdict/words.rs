@@ -10,7 +10,7 @@ use super::heap::{Owner, STANDING, Subject};
 use crate::statistics::blocks;
 use crate::statistics::quantile::quantile;
 use crate::thresholds::{BLOCKS, MATERIAL_BYTES, MATERIAL_SHARE};
-use memtide_model::{Account, Shape, Slope, VerdictKind, text};
+use memtide_model::{Shape, Slope, VerdictKind, text};
 
 /// Level, or wandering.
 pub(super) fn level(facts: &Facts, subject: &Subject) -> Answer {
@@ -28,9 +28,10 @@ pub(super) fn level(facts: &Facts, subject: &Subject) -> Answer {
     let answer = Answer::decided(VerdictKind::NoGrowth, STANDING, headline)
         .number(
             format!(
-                "RSS stayed between {} and {} in nine tenths of the time.",
+                "RSS stayed between {} and {} in nine tenths of the time; its highest was {}.",
                 text::bytes(low),
-                text::bytes(high)
+                text::bytes(high),
+                text::bytes(rss.greatest())
             ),
             high - low,
             "bytes",
@@ -66,7 +67,7 @@ fn shared_elsewhere(facts: &Facts) -> Option<f64> {
 pub(super) fn creeping(facts: &Facts, subject: &Subject, candidates: &[VerdictKind]) -> Answer {
     let rate = subject.series.delta() / subject.series.span();
     let wanted = (facts.record.gate_material() - subject.series.delta()) / rate;
-    growth_fact(
+    rate_fact(
         facts,
         subject,
         Answer::open(
@@ -101,7 +102,7 @@ pub(super) fn sawtooth(subject: &Subject) -> Answer {
 /// One jump.
 pub(super) fn step(facts: &Facts, subject: &Subject) -> Answer {
     let share = 100.0 * subject.form.largest_jump.unwrap_or_default().min(1.0);
-    growth_fact(
+    size_fact(
         facts,
         subject,
         Answer::decided(
@@ -118,7 +119,7 @@ pub(super) fn step(facts: &Facts, subject: &Subject) -> Answer {
 /// Growth that ended, or whose end is in sight.
 pub(super) fn plateau(facts: &Facts, subject: &Subject) -> Answer {
     let late = 100.0 * subject.form.late_share.unwrap_or_default().max(0.0);
-    let mut answer = growth_fact(
+    let mut answer = size_fact(
         facts,
         subject,
         Answer::decided(
@@ -147,13 +148,13 @@ pub(super) fn plateau(facts: &Facts, subject: &Subject) -> Answer {
             "bytes",
         );
     }
-    answer.advise("A warm-up, a bounded cache or a pool. If it must be smaller, bound the cache; if it falls silent and starts again, record longer: memtide attach PID --for 10m.")
+    answer.advise("A warm-up, a bounded cache or a pool. If it must be smaller, bound the cache; if it goes up again later, it was a pause.")
 }
 
 /// Ever slower, the end not in sight.
 pub(super) fn decelerating(facts: &Facts, subject: &Subject, candidates: &[VerdictKind]) -> Answer {
     let ratio = 100.0 * subject.form.late_ratio.unwrap_or_default();
-    let mut answer = growth_fact(
+    let mut answer = rate_fact(
         facts,
         subject,
         Answer::open(
@@ -202,7 +203,24 @@ pub(super) fn unclear(facts: &Facts, subject: &Subject, candidates: &[VerdictKin
         .map_or(facts.record.seconds(), |period| {
             (7.0 * period - facts.record.seconds()).max(period)
         });
-    growth_fact(facts, subject, Answer::open(candidates, headline)).advise(longer(facts, wanted))
+    let answer = size_fact(facts, subject, Answer::open(candidates, headline));
+    let answer = match (subject.form.period, subject.form.trough_slope) {
+        (Some(_), Some(slope)) => answer.number(
+            format!(
+                "{} troughs rise by {}.",
+                subject.form.troughs,
+                text::rate(slope)
+            ),
+            slope,
+            "bytes/s",
+        ),
+        _ => answer.number(
+            format!("{} jumps so far.", subject.form.jumps),
+            subject.form.jumps as f64,
+            "jumps",
+        ),
+    };
+    answer.advise(longer(facts, wanted))
 }
 
 /// Rising, the gate not passed.
@@ -245,7 +263,7 @@ pub(super) fn unproven(
             facts.record.seconds(),
         ),
     };
-    growth_fact(facts, subject, Answer::open(candidates, headline)).advise(longer(facts, wanted))
+    rate_fact(facts, subject, Answer::open(candidates, headline)).advise(longer(facts, wanted))
 }
 
 /// Growth of many mappings that belong to nobody known.
@@ -255,7 +273,7 @@ pub(super) fn mappings(facts: &Facts, subject: &Subject) -> Answer {
         "Anonymous mappings are made and never unmapped: {} more",
         text::rate(rate_of(subject).per_second)
     );
-    growth_fact(facts, subject, Answer::decided(VerdictKind::MmapLeak, STANDING, headline))
+    rate_fact(facts, subject, Answer::decided(VerdictKind::MmapLeak, STANDING, headline))
         .number(format!("Anonymous mappings {} in {}.", facts.ends(count), facts.time()), facts.rate(count), "mappings/s")
         .fact("No runtime and no allocator that keeps its heap in such mappings was found.".to_owned())
         .advise(format!("Find the caller: sudo strace -f -k -e trace=mmap,munmap -p {}; each mmap() wants its munmap().", facts.observations.target.id.pid))
@@ -269,7 +287,7 @@ pub(super) fn growing(facts: &Facts, subject: &Subject, candidates: &[VerdictKin
         Owner::FirstTouch => "it may be a pool of fixed size that fills",
         _ => "from outside a leak and fragmentation look alike",
     };
-    let mut answer = growth_fact(
+    let mut answer = rate_fact(
         facts,
         subject,
         Answer::open(
@@ -370,28 +388,48 @@ fn culprit(facts: &Facts, subject: &Subject) -> Option<(String, f64)> {
     })
 }
 
-/// With the growth of the subject as a fact whose number is its rate.
-fn growth_fact(facts: &Facts, subject: &Subject, answer: Answer) -> Answer {
+/// With the growth of the subject as a fact, whose number is its rate.
+fn rate_fact(facts: &Facts, subject: &Subject, answer: Answer) -> Answer {
     let slope = rate_of(subject);
-    let delta = text::signed_bytes(subject.series.delta());
-    let (name, time) = (subject.name, facts.time());
+    let moved = moved(facts, subject);
     let fact = if slope.low < slope.high {
         format!(
-            "{name} moved by {delta} in {time}, at {} (90 % interval {} to {}).",
+            "{moved}, at {} (90 % interval {} to {}).",
             text::rate(slope.per_second),
             text::rate(slope.low),
             text::rate(slope.high)
         )
     } else {
-        format!("{name} moved by {delta} in {time}.")
+        format!("{moved}.")
     };
     answer
         .number(fact, slope.per_second, "bytes/s")
-        .of_account(if subject.series.is_empty() {
-            Account::Unexplained
-        } else {
-            subject.account
-        })
+        .of_account(subject.account)
+}
+
+/// With the growth of the subject as a fact, for shapes that have no rate of their own.
+fn size_fact(facts: &Facts, subject: &Subject, answer: Answer) -> Answer {
+    answer
+        .number(
+            format!("{}.", moved(facts, subject)),
+            subject.series.delta(),
+            "bytes",
+        )
+        .of_account(subject.account)
+}
+
+/// "The heap grew by 25 MiB in 47 s (4.1 MiB → 29 MiB)".
+fn moved(facts: &Facts, subject: &Subject) -> String {
+    let (start, end) = (subject.series.start(), subject.series.end());
+    let verb = if end < start { "shrank" } else { "grew" };
+    format!(
+        "{} {verb} by {} in {} ({} → {})",
+        subject.name,
+        text::bytes((end - start).abs()),
+        facts.time(),
+        text::bytes(start),
+        text::bytes(end)
+    )
 }
 
 /// The subject's rate; that of its ends where it is too short for one.
