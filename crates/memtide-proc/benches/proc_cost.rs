@@ -155,12 +155,11 @@ fn compare(
     };
     // The first round warms up: buffers grow, layouts are learnt.
     for round in 0..=ROUNDS {
-        let (first, second) = match round % 2 {
-            0 => (cost(batch, &mut bare)?, cost(batch, &mut ours)?),
-            _ => {
-                let ours = cost(batch, &mut ours)?;
-                (cost(batch, &mut bare)?, ours)
-            }
+        let (first, second) = if round % 2 == 0 {
+            (cost(batch, &mut bare)?, cost(batch, &mut ours)?)
+        } else {
+            let second = cost(batch, &mut ours)?;
+            (cost(batch, &mut bare)?, second)
         };
         if round > 0 {
             measured.bare.push(first);
@@ -211,7 +210,7 @@ fn floor(target: &Target, names: &[&str]) -> Result<(), Failure> {
         .output()?;
     for line in String::from_utf8(output.stdout)?.lines() {
         let is_wanted = |name: &&str| line.starts_with(&format!("| {name} |"));
-        if line.starts_with("| file") || names.iter().any(|name| is_wanted(&name)) {
+        if line.starts_with("| file") || names.iter().any(is_wanted) {
             println!("{line}");
         }
     }

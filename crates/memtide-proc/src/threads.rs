@@ -110,9 +110,10 @@ impl ThreadFiles {
         for &tid in &self.listed {
             let old = self.threads.get(..known).unwrap_or_default();
             if old.binary_search_by_key(&tid, |thread| thread.tid).is_err() {
-                let stat = match self.exhausted {
-                    false => open_stat(&self.task, tid),
-                    true => Err(Errno::MFILE),
+                let stat = if self.exhausted {
+                    Err(Errno::MFILE)
+                } else {
+                    open_stat(&self.task, tid)
                 };
                 self.exhausted |= matches!(stat, Err(Errno::MFILE | Errno::NFILE));
                 self.threads.push(Thread {

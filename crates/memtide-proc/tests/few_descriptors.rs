@@ -36,7 +36,7 @@ fn threads_without_a_descriptor_are_opened_at_every_sweep() {
     let mut ended = 0;
     threads
         .sweep(&mut buffer, |_, event| {
-            ended += u32::from(event == ThreadEvent::Ended)
+            ended += u32::from(event == ThreadEvent::Ended);
         })
         .unwrap();
     assert_eq!(

@@ -235,7 +235,7 @@ fn threads_come_and_go() {
     assert_eq!((again.read, again.ended), (18, 0));
     target.end();
     let last = threads.sweep(&mut buffer, |_, event| {
-        assert_eq!(event, ThreadEvent::Ended)
+        assert_eq!(event, ThreadEvent::Ended);
     });
     assert_eq!((last.unwrap().ended, threads.is_empty()), (18, true));
     assert!(threads.refresh(&mut listing).unwrap_err().is_gone());

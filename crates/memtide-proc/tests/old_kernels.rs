@@ -13,6 +13,10 @@ use memtide_proc::{
 
 const KERNELS: [&str; 4] = ["3.10", "4.4", "5.10", "6.1"];
 
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "what it is compared with may be absent"
+)]
 fn kib(value: u64) -> Option<Bytes> {
     Some(Bytes::from_kib(value))
 }

@@ -1,4 +1,8 @@
 //! Ends of processes, seen through pidfds: children, and a process that is nobody's child here.
+#![expect(
+    clippy::unwrap_used,
+    reason = "in helpers of tests a panic is the failure"
+)]
 
 mod common;
 

@@ -10,6 +10,11 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 
 /// Compiles a C source below this crate's directory; several test binaries may do so at once.
 pub(crate) fn compile(source: &str) -> PathBuf {
+    // Two tests of one binary would write the same temporary file.
+    static ONE_AT_A_TIME: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    let _turn = ONE_AT_A_TIME
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(source);
     let name = source.file_stem().expect("a source has a name");
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
@@ -72,14 +77,17 @@ impl Target {
     }
 
     pub(crate) fn directory(&self) -> ProcessDir {
-        ProcRoot::system().unwrap().process(self.pid).unwrap()
+        ProcRoot::system()
+            .expect("/proc is mounted")
+            .process(self.pid)
+            .expect("the target lives")
     }
 
     /// Sends a line.
     pub(crate) fn tell(&mut self, line: &str) {
         let input = self.input.as_mut().expect("not ended yet");
-        writeln!(input, "{line}").unwrap();
-        input.flush().unwrap();
+        writeln!(input, "{line}").expect("the target reads");
+        input.flush().expect("the target reads");
     }
 
     /// Ends it and reaps it.

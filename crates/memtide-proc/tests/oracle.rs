@@ -1,0 +1,179 @@
+//! The same files of a quiet child process, read by memtide and by the procfs crate.
+#![expect(
+    clippy::unwrap_used,
+    reason = "in helpers of tests a panic is the failure"
+)]
+
+mod common;
+
+use common::Target;
+use memtide_model::Bytes;
+use memtide_proc::parse::{limits, maps, smaps, stat, statm, status};
+use memtide_proc::{Buffer, ProcessDir};
+use procfs::process::{LimitValue, MMapPath, Process};
+
+/// A child that sleeps, with mappings of several kinds: nothing that is compared changes under way.
+fn quiet() -> (Target, ProcessDir, Process) {
+    let program = common::compile("benches/vmatarget.c");
+    let arguments = ["200", "4"].map(std::ffi::OsStr::new);
+    let target = Target::start_program(&program, &arguments).unwrap();
+    let directory = target.directory();
+    let oracle = Process::new(i32::try_from(target.pid.0).unwrap()).unwrap();
+    (target, directory, oracle)
+}
+
+#[test]
+fn stat_agrees() {
+    let (_target, process, oracle) = quiet();
+    let mut buffer = Buffer::new();
+    let ours = stat::parse(process.read("stat", &mut buffer).unwrap()).unwrap();
+    let theirs = oracle.stat().unwrap();
+    assert_eq!(ours.comm, theirs.comm.as_bytes());
+    assert_eq!(char::from(ours.state), theirs.state);
+    assert_eq!(i64::from(ours.ppid.0), i64::from(theirs.ppid));
+    assert_eq!(
+        (ours.pgrp, ours.session),
+        (theirs.pgrp.into(), theirs.session.into())
+    );
+    assert_eq!((ours.min_flt, ours.maj_flt), (theirs.minflt, theirs.majflt));
+    assert_eq!((ours.utime, ours.stime), (theirs.utime, theirs.stime));
+    assert_eq!(ours.num_threads, u64::try_from(theirs.num_threads).unwrap());
+    assert_eq!(
+        (ours.starttime.0, ours.vsize.0),
+        (theirs.starttime, theirs.vsize)
+    );
+    assert_eq!(ours.rss_pages, theirs.rss);
+    assert_eq!(
+        (ours.startcode, ours.startstack),
+        (theirs.startcode, theirs.startstack)
+    );
+    assert_eq!(ours.exit_code, theirs.exit_code);
+}
+
+#[test]
+fn statm_agrees() {
+    let (_target, process, oracle) = quiet();
+    let mut buffer = Buffer::new();
+    let ours = statm::parse(process.read("statm", &mut buffer).unwrap()).unwrap();
+    let theirs = oracle.statm().unwrap();
+    assert_eq!(
+        [ours.size.0, ours.resident.0, ours.shared.0],
+        [theirs.size, theirs.resident, theirs.shared]
+    );
+    assert_eq!([ours.text.0, ours.data.0], [theirs.text, theirs.data]);
+}
+
+#[test]
+fn status_agrees() {
+    let (_target, process, oracle) = quiet();
+    let mut buffer = Buffer::new();
+    let ours = status::parse(process.read("status", &mut buffer).unwrap()).unwrap();
+    let theirs = oracle.status().unwrap();
+    assert_eq!(ours.name, theirs.name.as_bytes());
+    assert_eq!(ours.uid, Some(theirs.ruid));
+    assert_eq!(ours.threads, Some(theirs.threads));
+    assert_eq!(ours.voluntary_switches, theirs.voluntary_ctxt_switches);
+    assert_eq!(ours.involuntary_switches, theirs.nonvoluntary_ctxt_switches);
+    let innermost = theirs.nspid.and_then(|pids| pids.last().copied());
+    assert_eq!(
+        ours.innermost_pid.map(|pid| i64::from(pid.0)),
+        innermost.map(i64::from)
+    );
+    let memory = [
+        (ours.vm_peak, theirs.vmpeak),
+        (ours.vm_size, theirs.vmsize),
+        (ours.vm_lck, theirs.vmlck),
+        (ours.vm_pin, theirs.vmpin),
+        (ours.vm_hwm, theirs.vmhwm),
+        (ours.vm_rss, theirs.vmrss),
+        (ours.rss_anon, theirs.rssanon),
+        (ours.rss_file, theirs.rssfile),
+        (ours.rss_shmem, theirs.rssshmem),
+        (ours.vm_data, theirs.vmdata),
+        (ours.vm_stk, theirs.vmstk),
+        (ours.vm_exe, theirs.vmexe),
+        (ours.vm_lib, theirs.vmlib),
+        (ours.vm_pte, theirs.vmpte),
+        (ours.vm_swap, theirs.vmswap),
+        (ours.hugetlb_pages, theirs.hugetlbpages),
+    ];
+    for (index, (ours, theirs)) in memory.into_iter().enumerate() {
+        assert_eq!(ours, theirs.map(Bytes::from_kib), "value {index}");
+    }
+}
+
+#[test]
+fn maps_and_smaps_agree() {
+    let (_target, process, oracle) = quiet();
+    let mut buffer = Buffer::new();
+    let theirs = oracle.smaps().unwrap().0;
+    assert!(theirs.len() > 200);
+    let mut index = 0;
+    smaps::parse(process.read("smaps", &mut buffer).unwrap(), |ours| {
+        let theirs = &theirs[index];
+        assert_eq!((ours.map.start, ours.map.end), theirs.address);
+        assert_eq!(
+            (ours.map.offset, ours.map.inode),
+            (theirs.offset, theirs.inode)
+        );
+        let device = (ours.map.device.major, ours.map.device.minor);
+        assert_eq!(
+            (i64::from(device.0), i64::from(device.1)),
+            (theirs.dev.0.into(), theirs.dev.1.into())
+        );
+        assert_eq!(
+            String::from_utf8_lossy(&ours.map.protection),
+            theirs.perms.as_str()
+        );
+        if let MMapPath::Path(path) = &theirs.pathname {
+            assert_eq!(ours.map.name, path.as_os_str().as_encoded_bytes());
+        }
+        let sizes = [
+            (ours.sizes.rss, "Rss"),
+            (ours.sizes.pss, "Pss"),
+            (ours.sizes.private_clean, "Private_Clean"),
+            (ours.sizes.private_dirty, "Private_Dirty"),
+            (ours.sizes.referenced, "Referenced"),
+            (ours.sizes.anonymous, "Anonymous"),
+            (ours.sizes.lazy_free, "LazyFree"),
+            (ours.sizes.anon_huge_pages, "AnonHugePages"),
+            (ours.sizes.shmem_pmd_mapped, "ShmemPmdMapped"),
+            (ours.sizes.swap, "Swap"),
+            (ours.sizes.swap_pss, "SwapPss"),
+            (ours.sizes.locked, "Locked"),
+        ];
+        for (size, key) in sizes {
+            let theirs = theirs.extension.map.get(key).copied().map(Bytes);
+            assert_eq!(size, theirs, "{key} of mapping {index}");
+        }
+        index += 1;
+    })
+    .unwrap();
+    assert_eq!(index, theirs.len());
+    let count = maps::parse(process.read("maps", &mut buffer).unwrap(), |_| ()).unwrap();
+    assert_eq!(count, index as u64);
+}
+
+#[test]
+fn limits_agree() {
+    let (_target, process, oracle) = quiet();
+    let mut buffer = Buffer::new();
+    let ours = limits::parse(process.read("limits", &mut buffer).unwrap()).unwrap();
+    let theirs = oracle.limits().unwrap();
+    let value = |value: LimitValue| match value {
+        LimitValue::Unlimited => limits::Bound::Unlimited,
+        LimitValue::Value(value) => limits::Bound::AtMost(value),
+    };
+    for (ours, theirs) in [
+        (ours.address_space, theirs.max_address_space),
+        (ours.data, theirs.max_data_size),
+        (ours.stack, theirs.max_stack_size),
+        (ours.locked, theirs.max_locked_memory),
+        (ours.open_files, theirs.max_open_files),
+        (ours.processes, theirs.max_processes),
+    ] {
+        let ours = ours.unwrap();
+        assert_eq!(ours.soft, value(theirs.soft_limit));
+        assert_eq!(ours.hard, value(theirs.hard_limit));
+    }
+}
