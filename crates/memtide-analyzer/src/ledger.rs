@@ -157,8 +157,7 @@ fn beside(sample: &Sample, source: Source) -> Vec<(Account, i64)> {
         accounts
             .iter()
             .filter(|(account, _)| inside(*account))
-            .map(|(_, v)| v)
-            .sum()
+            .fold(0_i64, |sum, (_, value)| sum.saturating_add(*value))
     });
     [
         (Account::PageTables, sample.memory.page_tables.map(signed)),
