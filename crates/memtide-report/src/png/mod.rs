@@ -26,7 +26,7 @@ pub const DEFAULT_SCALE: f32 = 2.0;
 const WIDTH: f64 = SIZE.0 as f64;
 const HEIGHT: f64 = SIZE.1 as f64;
 const MARGIN: f64 = 28.0;
-const LEGEND: f64 = 232.0;
+const LEGEND: f64 = 264.0;
 
 /// The report as a PNG of [`SIZE`] times `scale` pixels; `scale` from 0.25 to 8.
 pub fn render(findings: &Findings, scale: f32) -> Result<Vec<u8>, Error> {
