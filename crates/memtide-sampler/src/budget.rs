@@ -28,10 +28,10 @@ const fn share_of(kind: ReadKind) -> f64 {
     match kind {
         // Never asked: the basics are not governed.
         ReadKind::Basics => 1.0,
-        ReadKind::Smaps => 0.50,
+        ReadKind::Smaps => 0.48,
         ReadKind::Threads => 0.15,
-        ReadKind::SmapsRollup | ReadKind::Descriptors => 0.08,
-        ReadKind::Children | ReadKind::Session | ReadKind::Cgroup | ReadKind::Host => 0.03,
+        ReadKind::SmapsRollup | ReadKind::Descriptors | ReadKind::Children => 0.07,
+        ReadKind::Session | ReadKind::Cgroup | ReadKind::Host => 0.03,
         ReadKind::Wchan => 0.02,
     }
 }
@@ -181,7 +181,7 @@ mod tests {
             duty <= DEFAULT_SHARE * share_of(ReadKind::Smaps) * 1.01,
             "{duty}"
         );
-        assert_eq!(reads, 3600 / 20);
+        assert_eq!(reads, 3600_u64.div_ceil(21));
     }
 
     #[test]

@@ -133,7 +133,7 @@ impl Machine {
         if error.kind() == io::ErrorKind::PermissionDenied {
             return Error::new(ErrorKind::Hidden, format!("/proc hides pid {pid} from you"));
         }
-        if self.root == Path::new("/proc") && exists(pid) {
+        if is_own_proc(&self.root) && exists(pid) {
             return Error::new(
                 ErrorKind::Hidden,
                 format!("pid {pid} exists, but /proc hides it from you (hidepid)"),
@@ -147,6 +147,11 @@ impl Machine {
             format!("no process has pid {pid}"),
         )
     }
+}
+
+/// Whether the pids below `root` are those of this machine, and not of a stored tree.
+pub(crate) fn is_own_proc(root: &Path) -> bool {
+    root == Path::new("/proc")
 }
 
 /// Whether the kernel knows the pid, even where /proc does not show it. Signal 0 is no signal.

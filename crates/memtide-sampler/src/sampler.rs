@@ -6,7 +6,7 @@ use crate::descriptors::Fds;
 use crate::environment::{Group, Surroundings};
 use crate::error::{Error, ErrorKind};
 use crate::family::{self, Search};
-use crate::host::{Access, Machine};
+use crate::host::{Access, Machine, is_own_proc};
 use crate::life::{self, End};
 use crate::spaces::{Read, Spaces};
 use crate::target;
@@ -143,8 +143,11 @@ impl Sampler {
             fds: Fds::open(&process).map_err(failed)?,
             group: Group::find(&root, &process, &mut buffer),
             surroundings: Surroundings::open(&root, &process),
-            // Before Linux 5.3, or under a fixture: polling tells, a little later.
-            pidfd: PidFd::open(pid).ok(),
+            // Before Linux 5.3 polling tells, a little later; and the pids of another /proc than
+            // this machine's are not this machine's.
+            pidfd: is_own_proc(&options.proc_root)
+                .then(|| PidFd::open(pid).ok())
+                .flatten(),
             budget: Budget::new(options.budget),
             target: placeholder(pid),
             image,

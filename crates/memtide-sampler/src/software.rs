@@ -33,11 +33,12 @@ const ALLOCATORS: [(&str, &str); 7] = [
     ("libscudo", "scudo"),
 ];
 
-/// What a linked-in allocator prints when something is wrong.
-const MESSAGES: [(&[u8], &str); 3] = [
-    (b"<jemalloc>: ", "jemalloc"),
-    (b"tcmalloc: large alloc", "tcmalloc"),
-    (b"mimalloc: warning: ", "mimalloc"),
+/// What a linked-in allocator prints when something is wrong, written backwards: a program that holds
+/// these lines as they are, as this one would, must not be taken for one with that allocator.
+const MESSAGES_BACKWARDS: [(&str, &str); 3] = [
+    (" :>collamej<", "jemalloc"),
+    ("colla egral :collamct", "tcmalloc"),
+    (" :gninraw :collamim", "mimalloc"),
 ];
 
 /// A mapped file's base name, or the start of it, and the runtime that it is.
@@ -168,9 +169,18 @@ fn base_name(path: &str) -> &str {
 }
 
 fn linked_in(exe: &Path) -> Option<&'static str> {
-    let needles = MESSAGES.map(|(message, _)| message);
+    let needles = MESSAGES_BACKWARDS.map(|(message, _)| {
+        // Hidden from the compiler, which could turn them round beforehand.
+        std::hint::black_box(message)
+            .bytes()
+            .rev()
+            .collect::<Vec<u8>>()
+    });
+    let needles: Vec<&[u8]> = needles.iter().map(Vec::as_slice).collect();
     let (which, _) = search(exe, &needles, 0)?;
-    MESSAGES.get(which).map(|(_, allocator)| *allocator)
+    MESSAGES_BACKWARDS
+        .get(which)
+        .map(|(_, allocator)| *allocator)
 }
 
 /// "GNU C Library (Debian GLIBC 2.36-9) stable release version 2.36." stands in every glibc.
@@ -298,5 +308,7 @@ mod tests {
         content.extend_from_slice(b"<jemalloc>: and more");
         std::fs::write(&path, content).unwrap();
         assert_eq!(linked_in(&path), Some("jemalloc"));
+        std::fs::write(&path, "nothing of the kind").unwrap();
+        assert_eq!(linked_in(&path), None);
     }
 }

@@ -4,10 +4,10 @@ use crate::cli::options::{Attach, Who};
 use crate::exit::Code;
 use crate::output;
 use crate::progress::{self, Progress};
+use crate::secrets;
 use crate::signals::Stop;
 use anyhow::bail;
-use memtide_model::redact::Redactor;
-use memtide_model::{Bytes, Event, EventKind, Nanos, Pid, Sample, Target, Tick};
+use memtide_model::{Bytes, Event, EventKind, Nanos, Pid, Redactor, Sample, Target, Tick};
 use memtide_record::{Clock, Reader, Start, Writer};
 use memtide_report::{live, preview, terminal};
 use memtide_sampler::{Outcome, Sampler, Schedule, clock, matching};
@@ -88,7 +88,7 @@ impl Session {
             ..memtide_sampler::Options::default()
         };
         let sampler = Sampler::open(pid, &sampler_options)?;
-        let mut redactor = options.outputs.redact.then(Redactor::default);
+        let mut redactor = options.outputs.redact.then(secrets::redactor);
         let mut target = sampler.target().clone();
         if let Some(redactor) = &mut redactor {
             redactor.target(&mut target);
@@ -311,7 +311,11 @@ impl Session {
             .costs(&self.sampler.costs(), clock::process_cpu())
             .and_then(|()| self.writer.finish());
         let failure = failure.or(closed.err().map(anyhow::Error::new));
-        let observations = Reader::open(&self.file)?.observations(SAMPLES_FOR_VERDICT)?;
+        let mut observations = Reader::open(&self.file)?.observations(SAMPLES_FOR_VERDICT)?;
+        if let Some(redactor) = &mut self.redactor {
+            // What was recorded is clean; the recording's own path is not in it.
+            redactor.observations(&mut observations);
+        }
         let findings = memtide_analyzer::analyze(&observations);
         let written = output::write(&findings, &options.outputs, false);
         if let Some(failure) = failure {

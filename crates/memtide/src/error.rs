@@ -20,6 +20,11 @@ pub(crate) fn print(failure: &anyhow::Error) -> ExitCode {
     Code::Failed.into()
 }
 
+/// Some errors draw pictures over several lines; the words of all of them fit one.
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 fn remedy(failure: &anyhow::Error) -> &'static str {
     failure
         .chain()

@@ -13,6 +13,7 @@ mod exit;
 mod output;
 mod progress;
 mod report;
+mod secrets;
 mod signals;
 mod suspects;
 

@@ -444,7 +444,7 @@ fn boottime() -> f64 {
 fn last_sample(file: &Path) -> f64 {
     let output = Command::new("sqlite3")
         .arg(file)
-        .arg("select max(t) / 1e9 from tick")
+        .arg("select max(boottime_ns) / 1e9 from tick")
         .output()
         .expect("sqlite3 is installed");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();

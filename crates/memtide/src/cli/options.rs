@@ -2,7 +2,7 @@
 
 use super::args;
 use crate::suspects::Kind;
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{anyhow, bail, ensure};
 use memtide_model::{Nanos, Pid};
 use regex::bytes::Regex;
 use std::io::IsTerminal as _;
@@ -87,9 +87,12 @@ impl TryFrom<args::Who> for Who {
     fn try_from(who: args::Who) -> anyhow::Result<Self> {
         match (who.pid, who.name) {
             (Some(text), _) => Ok(Self::Pid(pid(&text)?)),
-            (None, Some(pattern)) => Regex::new(&pattern)
-                .map(Self::Name)
-                .with_context(|| format!("--name {pattern:?} is not a regular expression")),
+            (None, Some(pattern)) => Regex::new(&pattern).map(Self::Name).map_err(|error| {
+                // The last line of a regex error is its reason; those above draw where.
+                let error = error.to_string();
+                let reason = error.lines().last().unwrap_or_default();
+                anyhow!("--name {pattern:?} is not a regular expression: {reason}")
+            }),
             (None, None) => bail!("which process? give a pid or --name REGEX"),
         }
     }
