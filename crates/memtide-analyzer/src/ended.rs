@@ -41,6 +41,11 @@ pub(crate) fn ended(observations: &Observations) -> Ended {
     }
 }
 
+/// Whether it is gone: nothing more can be recorded of it.
+pub(crate) fn is_gone(observations: &Observations) -> bool {
+    ended(observations).how != How::Running
+}
+
 fn of(how: How, code: Option<i64>, signal: Option<i64>, oom: Oom) -> Ended {
     let small = |value: i64| i32::try_from(value).ok();
     Ended {

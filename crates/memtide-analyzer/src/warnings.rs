@@ -1,11 +1,12 @@
 //! What the reader should know about the numbers: what was not seen, put off, cut off or raced.
 
+use crate::ended;
 use crate::ledger::{Ledger, Source};
 use crate::record::Record;
 use crate::thresholds::{
     FEWEST_SAMPLES, SAMPLES_FOR_GROWTH, SECONDS_FOR_GROWTH, UNEXPLAINED_SHARE,
 };
-use memtide_model::{Account, Observations, text};
+use memtide_model::{Account, Observations, ReadKind, text};
 
 /// Share of the time that some task waited for memory from which it is worth a word.
 const PRESSURE_SHARE: f64 = 0.01;
@@ -17,7 +18,7 @@ pub(crate) fn warnings(
     ledger: Option<&Ledger>,
 ) -> Vec<String> {
     let mut all = Vec::new();
-    length(record, &mut all);
+    length(observations, record, &mut all);
     recording(observations, &mut all);
     sources(record, ledger, &mut all);
     all.extend(pressure(record));
@@ -35,7 +36,11 @@ pub(crate) fn warnings(
     all
 }
 
-fn length(record: &Record, all: &mut Vec<String>) {
+fn length(observations: &Observations, record: &Record, all: &mut Vec<String>) {
+    if ended::is_gone(observations) {
+        let samples = text::plural(observations.recording.samples, "sample");
+        all.push(format!("The process ended after {samples}."));
+    }
     if record.after_exec {
         all.push(
             "The process replaced its program (exec): only what came after is analysed.".to_owned(),
@@ -67,7 +72,12 @@ fn recording(observations: &Observations, all: &mut Vec<String>) {
     }
     for read in &recording.reads {
         let name = read.kind.name();
-        if read.skipped > 0 {
+        // Where threads sleep and what the machine has left change slowly: their reads may wait.
+        let matters = !matches!(
+            read.kind,
+            ReadKind::Wchan | ReadKind::Cgroup | ReadKind::Host | ReadKind::Session
+        );
+        if read.skipped > 0 && matters {
             all.push(format!(
                 "Reading {name} was put off {} to keep its cost within the budget.",
                 times(read.skipped)

@@ -150,7 +150,7 @@ fn nothing_two_samples_and_short_records_are_said_to_be_so() {
         .report;
         assert_eq!(report.verdict.kind, VerdictKind::Undetermined);
         assert!(
-            report.verdict.summary.starts_with("Too short"),
+            report.verdict.summary.contains("too short"),
             "{}",
             report.verdict.summary
         );
@@ -163,7 +163,7 @@ fn nothing_two_samples_and_short_records_are_said_to_be_so() {
     }
     let early = analyze(&growing(MIB, 10.0, 0.0, 1)).report.verdict;
     assert!(
-        early.summary.starts_with("Too early") && early.summary.contains("10 s more"),
+        early.summary.contains("too early") && early.summary.contains("10 s more"),
         "{}",
         early.summary
     );

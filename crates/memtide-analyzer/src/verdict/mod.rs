@@ -18,10 +18,11 @@ pub use answer::{Answer, Standing};
 pub use facts::Facts;
 pub use gate::{Missing, missing};
 
+use crate::ended;
 use crate::record::Record;
 use crate::thresholds::{FEWEST_SAMPLES, LEAST_CONFIDENCE, SHORTER};
-use memtide_model::report::Verdict;
-use memtide_model::{Observations, Pid, VerdictKind, text};
+use memtide_model::report::{Evidence, Verdict};
+use memtide_model::{Observations, VerdictKind, text};
 use units::Load;
 
 /// A verdict, and what the other rooms need of it.
@@ -36,7 +37,7 @@ pub struct Judgement {
 /// Judges a record.
 pub fn judge(record: &Record, observations: &Observations) -> Judgement {
     if record.samples.len() < FEWEST_SAMPLES || record.seconds() <= 0.0 {
-        return too_short(record, observations.target.id.pid);
+        return too_short(record, observations);
     }
     let facts = Facts::of(record, observations);
     let (answer, also) = decide_with_others(&facts);
@@ -173,43 +174,57 @@ fn doubtful(answer: Answer) -> Answer {
     .advise("Record longer: shorter parts of this record tell something else.")
 }
 
-fn too_short(record: &Record, pid: Pid) -> Judgement {
+fn too_short(record: &Record, observations: &Observations) -> Judgement {
     let count = text::plural(record.samples.len() as u64, "sample");
-    Judgement {
-        verdict: Verdict {
-            kind: VerdictKind::Undetermined,
-            confidence: 0.0,
-            summary: format!("Too short: {count} cannot tell growth"),
-            candidates: Vec::new(),
-            evidence: Vec::new(),
-            advice: vec![format!(
-                "Record at least 20 s: memtide attach {pid} --for 1m"
-            )],
-        },
-        goes_on: false,
-    }
+    let pid = observations.target.id.pid;
+    let advice = if ended::is_gone(observations) {
+        FROM_ITS_START.to_owned()
+    } else {
+        format!("Record at least 20 s: memtide attach {pid} --for 1m")
+    };
+    undecided(
+        format!("The record is too short: {count} cannot tell growth"),
+        Vec::new(),
+        advice,
+    )
 }
 
 /// Before the least record: what moved, and what is missing. No cause is named.
 fn too_early(facts: &Facts, answer: &Answer) -> Judgement {
     let needs = text::duration(facts.seconds_missing());
     let moved = if facts.rss.abs() < facts.material {
-        "no growth of RSS so far".to_owned()
+        "RSS did not grow".to_owned()
     } else {
-        format!("RSS moved by {} so far", text::signed_bytes(facts.rss))
+        format!("RSS moved by {}", text::signed_bytes(facts.rss))
     };
-    // The first fact is what was measured; shapes and candidates would be guesses.
-    let evidence = answer.evidence.iter().take(1).cloned().collect();
+    let advice = if ended::is_gone(facts.observations) {
+        FROM_ITS_START.to_owned()
+    } else {
+        format!("Record at least {needs} more; healthy processes grow while they warm up.")
+    };
+    undecided(
+        format!(
+            "It is too early to tell: {moved} in {}; needs {needs} more",
+            facts.time()
+        ),
+        // The first fact is what was measured; shapes and candidates would be guesses.
+        answer.evidence.iter().take(1).cloned().collect(),
+        advice,
+    )
+}
+
+/// Advice where more cannot be had of this process.
+const FROM_ITS_START: &str = "It has ended: record the next one from its start, for 20 s or more.";
+
+fn undecided(summary: String, evidence: Vec<Evidence>, advice: String) -> Judgement {
     Judgement {
         verdict: Verdict {
             kind: VerdictKind::Undetermined,
             confidence: 0.0,
-            summary: format!("Too early: {moved} in {}; needs {needs} more", facts.time()),
+            summary,
             candidates: Vec::new(),
             evidence,
-            advice: vec![format!(
-                "Record at least {needs} more; healthy processes grow while they warm up."
-            )],
+            advice: vec![advice],
         },
         goes_on: false,
     }

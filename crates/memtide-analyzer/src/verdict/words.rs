@@ -231,38 +231,22 @@ pub(super) fn unproven(
     missing: Missing,
 ) -> Answer {
     let grown = text::signed_bytes(subject.series.delta());
-    let (headline, wanted) = match missing {
-        Missing::Time(seconds) => (
-            format!(
-                "Too early: {} moved by {grown} so far; needs {} more",
-                subject.name.to_lowercase(),
-                text::duration(seconds)
-            ),
-            seconds,
-        ),
-        Missing::Growth(Some(seconds)) => (
-            format!(
-                "{} moved by {grown}, still too little to judge; needs {} more",
-                subject.name,
-                text::duration(seconds)
-            ),
-            seconds,
-        ),
-        Missing::Growth(None) => (
-            format!(
-                "{} moved by {grown}, still too little to judge",
-                subject.name
-            ),
-            facts.record.seconds(),
-        ),
+    let needs = |seconds| format!("; needs {} more", text::duration(seconds));
+    let (why, wanted) = match missing {
+        Missing::Time(seconds) => (format!(" so far{}", needs(seconds)), seconds),
+        Missing::Growth(Some(seconds)) => {
+            (format!(", too little to judge{}", needs(seconds)), seconds)
+        }
+        Missing::Growth(None) => (", too little to judge".to_owned(), facts.record.seconds()),
         Missing::Steadiness => (
-            format!(
-                "{} moved by {grown}, not steadily enough to say that it will go on",
-                subject.name
-            ),
+            ", not steadily enough to say that it will go on".to_owned(),
             facts.record.seconds(),
         ),
     };
+    let headline = format!(
+        "It is too early to tell: {} moved by {grown}{why}",
+        subject.name.to_lowercase()
+    );
     rate_fact(facts, subject, Answer::open(candidates, headline)).advise(longer(facts, wanted))
 }
 
