@@ -14,7 +14,7 @@ use memtide_model::{
 use rusqlite::Row;
 
 /// The columns of a row, padded with `None` to the widest group.
-pub(crate) type Cells = [Option<i64>; 9];
+pub(crate) type Cells = [Option<i64>; 10];
 /// Of each of [`GROUPS`] its cells.
 pub(crate) type Rows = [Cells; GROUPS.len()];
 
@@ -37,6 +37,7 @@ pub(crate) const GROUPS: [Group; 8] = [
             "rss",
             "size",
             "peak_rss",
+            "peak_size",
             "rss_anon",
             "rss_file",
             "rss_shmem",
@@ -47,15 +48,7 @@ pub(crate) const GROUPS: [Group; 8] = [
     ),
     group(
         "layout",
-        &[
-            "peak_size",
-            "stack",
-            "text",
-            "libraries",
-            "locked",
-            "pinned",
-            "hugetlb",
-        ],
+        &["stack", "text", "libraries", "locked", "pinned", "hugetlb"],
     ),
     group(
         "activity",
@@ -158,8 +151,21 @@ const fn group(table: &'static str, columns: &'static [&'static str]) -> Group {
 }
 
 /// A number as SQLite holds it.
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "a cell may be empty, a number never is"
+)]
 pub(crate) const fn int(value: u64) -> Option<i64> {
     Some(value.cast_signed())
+}
+
+/// The values of a row with the unused rest.
+fn padded<const N: usize>(values: [Option<i64>; N]) -> Cells {
+    let mut cells = Cells::default();
+    for (cell, value) in cells.iter_mut().zip(values) {
+        *cell = value;
+    }
+    cells
 }
 
 fn size(value: Bytes) -> Option<i64> {
@@ -241,32 +247,30 @@ pub(crate) fn to_parts(rows: &Rows) -> (Memory, Activity, Counts, Option<Cgroup>
 }
 
 fn of_memory(memory: &Memory) -> Cells {
-    [
+    padded([
         size(memory.rss),
         size(memory.size),
         maybe(memory.peak_rss),
+        maybe(memory.peak_size),
         maybe(memory.rss_anon),
         maybe(memory.rss_file),
         maybe(memory.rss_shmem),
         maybe(memory.data),
         maybe(memory.page_tables),
         maybe(memory.swap),
-    ]
+    ])
 }
 
 /// What hardly ever changes, kept out of the row that does.
 fn of_layout(memory: &Memory) -> Cells {
-    [
-        maybe(memory.peak_size),
+    padded([
         maybe(memory.stack),
         maybe(memory.text),
         maybe(memory.libraries),
         maybe(memory.locked),
         maybe(memory.pinned),
         maybe(memory.hugetlb),
-        None,
-        None,
-    ]
+    ])
 }
 
 fn to_memory(memory: &Cells, layout: &Cells) -> Memory {
@@ -274,6 +278,7 @@ fn to_memory(memory: &Cells, layout: &Cells) -> Memory {
         rss,
         size,
         peak_rss,
+        peak_size,
         rss_anon,
         rss_file,
         rss_shmem,
@@ -281,17 +286,7 @@ fn to_memory(memory: &Cells, layout: &Cells) -> Memory {
         page_tables,
         swap,
     ] = *memory;
-    let [
-        peak_size,
-        stack,
-        text,
-        libraries,
-        locked,
-        pinned,
-        hugetlb,
-        _,
-        _,
-    ] = *layout;
+    let [stack, text, libraries, locked, pinned, hugetlb, ..] = *layout;
     Memory {
         rss: bytes(rss),
         size: bytes(size),
@@ -313,31 +308,18 @@ fn to_memory(memory: &Cells, layout: &Cells) -> Memory {
 }
 
 fn of_activity(activity: &Activity) -> Cells {
-    [
+    padded([
         int(activity.min_flt),
         int(activity.maj_flt),
         int(activity.utime),
         int(activity.stime),
         activity.voluntary_switches.and_then(int),
         activity.involuntary_switches.and_then(int),
-        None,
-        None,
-        None,
-    ]
+    ])
 }
 
 fn to_activity(cells: &Cells) -> Activity {
-    let [
-        min_flt,
-        maj_flt,
-        utime,
-        stime,
-        voluntary,
-        involuntary,
-        _,
-        _,
-        _,
-    ] = *cells;
+    let [min_flt, maj_flt, utime, stime, voluntary, involuntary, ..] = *cells;
     Activity {
         min_flt: number(min_flt),
         maj_flt: number(maj_flt),
@@ -349,16 +331,11 @@ fn to_activity(cells: &Cells) -> Activity {
 }
 
 fn of_counts(counts: &Counts) -> Cells {
-    let mut cells = Cells::default();
-    let values = [
+    padded([
         int(counts.threads),
         counts.mappings.and_then(int),
         counts.oom_score.and_then(int),
-    ];
-    for (cell, value) in cells.iter_mut().zip(values) {
-        *cell = value;
-    }
-    cells
+    ])
 }
 
 fn to_counts(cells: &Cells) -> Counts {
@@ -372,7 +349,7 @@ fn to_counts(cells: &Cells) -> Counts {
 }
 
 fn of_descriptors(descriptors: &Descriptors) -> Cells {
-    [
+    padded([
         int(descriptors.total),
         int(descriptors.file),
         int(descriptors.socket),
@@ -382,7 +359,7 @@ fn of_descriptors(descriptors: &Descriptors) -> Cells {
         int(descriptors.anon_inode),
         int(descriptors.memfd),
         int(descriptors.deleted),
-    ]
+    ])
 }
 
 fn to_descriptors(cells: &Cells) -> Option<Descriptors> {
@@ -396,6 +373,7 @@ fn to_descriptors(cells: &Cells) -> Option<Descriptors> {
         anon_inode,
         memfd,
         deleted,
+        ..,
     ] = *cells;
     Some(Descriptors {
         total: total?.cast_unsigned(),
@@ -411,31 +389,18 @@ fn to_descriptors(cells: &Cells) -> Option<Descriptors> {
 }
 
 fn of_children(children: &Children) -> Cells {
-    [
+    padded([
         int(children.total),
         int(children.zombies),
         int(children.stopped),
         int(children.blocked),
         int(children.session_others),
         size(children.rss),
-        None,
-        None,
-        None,
-    ]
+    ])
 }
 
 fn to_children(cells: &Cells) -> Option<Children> {
-    let [
-        total,
-        zombies,
-        stopped,
-        blocked,
-        session_others,
-        rss,
-        _,
-        _,
-        _,
-    ] = *cells;
+    let [total, zombies, stopped, blocked, session_others, rss, ..] = *cells;
     Some(Children {
         total: total?.cast_unsigned(),
         zombies: number(zombies),
@@ -447,7 +412,7 @@ fn to_children(cells: &Cells) -> Option<Children> {
 }
 
 fn of_cgroup(cgroup: &Cgroup) -> Cells {
-    [
+    padded([
         size(cgroup.current),
         maybe(cgroup.limit),
         maybe(cgroup.high),
@@ -457,7 +422,7 @@ fn of_cgroup(cgroup: &Cgroup) -> Cells {
         maybe(cgroup.kernel),
         cgroup.oom_kills.and_then(int),
         cgroup.limit_hits.and_then(int),
-    ]
+    ])
 }
 
 fn to_cgroup(cells: &Cells) -> Option<Cgroup> {
@@ -471,6 +436,7 @@ fn to_cgroup(cells: &Cells) -> Option<Cgroup> {
         kernel,
         oom_kills,
         limit_hits,
+        ..,
     ] = *cells;
     Some(Cgroup {
         current: maybe_bytes(current)?,
@@ -486,7 +452,7 @@ fn to_cgroup(cells: &Cells) -> Option<Cgroup> {
 }
 
 fn of_host(host: &Host) -> Cells {
-    [
+    padded([
         Some(1),
         maybe(host.available),
         maybe(host.committed),
@@ -495,8 +461,7 @@ fn of_host(host: &Host) -> Cells {
         maybe(host.swap_free),
         host.pressure.and_then(|pressure| int(pressure.some_us)),
         host.pressure.and_then(|pressure| int(pressure.full_us)),
-        None,
-    ]
+    ])
 }
 
 fn to_host(cells: &Cells) -> Option<Host> {
@@ -509,7 +474,7 @@ fn to_host(cells: &Cells) -> Option<Host> {
         swap_free,
         some_us,
         full_us,
-        _,
+        ..,
     ] = *cells;
     known?;
     Some(Host {
@@ -527,17 +492,14 @@ fn to_host(cells: &Cells) -> Option<Host> {
 
 /// The sums of smaps as a row of [`MAPS_TOTAL`].
 pub(crate) fn of_totals(maps: &Maps) -> Cells {
-    [
+    padded([
         size(maps.pss),
         size(maps.private_dirty),
         size(maps.lazy_free),
         size(maps.anon_huge),
         size(maps.swap),
         Some(i64::from(maps.rollup_only)),
-        None,
-        None,
-        None,
-    ]
+    ])
 }
 
 /// Back to sums; the classes are still to be filled in.
@@ -562,41 +524,31 @@ pub(crate) fn to_totals(cells: &Cells) -> Maps {
     }
 }
 
-/// A class as a row of `class_sample`.
+/// A class as a row of `class_sample`. What is the same as `rss` is left out: of the heap, which is
+/// one anonymous mapping, that are two of the numbers that change at every tick.
 pub(crate) fn of_class(class: &ClassTotals) -> Cells {
-    [
+    let other = |value: Bytes| (value != class.rss).then_some(value).and_then(size);
+    padded([
         int(class.count),
         size(class.size),
         size(class.rss),
-        size(class.anonymous),
+        other(class.anonymous),
         int(class.grown),
         size(class.max_growth),
-        size(class.largest),
-        None,
-        None,
-    ]
+        other(class.largest),
+    ])
 }
 
 /// Back to a class.
 pub(crate) fn to_class(cells: &Cells) -> ClassTotals {
-    let [
-        count,
-        size,
-        rss,
-        anonymous,
-        grown,
-        max_growth,
-        largest,
-        _,
-        _,
-    ] = *cells;
+    let [count, size, rss, anonymous, grown, max_growth, largest, ..] = *cells;
     ClassTotals {
         count: number(count),
         size: bytes(size),
         rss: bytes(rss),
-        anonymous: bytes(anonymous),
+        anonymous: bytes(anonymous.or(rss)),
         grown: number(grown),
         max_growth: bytes(max_growth),
-        largest: bytes(largest),
+        largest: bytes(largest.or(rss)),
     }
 }

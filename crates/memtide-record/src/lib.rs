@@ -2,6 +2,7 @@
 //! [`Observations`](memtide_model::Observations).
 #![forbid(unsafe_code)]
 #![deny(clippy::indexing_slicing)]
+#![expect(clippy::doc_markdown, reason = "SQLite is a name, not code")]
 
 mod bucket;
 mod cells;

@@ -26,10 +26,11 @@ CREATE TABLE merged (tick INTEGER PRIMARY KEY, samples INTEGER, rss_min INTEGER,
 
 -- Series with one value at a time.
 CREATE TABLE memory (
-  tick INTEGER PRIMARY KEY, rss INTEGER, size INTEGER, peak_rss INTEGER, rss_anon INTEGER,
+  tick INTEGER PRIMARY KEY, rss INTEGER, size INTEGER, peak_rss INTEGER, peak_size INTEGER,
+  rss_anon INTEGER,
   rss_file INTEGER, rss_shmem INTEGER, data INTEGER, page_tables INTEGER, swap INTEGER);
 CREATE TABLE layout (
-  tick INTEGER PRIMARY KEY, peak_size INTEGER, stack INTEGER, text INTEGER, libraries INTEGER,
+  tick INTEGER PRIMARY KEY, stack INTEGER, text INTEGER, libraries INTEGER,
   locked INTEGER, pinned INTEGER, hugetlb INTEGER);
 CREATE TABLE activity (
   tick INTEGER PRIMARY KEY, min_flt INTEGER, maj_flt INTEGER, utime INTEGER, stime INTEGER,
@@ -54,6 +55,7 @@ CREATE TABLE maps_total (
   anon_huge INTEGER, swap INTEGER, rollup_only INTEGER);
 
 -- Series with one value per class of mappings; all classes are written again once a minute.
+-- `anonymous` and `largest` are NULL where they are the same as `rss`.
 CREATE TABLE class (class INTEGER PRIMARY KEY, name TEXT);
 CREATE TABLE class_sample (
   tick INTEGER, class INTEGER, count INTEGER, size INTEGER, rss INTEGER, anonymous INTEGER,
@@ -95,7 +97,7 @@ CREATE VIEW samples AS
     m.size AS address_space_bytes, m.peak_rss AS peak_rss_bytes, m.rss_anon AS rss_anon_bytes,
     m.rss_file AS rss_file_bytes, m.rss_shmem AS rss_shmem_bytes, m.data AS data_bytes,
     m.page_tables AS page_tables_bytes, m.swap AS swap_bytes,
-    l.peak_size AS peak_address_space_bytes, l.stack AS stack_bytes, l.text AS text_bytes,
+    m.peak_size AS peak_address_space_bytes, l.stack AS stack_bytes, l.text AS text_bytes,
     l.libraries AS libraries_bytes, l.locked AS locked_bytes, l.pinned AS pinned_bytes,
     l.hugetlb AS hugetlb_bytes,
     a.min_flt AS minor_faults, a.maj_flt AS major_faults, a.utime AS user_ticks,
@@ -131,8 +133,8 @@ CREATE VIEW samples AS
 -- One row per tick with smaps and class that was ever in use.
 CREATE VIEW classes AS
   SELECT t.tick, t.seconds, c.name AS class, s.count AS mappings, s.size AS size_bytes,
-    s.rss AS rss_bytes, s.anonymous AS anonymous_bytes, s.grown AS grown_mappings,
-    s.max_growth AS max_growth_bytes, s.largest AS largest_rss_bytes
+    s.rss AS rss_bytes, coalesce(s.anonymous, s.rss) AS anonymous_bytes, s.grown AS grown_mappings,
+    s.max_growth AS max_growth_bytes, coalesce(s.largest, s.rss) AS largest_rss_bytes
   FROM times t JOIN class c
   JOIN class_sample s ON s.class = c.class AND s.tick = (SELECT tick FROM class_sample x
     WHERE x.tick <= t.tick AND x.class = c.class ORDER BY x.tick DESC LIMIT 1)

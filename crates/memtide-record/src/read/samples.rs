@@ -145,8 +145,18 @@ pub(super) fn read(
             *cells = series.at(light.tick)?;
         }
         let classes = classes.at(light.tick)?;
-        let maps = light.maps.then(|| maps(&totals, classes));
-        samples.push(sample(light, *merged, process, &rows, maps));
+        let (memory, activity, counts, cgroup, host) = cells::to_parts(&rows);
+        samples.push(Sample {
+            at: light.at,
+            process,
+            memory,
+            activity,
+            maps: light.maps.then(|| maps(&totals, classes)),
+            counts,
+            cgroup,
+            host,
+            merged: *merged,
+        });
     }
     Ok(samples)
 }
@@ -165,25 +175,4 @@ fn maps(totals: &Cells, classes: &PerClass<Cells>) -> Maps {
         *maps.classes.get_mut(class) = cells::to_class(cells);
     }
     maps
-}
-
-fn sample(
-    light: &Light,
-    merged: Merged,
-    process: ProcessId,
-    rows: &cells::Rows,
-    maps: Option<Maps>,
-) -> Sample {
-    let (memory, activity, counts, cgroup, host) = cells::to_parts(rows);
-    Sample {
-        at: light.at,
-        process,
-        memory,
-        activity,
-        maps,
-        counts,
-        cgroup,
-        host,
-        merged,
-    }
 }

@@ -5,7 +5,7 @@
 //!
 //! - at a tick the [`MOVERS`] that moved most since their last row, and no more than that many a
 //!   second however short the interval is;
-//! - after the first [`CLOSE`] minutes of a recording only those that moved much; the smaller ones
+//! - after the first five minutes of a recording only those that moved much; the smaller ones
 //!   wait for every tenth second (nobody needs seconds of a recording that took hours, and a short
 //!   one has them all);
 //! - once a minute all that changed at all, up to [`SWEEP`] of them; as change adds up since the
@@ -21,7 +21,7 @@ pub(super) const MOVERS: usize = 32;
 /// Rows of a sweep.
 pub(super) const SWEEP: usize = 512;
 /// How long every movement counts.
-const CLOSE: Nanos = Nanos::from_secs(600);
+const CLOSE: Nanos = Nanos::from_secs(300);
 /// How often small movements count after that.
 const SMALL: Nanos = Nanos::from_secs(10);
 /// Between two sweeps.
@@ -191,8 +191,8 @@ mod tests {
                 .filter(|second| !pace.extent(Nanos::from_secs(*second)).large_only)
                 .count()
         };
-        assert_eq!(small(0..600, &mut pace), 600);
-        let later = small(600..1_200, &mut pace);
+        assert_eq!(small(0..300, &mut pace), 300);
+        let later = small(300..900, &mut pace);
         assert!((55..=65).contains(&later), "{later}");
     }
 

@@ -34,6 +34,8 @@ struct Stage {
     bucket: Nanos,
     /// The first tick that this stage has not dealt with.
     next: i64,
+    /// The tick after the last that it kept: what series have from there on belongs to no tick.
+    after_kept: i64,
 }
 
 impl Stage {
@@ -42,6 +44,7 @@ impl Stage {
             age,
             bucket,
             next: 1,
+            after_kept: 1,
         }
     }
 }
@@ -116,8 +119,8 @@ fn step_ticks(
         && let Some((kept, merged)) = fold(&ticks)
     {
         let transaction = file.unchecked_transaction()?;
-        // From where the bucket before ended: rows that it left behind its last tick count here.
-        let range = [stage.next, kept, last.tick];
+        // What the bucket before left behind its tick belongs to no tick any more but this one.
+        let range = [stage.after_kept, kept, last.tick];
         for table in ["tick", "merged"] {
             let sql = format!("DELETE FROM {table} WHERE tick BETWEEN ?1 AND ?3 AND tick <> ?2");
             file.prepare_cached(&sql)?.execute(range)?;
@@ -134,6 +137,9 @@ fn step_ticks(
                 merged.rss_max.0.cast_signed()
             ])?;
         transaction.commit()?;
+        stage.after_kept = kept + 1;
+    } else {
+        stage.after_kept = last.tick + 1;
     }
     stage.next = last.tick + 1;
     Ok(())

@@ -1,0 +1,99 @@
+//! What recordings cost on disk, by simulated processes at 1 Hz.
+
+mod common;
+
+use common::{Simulation, start, target};
+use memtide_model::Nanos;
+use memtide_record::{Reader, Writer};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+const MB: u64 = 1_000_000;
+
+/// Records for `seconds` of simulated time; returns the file's size and the longest tick.
+fn record(path: &Path, mut simulation: Simulation, seconds: u64) -> (u64, Duration) {
+    let mut writer =
+        Writer::create(path, &target(), &start(simulation.interval)).expect("a new file");
+    let mut longest = Duration::ZERO;
+    for _ in 0..seconds * Nanos::SECOND.0 / simulation.interval.0 {
+        let tick = simulation.next();
+        let begun = Instant::now();
+        writer.tick(&tick).expect("there is room");
+        longest = longest.max(begun.elapsed());
+    }
+    writer.finish().expect("there is room");
+    (std::fs::metadata(path).expect("it is there").len(), longest)
+}
+
+#[test]
+fn an_ordinary_process_costs_under_1_mb_an_hour() {
+    let place = tempfile::tempdir().expect("a directory");
+    let path = place.path().join("a.memtide");
+    let (size, _) = record(&path, Simulation::ordinary(), 3_600);
+    println!("ordinary process, 1 h at 1 Hz: {size} bytes");
+    assert!(size < MB, "{size}");
+}
+
+#[test]
+fn any_process_costs_under_10_mb_an_hour() {
+    let place = tempfile::tempdir().expect("a directory");
+    let path = place.path().join("a.memtide");
+    let (size, _) = record(&path, Simulation::monster(), 3_600);
+    println!("10,000 mappings and 1,000 threads in motion, 1 h at 1 Hz: {size} bytes");
+    assert!(size < 10 * MB, "{size}");
+}
+
+/// A day is thinned while it is written: its size is far from 24 hours', and it opens quickly.
+#[test]
+fn a_day_of_an_ordinary_process_stays_small_and_opens_quickly() {
+    let place = tempfile::tempdir().expect("a directory");
+    let path = place.path().join("a.memtide");
+    let (size, longest) = record(&path, Simulation::ordinary(), 86_400);
+    let begun = Instant::now();
+    let reader = Reader::open(&path).expect("it was finished");
+    let observations = reader.observations(2_000).expect("it is sound");
+    let elapsed = begun.elapsed();
+    println!("a day at 1 Hz: {size} bytes, longest tick {longest:?}, opened in {elapsed:?}");
+    assert!(size < 6 * MB, "{size}");
+    assert_eq!(observations.recording.samples, 86_400);
+    let samples = observations.samples.len();
+    assert!((1_900..=2_000).contains(&samples), "{samples}");
+    assert!(elapsed < Duration::from_secs(2), "{elapsed:?}");
+    let merged: u64 = observations
+        .samples
+        .iter()
+        .map(|sample| u64::from(sample.merged.samples))
+        .sum();
+    assert_eq!(merged, 86_400, "every tick is in some sample");
+}
+
+/// Slow: run with `MEMTIDE_LONG=1` and in release mode.
+#[test]
+fn a_month_stays_under_100_mb() {
+    if std::env::var_os("MEMTIDE_LONG").is_none() {
+        println!("skipped: a month takes minutes; set MEMTIDE_LONG=1");
+        return;
+    }
+    let place = tempfile::tempdir().expect("a directory");
+    for (name, simulation, most) in [
+        ("ordinary", Simulation::ordinary(), 40 * MB),
+        (
+            "large",
+            Simulation::new(Nanos::SECOND, (1_500, 1_500), (600, 600)),
+            100 * MB,
+        ),
+    ] {
+        let path = place.path().join(name);
+        let (size, longest) = record(&path, simulation, 30 * 86_400);
+        let begun = Instant::now();
+        let observations = Reader::open(&path)
+            .and_then(|reader| reader.observations(2_000))
+            .expect("it was finished");
+        println!(
+            "{name}, 30 days at 1 Hz: {size} bytes, longest tick {longest:?}, opened in {:?}",
+            begun.elapsed()
+        );
+        assert!(size < most, "{name}: {size}");
+        assert_eq!(observations.recording.samples, 30 * 86_400);
+    }
+}
