@@ -74,10 +74,11 @@ pub(crate) fn describe(stat: &Stat, uid: u32, around: &Surroundings) -> Target {
 
 fn cmdline(dir: &Path) -> Vec<String> {
     let raw = fs::read(dir.join("cmdline")).unwrap_or_default();
-    let raw = raw.strip_suffix(b"\0").unwrap_or(&raw);
-    if raw.is_empty() {
+    // A process that has written a title over its arguments (setproctitle) leaves zeros behind it.
+    let end = raw.iter().rposition(|&byte| byte != 0);
+    let Some(raw) = end.and_then(|end| raw.get(..=end)) else {
         return Vec::new();
-    }
+    };
     raw.split(|&byte| byte == 0).map(printable).collect()
 }
 

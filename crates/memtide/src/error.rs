@@ -12,10 +12,11 @@ use std::process::ExitCode;
 pub(crate) fn print(failure: &anyhow::Error) -> ExitCode {
     let remedy = remedy(failure);
     let separator = if remedy.is_empty() { "" } else { "; " };
+    let text = one_line(&format!("{failure:#}"));
     // A closed terminal is no reason to fail differently.
     let _ = writeln!(
         std::io::stderr().lock(),
-        "memtide: {failure:#}{separator}{remedy}"
+        "memtide: {text}{separator}{remedy}"
     );
     Code::Failed.into()
 }
