@@ -21,9 +21,18 @@ pub struct ProcessDir {
     counts_descriptors: bool,
 }
 
-/// Files that the kernel makes of many records, and hands out a page at a time: their end shows only
-/// by a read that brings nothing.
-const MANY_RECORDS: [&str; 5] = ["smaps", "maps", "mountinfo", "numa_maps", "children"];
+/// Files that the kernel prints as one record and hands out in one read, so that the read that would
+/// find the end can be saved. Others (`smaps`, `maps`, `mountinfo`) come a page at a time.
+const ONE_RECORD: [&str; 8] = [
+    "stat",
+    "statm",
+    "status",
+    "smaps_rollup",
+    "meminfo",
+    "oom_score",
+    "wchan",
+    "comm",
+];
 
 impl ProcessDir {
     pub(crate) fn open(root: &ProcRoot, pid: Pid) -> Result<Self, Error> {
@@ -186,7 +195,7 @@ impl KeptFile {
                 fd,
                 file,
                 subject,
-                one_record: !MANY_RECORDS.contains(&file),
+                one_record: ONE_RECORD.contains(&file),
             }),
             Err(errno) => Err(Error::system(file, subject, errno)),
         }

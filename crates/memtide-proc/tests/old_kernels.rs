@@ -162,6 +162,18 @@ fn the_layout_of_every_kernel_is_learnt() {
 }
 
 #[test]
+fn a_block_that_only_looks_like_the_layout_is_read_by_line() {
+    let text = String::from_utf8(fixture("linux-3.10/1234/smaps")).unwrap();
+    // No kernel prints that: a line of its own where the second block has the columns of its size.
+    let size = "Size:                  8 kB\n";
+    let forged = text.replacen(size, "Size:\nSwapPss: 7 kB\nXXXX kB\n", 1);
+    assert_eq!((forged.len(), text.contains(size)), (text.len(), true));
+    let mut found = Vec::new();
+    smaps::parse(forged.as_bytes(), |entry| found.push(entry.sizes.swap_pss)).unwrap();
+    assert_eq!(found, [None, kib(7), None, None, None, None, None]);
+}
+
+#[test]
 fn smaps_handed_out_in_any_pieces_is_the_same() {
     let text = fixture("linux-6.1/1234/smaps");
     let mut whole = Vec::new();

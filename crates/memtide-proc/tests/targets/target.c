@@ -83,11 +83,13 @@ static pid_t take_pid(pid_t wanted) {
                 perror("ns_last_pid");
             close(last);
         }
+        pid_t parent = getpid();
         pid_t child = fork();
         must(child >= 0, "fork");
         if (child == 0) {
             prctl(PR_SET_PDEATHSIG, SIGKILL);
-            if (getpid() != wanted)
+            /* The parent may have ended before the line above. */
+            if (getpid() != wanted || getppid() != parent)
                 _exit(0);
             for (;;)
                 pause();
