@@ -143,6 +143,11 @@ fn maps_and_smaps_agree() {
             (ours.sizes.locked, "Locked"),
         ];
         for (size, key) in sizes {
+            // Other processes map the same files, and come and go between the two reads.
+            let shared = ["Pss", "Private_Clean", "Private_Dirty"].contains(&key);
+            if shared && ours.map.inode != 0 {
+                continue;
+            }
             let theirs = theirs.extension.map.get(key).copied().map(Bytes);
             assert_eq!(size, theirs, "{key} of mapping {index}");
         }
