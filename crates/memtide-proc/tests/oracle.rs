@@ -19,6 +19,17 @@ fn quiet() -> (Target, ProcessDir, Process) {
     let target = Target::start_program(&program, &arguments).unwrap();
     let directory = target.directory();
     let oracle = Process::new(i32::try_from(target.pid.0).unwrap()).unwrap();
+    // It says that it is ready before it calls pause, which touches a page or two.
+    let mut buffer = Buffer::new();
+    let mut faults = || {
+        let stat = stat::parse(directory.read("stat", &mut buffer).unwrap()).unwrap();
+        (stat.state, stat.min_flt)
+    };
+    common::wait_until("the target is asleep", || {
+        let before = faults();
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        before.0 == b'S' && faults() == before
+    });
     (target, directory, oracle)
 }
 
