@@ -27,11 +27,13 @@ pub(crate) struct Group {
     pub(crate) columns: &'static [&'static str],
     /// Whether it moves at every tick by nature, so that only larger changes are written.
     pub(crate) restless: bool,
+    /// Whether it has values that cannot be absent.
+    pub(crate) required: bool,
 }
 
 /// The series that have a value at every tick.
 pub(crate) const GROUPS: [Group; 8] = [
-    group(
+    required(
         "memory",
         &[
             "rss",
@@ -50,7 +52,7 @@ pub(crate) const GROUPS: [Group; 8] = [
         "layout",
         &["stack", "text", "libraries", "locked", "pinned", "hugetlb"],
     ),
-    group(
+    required(
         "activity",
         &[
             "min_flt",
@@ -61,7 +63,7 @@ pub(crate) const GROUPS: [Group; 8] = [
             "involuntary_switches",
         ],
     ),
-    group("counts", &["threads", "mappings", "oom_score"]),
+    required("counts", &["threads", "mappings", "oom_score"]),
     group(
         "descriptors",
         &[
@@ -101,6 +103,7 @@ pub(crate) const GROUPS: [Group; 8] = [
             "limit_hits",
         ],
         restless: true,
+        required: false,
     },
     Group {
         table: "host",
@@ -115,6 +118,7 @@ pub(crate) const GROUPS: [Group; 8] = [
             "pressure_full_us",
         ],
         restless: true,
+        required: false,
     },
 ];
 
@@ -142,11 +146,19 @@ pub(crate) const CLASS_COLUMNS: [&str; 7] = [
     "largest",
 ];
 
+const fn required(table: &'static str, columns: &'static [&'static str]) -> Group {
+    Group {
+        required: true,
+        ..group(table, columns)
+    }
+}
+
 const fn group(table: &'static str, columns: &'static [&'static str]) -> Group {
     Group {
         table,
         columns,
         restless: false,
+        required: false,
     }
 }
 

@@ -147,7 +147,7 @@ fn in_order(mut samples: Vec<Sample>) -> Vec<Sample> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn samples_come_back_as_they_went_in(samples in vec(sample(), 1..30).prop_map(in_order)) {

@@ -88,10 +88,10 @@ fn record(path: &Path, ticks: &[Tick], interval: Nanos) -> Writer {
 }
 
 /// What is in the file, with what thinning would still do: it is allowed to be late by some steps.
-fn thinned(seed: u64, seconds: u64, step: u64, stages: &[(u64, u64)]) {
+fn check(random: u64, seconds: u64, step: u64, stages: &[(u64, u64)]) {
     let place = tempfile::tempdir().expect("a directory");
     let path = place.path().join("a.memtide");
-    let ticks = ticks(seed, seconds, step);
+    let ticks = ticks(random, seconds, step);
     let writer = record(&path, &ticks, Nanos::from_secs(step));
     let seen = Reader::open(&path).and_then(|reader| reader.observations(usize::MAX));
     let seen = seen.expect("it is being written");
@@ -109,17 +109,17 @@ fn thinned(seed: u64, seconds: u64, step: u64, stages: &[(u64, u64)]) {
 
 #[test]
 fn after_an_hour_ten_seconds_are_one_sample() {
-    thinned(1, 3 * 3_600, 2, &[(3_600, 10)]);
+    check(1, 3 * 3_600, 2, &[(3_600, 10)]);
 }
 
 #[test]
 fn after_a_day_a_minute_is_one_sample() {
-    thinned(2, 26 * 3_600, 4, &[(3_600, 10), (86_400, 60)]);
+    check(2, 26 * 3_600, 4, &[(3_600, 10), (86_400, 60)]);
 }
 
 #[test]
 fn intervals_longer_than_a_bucket_are_left_alone() {
-    thinned(3, 5 * 3_600, 20, &[]);
+    check(3, 5 * 3_600, 20, &[]);
 }
 
 #[test]

@@ -41,7 +41,10 @@ pub(super) struct Opened {
 pub(super) fn open(path: &Path) -> Result<Opened> {
     let size = size_of(path)?;
     let error = match direct(path) {
-        Ok(file) => return Ok(Opened { file, _copy: None }),
+        Ok(file) => {
+            whole(path, &file)?;
+            return Ok(Opened { file, _copy: None });
+        }
         Err(error) => error,
     };
     match error.kind() {
@@ -60,11 +63,9 @@ pub(super) fn salvage(path: &Path) -> Result<Opened> {
     if !matches!(damage.kind(), ErrorKind::Truncated | ErrorKind::Corrupt) {
         return Err(damage);
     }
-    let file = immutable(path)?;
     // Makes SQLite take a file that is shorter than its header says.
-    let prepared = file.pragma_update(None, "writable_schema", "ON");
-    match prepared.map_err(|error| Error::sqlite("reading", path, error)) {
-        Ok(()) if check(path, &file).is_ok() => Ok(Opened { file, _copy: None }),
+    match immutable(path, "PRAGMA writable_schema=ON") {
+        Ok(file) if check(path, &file).is_ok() => Ok(Opened { file, _copy: None }),
         _ => Err(damage),
     }
 }
@@ -102,6 +103,35 @@ fn direct(path: &Path) -> Result<Connection> {
     Ok(file)
 }
 
+/// SQLite notices a missing page, but not that the last one lost its end.
+fn whole(path: &Path, file: &Connection) -> Result<()> {
+    let mode = file.query_row("PRAGMA journal_mode", [], |row| row.get(0));
+    let promised = mode.and_then(|mode: String| {
+        // In WAL mode pages may be in the WAL alone.
+        if mode == "wal" {
+            return Ok(0);
+        }
+        let size: i64 = file.query_row("PRAGMA page_size", [], |row| row.get(0))?;
+        let pages: i64 = file.query_row("PRAGMA page_count", [], |row| row.get(0))?;
+        Ok(size.saturating_mul(pages).cast_unsigned())
+    });
+    let promised = promised.map_err(|error| Error::sqlite("opening", path, error))?;
+    let size = size_of(path)?;
+    if size < promised {
+        return Err(truncated(path, size, Some(promised)));
+    }
+    Ok(())
+}
+
+fn truncated(path: &Path, size: u64, promised: Option<u64>) -> Error {
+    let whole = promised.map_or_else(String::new, |promised| format!(" of {promised}"));
+    let text = format!(
+        "{} is cut off: {size}{whole} bytes are there",
+        path.display()
+    );
+    Error::new(ErrorKind::Truncated, text)
+}
+
 /// From a place where SQLite can make no side files.
 fn beside(path: &Path) -> Result<Opened> {
     let wal = side_file(path, "-wal");
@@ -113,19 +143,21 @@ fn beside(path: &Path) -> Result<Opened> {
             _copy: Some(copy),
         });
     }
-    let file = immutable(path)?;
+    let file = immutable(path, "")?;
     check(path, &file)?;
     Ok(Opened { file, _copy: None })
 }
 
-/// Without locks, side files or writes.
-fn immutable(path: &Path) -> Result<Connection> {
+/// Without locks, side files or writes; `first` is run before anything is read.
+fn immutable(path: &Path, first: &str) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
         | OpenFlags::SQLITE_OPEN_NO_MUTEX
         | OpenFlags::SQLITE_OPEN_URI;
     let file = Connection::open_with_flags(uri(path), flags)
         .map_err(|error| Error::sqlite("opening", path, error))?;
-    settings(&file, BUSY).map_err(|error| Error::sqlite("opening", path, error))?;
+    file.execute_batch(first)
+        .and_then(|()| settings(&file, BUSY))
+        .map_err(|error| Error::sqlite("opening", path, error))?;
     Ok(file)
 }
 
@@ -211,14 +243,7 @@ fn diagnose(path: &Path, size: u64, error: Error) -> Error {
     }
     match promised_size(header) {
         Some(promised) if promised <= size => error_of_content(path, error),
-        promised => {
-            let whole = promised.map_or_else(String::new, |promised| format!(" of {promised}"));
-            let text = format!(
-                "{} is cut off: {size}{whole} bytes are there",
-                path.display()
-            );
-            Error::new(ErrorKind::Truncated, text)
-        }
+        promised => truncated(path, size, promised),
     }
 }
 

@@ -5,7 +5,7 @@ use crate::bucket::{Light, fold};
 use crate::cells::{self, CLASS_COLUMNS, Cells, GROUPS, Group, MAPS_TOTAL};
 use crate::schema;
 use memtide_model::{Maps, Merged, PerClass, ProcessId, Sample};
-use rusqlite::{Connection, Result, Rows, Statement};
+use rusqlite::{Connection, Result, Row, Rows, Statement};
 
 /// The ticks that are given, with what they stand for.
 pub(super) fn pick(ticks: &[Light], limit: usize) -> Vec<(Light, Merged)> {
@@ -28,96 +28,125 @@ pub(super) fn pick(ticks: &[Light], limit: usize) -> Vec<(Light, Merged)> {
         .collect()
 }
 
-/// A series read in order of ticks: gives the row that holds as of a tick.
-struct AsOf<'s> {
+/// Rows in order of ticks, one ahead of what is asked for.
+struct Ahead<'s, T> {
     rows: Rows<'s>,
     source: Source,
-    width: usize,
-    current: Cells,
-    next: Option<(i64, Cells)>,
+    parse: fn(&Row<'_>) -> Result<(i64, T)>,
+    next: Option<(i64, T)>,
+    /// The tick of the last row that was taken, and whether no more can be read behind it.
+    last: i64,
+    broken: bool,
 }
 
-impl<'s> AsOf<'s> {
-    fn new(statement: &'s mut Statement<'_>, source: Source, width: usize) -> Result<Self> {
+impl<'s, T> Ahead<'s, T> {
+    fn new(
+        statement: &'s mut Statement<'_>,
+        source: Source,
+        parse: fn(&Row<'_>) -> Result<(i64, T)>,
+    ) -> Result<Self> {
         let rows = statement.query([])?;
-        let mut series = Self {
+        let mut ahead = Self {
             rows,
             source,
-            width,
-            current: Cells::default(),
+            parse,
             next: None,
+            last: i64::MIN,
+            broken: false,
         };
-        series.fetch()?;
-        Ok(series)
+        ahead.fetch()?;
+        Ok(ahead)
     }
 
     fn fetch(&mut self) -> Result<()> {
-        self.next = match self.source.next(&mut self.rows)? {
-            Some(row) => {
-                let cells = self.source.value(cells::read(row, 1, self.width))?;
-                Some((row.get(0)?, cells))
+        let next = match self.rows.next() {
+            Ok(Some(row)) => (self.parse)(row).map(Some),
+            Ok(None) => Ok(None),
+            Err(error) => Err(error),
+        };
+        self.next = match next {
+            Err(_) if self.source == Source::Damaged => {
+                self.broken = true;
+                None
             }
-            None => None,
+            // The end of a page that is half there reads as zeros: rows of a tick that never was.
+            Ok(Some((tick, _))) if self.source == Source::Damaged && tick < self.last.max(1) => {
+                self.broken = true;
+                None
+            }
+            next => next?,
         };
         Ok(())
     }
 
-    /// Ticks must be asked for in order.
-    fn at(&mut self, tick: i64) -> Result<Cells> {
-        while let Some((_, cells)) = self.next.filter(|(from, _)| *from <= tick) {
-            self.current = cells;
-            self.fetch()?;
+    /// The next row that is not younger than `tick`.
+    fn take(&mut self, tick: i64) -> Result<Option<T>> {
+        match self.next.take() {
+            Some((from, value)) if from <= tick => {
+                self.last = from;
+                self.fetch()?;
+                Ok(Some(value))
+            }
+            next => {
+                self.next = next;
+                Ok(None)
+            }
         }
-        Ok(self.current)
+    }
+
+    /// False where a row that would hold as of `tick` may be among those that cannot be read.
+    fn reaches(&self, tick: i64) -> bool {
+        !self.broken || self.last >= tick
     }
 }
 
-/// The classes, read likewise.
+/// A series: the row that holds as of a tick.
+struct AsOf<'s> {
+    rows: Ahead<'s, Cells>,
+    current: Cells,
+}
+
+impl AsOf<'_> {
+    /// Ticks must be asked for in order. `None` behind where a damaged series breaks: an old value
+    /// would pass for a current one.
+    fn at(&mut self, tick: i64) -> Result<Option<Cells>> {
+        while let Some(cells) = self.rows.take(tick)? {
+            self.current = cells;
+        }
+        Ok(self.rows.reaches(tick).then_some(self.current))
+    }
+}
+
+/// The classes, likewise.
 struct Classes<'s> {
-    rows: Rows<'s>,
-    source: Source,
+    rows: Ahead<'s, (i64, Cells)>,
     current: PerClass<Cells>,
-    next: Option<(i64, i64, Cells)>,
 }
 
-impl<'s> Classes<'s> {
-    fn new(statement: &'s mut Statement<'_>, source: Source) -> Result<Self> {
-        let rows = statement.query([])?;
-        let mut classes = Self {
-            rows,
-            source,
-            current: PerClass::default(),
-            next: None,
-        };
-        classes.fetch()?;
-        Ok(classes)
-    }
-
-    fn fetch(&mut self) -> Result<()> {
-        self.next = match self.source.next(&mut self.rows)? {
-            Some(row) => {
-                let cells = self
-                    .source
-                    .value(cells::read(row, 2, CLASS_COLUMNS.len()))?;
-                Some((row.get(0)?, row.get(1)?, cells))
-            }
-            None => None,
-        };
-        Ok(())
-    }
-
-    fn at(&mut self, tick: i64) -> Result<&PerClass<Cells>> {
-        while let Some((_, code, cells)) = self.next.filter(|(from, _, _)| *from <= tick) {
+impl Classes<'_> {
+    fn at(&mut self, tick: i64) -> Result<Option<&PerClass<Cells>>> {
+        while let Some((code, cells)) = self.rows.take(tick)? {
             if let Some(class) = schema::class_of(code) {
                 *self.current.get_mut(class) = cells;
             }
-            self.fetch()?;
         }
-        Ok(&self.current)
+        Ok(self.rows.reaches(tick).then_some(&self.current))
     }
 }
 
-/// The samples of the picked ticks.
+/// A row of a series: the tick and all columns behind it.
+fn series_row(row: &Row<'_>) -> Result<(i64, Cells)> {
+    let width = row.as_ref().column_count() - 1;
+    Ok((row.get(0)?, cells::read(row, 1, width)?))
+}
+
+fn class_row(row: &Row<'_>) -> Result<(i64, (i64, Cells))> {
+    let cells = cells::read(row, 2, CLASS_COLUMNS.len())?;
+    Ok((row.get(0)?, (row.get(1)?, cells)))
+}
+
+/// The samples of the picked ticks. Of a damaged file values that cannot be read are absent, and
+/// the samples end where one breaks that cannot be.
 pub(super) fn read(
     file: &Connection,
     source: Source,
@@ -126,32 +155,37 @@ pub(super) fn read(
 ) -> Result<Vec<Sample>> {
     let mut statements = Vec::new();
     for group in GROUPS.iter().chain([&MAPS_TOTAL]) {
-        statements.push((file.prepare(&select(group))?, group.columns.len()));
+        statements.push(file.prepare(&select(group))?);
     }
     let mut class_statement = file.prepare(&format!(
         "SELECT tick, class, {} FROM class_sample ORDER BY tick, class",
         CLASS_COLUMNS.join(",")
     ))?;
     let mut series = Vec::new();
-    for (statement, width) in &mut statements {
-        series.push(AsOf::new(statement, source, *width)?);
+    for statement in &mut statements {
+        series.push(AsOf {
+            rows: Ahead::new(statement, source, series_row)?,
+            current: Cells::default(),
+        });
     }
-    let mut classes = Classes::new(&mut class_statement, source)?;
+    let mut classes = Classes {
+        rows: Ahead::new(&mut class_statement, source, class_row)?,
+        current: PerClass::default(),
+    };
     let mut samples = Vec::with_capacity(picks.len());
     for (light, merged) in picks {
-        let mut rows = cells::Rows::default();
-        let mut totals = Cells::default();
-        for (cells, series) in rows.iter_mut().chain([&mut totals]).zip(&mut series) {
-            *cells = series.at(light.tick)?;
-        }
-        let classes = classes.at(light.tick)?;
+        let Some((rows, totals)) = rows_at(&mut series, light.tick)? else {
+            break;
+        };
+        let maps = totals.zip(classes.at(light.tick)?);
+        let maps = maps.filter(|_| light.maps);
         let (memory, activity, counts, cgroup, host) = cells::to_parts(&rows);
         samples.push(Sample {
             at: light.at,
             process,
             memory,
             activity,
-            maps: light.maps.then(|| maps(&totals, classes)),
+            maps: maps.map(|(totals, classes)| maps_of(&totals, classes)),
             counts,
             cgroup,
             host,
@@ -159,6 +193,21 @@ pub(super) fn read(
         });
     }
     Ok(samples)
+}
+
+/// The rows as of a tick and the sums of smaps; `None` where a series breaks that must be there.
+fn rows_at(series: &mut [AsOf<'_>], tick: i64) -> Result<Option<(cells::Rows, Option<Cells>)>> {
+    let mut rows = cells::Rows::default();
+    let mut totals = None;
+    for (index, series) in series.iter_mut().enumerate() {
+        let now = series.at(tick)?;
+        match (rows.get_mut(index), GROUPS.get(index)) {
+            (Some(_), Some(group)) if group.required && now.is_none() => return Ok(None),
+            (Some(row), Some(_)) => *row = now.unwrap_or_default(),
+            _ => totals = now,
+        }
+    }
+    Ok(Some((rows, totals)))
 }
 
 fn select(group: &Group) -> String {
@@ -169,7 +218,7 @@ fn select(group: &Group) -> String {
     )
 }
 
-fn maps(totals: &Cells, classes: &PerClass<Cells>) -> Maps {
+fn maps_of(totals: &Cells, classes: &PerClass<Cells>) -> Maps {
     let mut maps = cells::to_totals(totals);
     for (class, cells) in classes.iter() {
         *maps.classes.get_mut(class) = cells::to_class(cells);

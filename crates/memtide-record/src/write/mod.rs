@@ -20,6 +20,7 @@ use mappings::Mappings;
 use memtide_model::{Bytes, Event, MappingClass, Nanos, ProcessId, ReadCost, Target, Tick};
 use rusqlite::{Connection, OpenFlags, params};
 use series::Series;
+use std::fmt;
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
@@ -62,7 +63,6 @@ pub struct Start {
 
 /// A recording that is being written. Dropped without [`Writer::finish`] it leaves a file that
 /// opens and is marked as not complete.
-#[derive(Debug)]
 pub struct Writer {
     path: PathBuf,
     file: Connection,
@@ -261,6 +261,15 @@ impl Writer {
 
     fn error(&self, error: rusqlite::Error) -> Error {
         Error::sqlite("writing", &self.path, error)
+    }
+}
+
+impl fmt::Debug for Writer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Writer")
+            .field("path", &self.path)
+            .field("tick", &self.tick)
+            .finish_non_exhaustive()
     }
 }
 

@@ -2,6 +2,8 @@
 #![allow(dead_code, reason = "each test uses its own part")]
 #![allow(clippy::pedantic, clippy::indexing_slicing, reason = "a tool of tests")]
 
+pub(crate) mod place;
+
 use memtide_model::{
     Activity, Bytes, Cgroup, Children, ClassTotals, Counts, Descriptors, Host, Limits, Mapping,
     MappingClass, MappingState, Maps, Memory, Merged, Nanos, Pid, Pressure, ProcessId, Sample,

@@ -1,0 +1,87 @@
+//! What a tick costs the recorder and how long a day's file takes to open.
+//!
+//! `cargo bench -p memtide-record`. Simulated processes, real files; prints a table.
+
+#[path = "../tests/common/mod.rs"]
+mod common;
+
+use common::{Simulation, start, target};
+use memtide_record::{Reader, Writer};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// Records `ticks` ticks; prints median, 99th percentile and maximum of what one took.
+fn record(name: &str, path: &Path, mut simulation: Simulation, ticks: usize) {
+    let mut writer =
+        Writer::create(path, &target(), &start(simulation.interval)).expect("a new file");
+    let mut times = Vec::with_capacity(ticks);
+    for _ in 0..ticks {
+        let tick = simulation.next();
+        let begun = Instant::now();
+        writer.tick(&tick).expect("there is room");
+        times.push(begun.elapsed());
+    }
+    writer.finish().expect("there is room");
+    times.sort_unstable();
+    let at = |part: usize| times.get(ticks * part / 1_000).copied().unwrap_or_default();
+    let bytes = std::fs::metadata(path).expect("it is there").len();
+    println!(
+        "{name:<28} median {:>9.1?}  p99 {:>9.1?}  longest {:>9.1?}  file {bytes} bytes",
+        at(500),
+        at(990),
+        times.last().copied().unwrap_or_default()
+    );
+}
+
+/// The best of five: what is left is the work, not the neighbours' noise.
+fn open(path: &Path, limit: usize) -> (usize, Duration) {
+    let once = || {
+        let begun = Instant::now();
+        let observations = Reader::open(path)
+            .and_then(|reader| reader.observations(limit))
+            .expect("it was finished");
+        (observations.samples.len(), begun.elapsed())
+    };
+    (0..5)
+        .map(|_| once())
+        .min_by_key(|(_, time)| *time)
+        .unwrap_or_default()
+}
+
+/// `VmHWM` of this process in KiB: the recorder's highest RSS so far.
+fn peak_rss() -> String {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with("VmHWM"));
+    line.unwrap_or("VmHWM: unknown").to_owned()
+}
+
+fn main() {
+    let place = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| place.path().join(name);
+    record(
+        "ordinary, an hour",
+        &path("hour"),
+        Simulation::ordinary(),
+        3_600,
+    );
+    record(
+        "ordinary, a day",
+        &path("day"),
+        Simulation::ordinary(),
+        86_400,
+    );
+    println!("{}", peak_rss());
+    for limit in [500, 2_000, usize::MAX] {
+        let (samples, time) = open(&path("day"), limit);
+        println!("a day opened: {samples} samples in {time:.1?}");
+    }
+    record(
+        "10,000 mappings, an hour",
+        &path("monster"),
+        Simulation::monster(),
+        3_600,
+    );
+    println!("{}", peak_rss());
+    let (samples, time) = open(&path("monster"), 2_000);
+    println!("its hour opened: {samples} samples in {time:.1?}");
+}

@@ -1,0 +1,299 @@
+//! Files that are no recordings, or were ones once.
+
+mod common;
+
+use common::{Random, Simulation, start, target};
+use memtide_model::{Nanos, Observations, Sample};
+use memtide_record::{Error, ErrorKind, Reader, Result, Writer};
+use std::path::Path;
+
+fn open(path: &Path) -> Result<Observations> {
+    Reader::open(path)?.observations(1_000)
+}
+
+fn refused(path: &Path) -> Error {
+    Reader::open(path).expect_err("it is no sound recording")
+}
+
+fn recording(path: &Path, ticks: usize) -> Vec<u8> {
+    let mut simulation = Simulation::ordinary();
+    let mut writer = Writer::create(path, &target(), &start(Nanos::SECOND)).expect("new");
+    for _ in 0..ticks {
+        writer.tick(&simulation.next()).expect("there is room");
+    }
+    writer.finish().expect("there is room");
+    std::fs::read(path).expect("it is there")
+}
+
+#[test]
+fn what_is_no_recording_is_named() {
+    let place = tempfile::tempdir().expect("a directory");
+    let path = place.path().join("a");
+    let random: Vec<u8> = {
+        let mut random = Random(1);
+        (0..5_000)
+            .map(|_| random.next().to_le_bytes()[0] | 0x80)
+            .collect()
+    };
+    let text = "2026-11-21 12:00 rss=4096\n".repeat(100);
+    for (content, says) in [
+        (&b""[..], "is empty"),
+        (text.as_bytes(), "is a text file"),
+        (b"x", "is a text file"),
+        (&random, "is no SQLite database"),
+        (b"SQLite", "is the first bytes of an SQLite database"),
+        (b"\x7fELF\x02\x01\x01\0\0\0\0\0", "is no SQLite database"),
+    ] {
+        std::fs::write(&path, content).expect("there is room");
+        let error = refused(&path);
+        assert_eq!(error.kind(), ErrorKind::NotARecording, "{error}");
+        assert!(
+            error.to_string().contains(says),
+            "{error} does not say: {says}"
+        );
+        assert_eq!(
+            std::fs::read(&path).expect("it is there"),
+            content,
+            "it is left alone"
+        );
+    }
+    let error = refused(place.path());
+    assert_eq!(error.kind(), ErrorKind::NotARecording);
+    assert!(error.to_string().contains("a directory"), "{error}");
+    let error = refused(Path::new("/dev/null"));
+    assert_eq!(error.kind(), ErrorKind::NotARecording);
+    assert!(error.to_string().contains("no regular file"), "{error}");
+    assert_eq!(
+        refused(&place.path().join("none")).kind(),
+        ErrorKind::NotFound
+    );
+    assert_eq!(refused(&path.join("below")).kind(), ErrorKind::NotFound);
+}
+
+#[test]
+fn another_programs_database_is_named_and_left_alone() {
+    let place = tempfile::tempdir().expect("a directory");
+    let path = place.path().join("a");
+    let file = rusqlite::Connection::open(&path).expect("new");
+    file.execute_batch("CREATE TABLE tick(a); INSERT INTO tick VALUES (1)")
+        .expect("room");
+    file.close().expect("it closes");
+    let before = std::fs::read(&path).expect("it is there");
+    let error = refused(&path);
+    assert_eq!(error.kind(), ErrorKind::NotARecording);
+    assert!(
+        error.to_string().contains("database of another program"),
+        "{error}"
+    );
+    assert_eq!(std::fs::read(&path).expect("it is there"), before);
+    let name = std::fs::read_dir(place.path())
+        .expect("a directory")
+        .count();
+    assert_eq!(name, 1, "no side files");
+}
+
+#[test]
+fn a_newer_schema_is_refused_with_both_versions() {
+    let place = tempfile::tempdir().expect("a directory");
+    let path = place.path().join("a");
+    recording(&path, 3);
+    let file = rusqlite::Connection::open(&path).expect("it is there");
+    file.pragma_update(None, "user_version", 7)
+        .expect("it can be written");
+    file.close().expect("it closes");
+    let error = refused(&path);
+    assert_eq!(error.kind(), ErrorKind::NewerSchema { found: 7, known: 1 });
+    assert!(
+        error
+            .to_string()
+            .ends_with("has schema 7, this memtide reads up to 1"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_recording_without_its_tables_is_damaged() {
+    let place = tempfile::tempdir().expect("a directory");
+    let path = place.path().join("a");
+    recording(&path, 3);
+    let file = rusqlite::Connection::open(&path).expect("it is there");
+    file.execute_batch("DROP TABLE memory")
+        .expect("it can be written");
+    file.close().expect("it closes");
+    assert_eq!(
+        open(&path).expect_err("half of it is gone").kind(),
+        ErrorKind::Corrupt
+    );
+}
+
+#[test]
+fn a_truncated_recording_is_named_and_what_is_left_can_be_salvaged() {
+    let place = tempfile::tempdir().expect("a directory");
+    let whole = recording(&place.path().join("whole"), 600);
+    let seen = open(&place.path().join("whole")).expect("sound");
+    let path = place.path().join("cut");
+    let mut salvaged = Vec::new();
+    let lengths = [
+        16, 17, 31, 32, 99, 100, 511, 512, 1_023, 1_024, 1_025, 2_048, 30_000,
+    ];
+    let tenths = (1..10).map(|tenth| whole.len() * tenth / 10 + tenth % 3);
+    for length in lengths.into_iter().chain(tenths).chain([whole.len() - 1]) {
+        std::fs::write(&path, &whole[..length]).expect("there is room");
+        let error = refused(&path);
+        assert_eq!(
+            error.kind(),
+            ErrorKind::Truncated,
+            "{length} of {} bytes: {error}",
+            whole.len()
+        );
+        assert!(error.to_string().contains(&format!("{length}")), "{error}");
+        match Reader::salvage(&path).and_then(|reader| reader.observations(1_000)) {
+            Ok(left) => {
+                for (left, was) in left.samples.iter().zip(&seen.samples) {
+                    only_what_is_true(left, was);
+                }
+                assert_eq!(left.target, seen.target);
+                salvaged.push((length, left.samples.len()));
+            }
+            Err(error) => {
+                let kind = error.kind();
+                assert!(
+                    matches!(kind, ErrorKind::Truncated | ErrorKind::Corrupt),
+                    "{error:?}"
+                );
+            }
+        }
+        assert_eq!(
+            std::fs::read(&path).expect("it is there").len(),
+            length,
+            "left alone"
+        );
+    }
+    println!("of {} bytes and 600 ticks: {salvaged:?}", whole.len());
+    let most = salvaged.iter().rev().map(|(_, samples)| *samples).nth(1);
+    assert!(most >= Some(400), "of nine tenths of the file: {most:?}");
+    // Sound ones are salvaged whole.
+    let all = Reader::salvage(&place.path().join("whole"))
+        .and_then(|reader| reader.observations(1_000))
+        .expect("sound");
+    assert_eq!(all.samples, seen.samples);
+}
+
+/// Values may be absent, never others than they were.
+fn only_what_is_true(left: &Sample, was: &Sample) {
+    assert_eq!(
+        (left.at, left.memory.rss, left.activity),
+        (was.at, was.memory.rss, was.activity)
+    );
+    assert_eq!(left.counts.threads, was.counts.threads);
+    assert!(left.maps.is_none() || left.maps == was.maps);
+    assert!(left.cgroup.is_none() || left.cgroup == was.cgroup);
+    assert!(left.host.is_none() || left.host == was.host);
+    assert!(left.counts.descriptors.is_none() || left.counts.descriptors == was.counts.descriptors);
+}
+
+/// Errors are fine, panics and endless loops are not.
+#[test]
+fn flipped_bytes_never_panic() {
+    let place = tempfile::tempdir().expect("a directory");
+    let whole = recording(&place.path().join("whole"), 120);
+    let path = place.path().join("flipped");
+    let mut random = Random(99);
+    let mut sound = 0;
+    for round in 0..1_500_u64 {
+        let mut bytes = whole.clone();
+        for _ in 0..=random.below(8) {
+            // The header and the schema more often than the rest.
+            let end = if round % 3 == 0 {
+                12_000
+            } else {
+                bytes.len() as u64
+            };
+            let index = usize::try_from(random.below(end)).expect("in the file");
+            bytes[index] ^= 1 << random.below(8);
+        }
+        std::fs::write(&path, &bytes).expect("there is room");
+        sound += u32::from(open(&path).is_ok());
+        if let Ok(reader) = Reader::salvage(&path) {
+            let _ = reader.observations(50);
+        }
+        for suffix in ["-wal", "-shm", "-journal"] {
+            let _ = std::fs::remove_file(place.path().join(format!("flipped{suffix}")));
+        }
+    }
+    println!("{sound} of 1,500 damaged files still opened");
+}
+
+/// Every version's file opens for ever. Written once with `MEMTIDE_STORE=1`, then kept.
+#[test]
+fn the_stored_file_of_schema_1_opens() {
+    let stored = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/schema-1.sqlite");
+    if std::env::var_os("MEMTIDE_STORE").is_some() {
+        let _ = std::fs::remove_file(&stored);
+        recording(&stored, 20);
+    }
+    let place = tempfile::tempdir().expect("a directory");
+    let path = place.path().join("a.memtide");
+    std::fs::copy(&stored, &path).expect("it is kept with the sources");
+    let seen = open(&path).expect("version 1 opens");
+    let mut simulation = Simulation::ordinary();
+    for sample in &seen.samples {
+        let want = simulation.next().sample;
+        assert_eq!(
+            (sample.at, sample.memory, sample.maps),
+            (want.at, want.memory, want.maps)
+        );
+    }
+    assert_eq!(seen.samples.len(), 20);
+    assert_eq!(seen.target, target());
+    assert_eq!((seen.mappings.len(), seen.threads.len()), (50, 10));
+    assert!(seen.recording.complete);
+}
+
+/// `sqlite3 FILE 'select * from samples'` and its like say the same as the reader.
+#[test]
+fn the_views_say_what_the_reader_says() {
+    let place = tempfile::tempdir().expect("a directory");
+    let path = place.path().join("a.memtide");
+    recording(&path, 90);
+    let seen = open(&path).expect("sound");
+    let file = rusqlite::Connection::open(&path).expect("it is there");
+    let mut statement = file
+        .prepare("SELECT seconds, rss_bytes, threads, pss_bytes, wall_utc FROM samples")
+        .expect("the view is there");
+    let rows: Vec<(f64, i64, i64, i64, String)> = statement
+        .query_map([], |row| {
+            Ok((
+                row.get(0)?,
+                row.get(1)?,
+                row.get(2)?,
+                row.get(3)?,
+                row.get(4)?,
+            ))
+        })
+        .and_then(Iterator::collect)
+        .expect("every row reads");
+    assert_eq!(rows.len(), seen.samples.len());
+    for (row, sample) in rows.iter().zip(&seen.samples) {
+        assert!((row.0 - sample.at.seconds_since(seen.recording.started)).abs() < 1e-6);
+        let pss = sample.maps.expect("at every tick").pss.0;
+        let want = [sample.memory.rss.0, sample.counts.threads, pss].map(u64::cast_signed);
+        assert_eq!([row.1, row.2, row.3], want);
+        assert!(row.4.starts_with("2026-09-2"), "{}", row.4);
+    }
+    let number = |sql: &str| -> i64 {
+        file.query_row(sql, [], |row| row.get(0))
+            .expect("the view is there")
+    };
+    let rss = seen.samples[89].memory.rss.0.cast_signed();
+    assert_eq!(
+        number("SELECT sum(rss_bytes) FROM classes WHERE tick = 90"),
+        rss
+    );
+    assert_eq!(number("SELECT count(DISTINCT mapping) FROM mappings"), 50);
+    assert_eq!(
+        number("SELECT count(DISTINCT tid) FROM threads WHERE wchan = 'futex_wait_queue'"),
+        10
+    );
+    assert_eq!(number("SELECT count(*) FROM events"), 0);
+}
