@@ -325,6 +325,8 @@ fn recordings_in_read_only_places_are_read() {
     assert_eq!(private_copies(), 0);
     assert_eq!(read(&folded).samples.len(), ticks);
     assert!(read(&done).recording.complete);
+    let slashes = PathBuf::from(format!("/{}", folded.display()));
+    assert_eq!(read(&slashes).samples.len(), ticks);
     assert!(side_file(&left, "-wal").exists(), "nothing was changed");
 }
 

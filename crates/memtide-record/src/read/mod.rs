@@ -3,7 +3,9 @@
 //! Everything is read in one read transaction, so that a recorder that goes on writing does not
 //! tear the picture, and in order of ticks, with one cursor per series: as-of values cost one pass.
 
+mod diagnosis;
 mod open;
+mod private_copy;
 mod samples;
 mod singles;
 

@@ -12,23 +12,17 @@
 //! such a descriptor would drop the locks that a [`Writer`](crate::Writer) of the same process holds
 //! (POSIX locks belong to the process; <https://www.sqlite.org/howtocorrupt.html>, 2.2).
 
+use super::diagnosis::{diagnose, truncated};
+use super::private_copy::{PrivateCopy, side_file};
 use crate::{Error, ErrorKind, Result, schema};
 use rusqlite::{Connection, OpenFlags};
-use std::ffi::OsString;
-use std::fs::{self, DirBuilder, File, Metadata};
-use std::io::Read as _;
+use std::fs::{self, Metadata};
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::DirBuilderExt as _;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::path::Path;
 use std::time::Duration;
 
 /// How long a lock that somebody holds for a moment is waited for.
 const BUSY: Duration = Duration::from_secs(2);
-/// The first bytes of every SQLite database.
-const MAGIC: &[u8; 16] = b"SQLite format 3\0";
-/// How often copying a file that changes meanwhile is tried.
-const COPY_TRIES: u32 = 5;
 
 /// An open database. Fields are dropped in this order: first the connection, then the copy.
 #[derive(Debug)]
@@ -123,15 +117,6 @@ fn whole(path: &Path, file: &Connection) -> Result<()> {
     Ok(())
 }
 
-fn truncated(path: &Path, size: u64, promised: Option<u64>) -> Error {
-    let whole = promised.map_or_else(String::new, |promised| format!(" of {promised}"));
-    let text = format!(
-        "{} is cut off: {size}{whole} bytes are there",
-        path.display()
-    );
-    Error::new(ErrorKind::Truncated, text)
-}
-
 /// From a place where SQLite can make no side files.
 fn beside(path: &Path) -> Result<Opened> {
     let wal = side_file(path, "-wal");
@@ -219,79 +204,14 @@ fn migrate(path: &Path, file: &Connection, version: i64) -> Result<()> {
     }
 }
 
-/// What is wrong with a file that SQLite refused. It is no sound database, so no lock is at stake.
-fn diagnose(path: &Path, size: u64, error: Error) -> Error {
-    let mut header = [0; 100];
-    let length = match File::open(path).and_then(|mut file| read_up_to(&mut file, &mut header)) {
-        Ok(length) => length,
-        Err(error) => return Error::system("reading", path, error),
-    };
-    let header = header.get(..length).unwrap_or_default();
-    if !header.starts_with(MAGIC) {
-        let looks = if MAGIC.starts_with(header) {
-            "the first bytes of an SQLite database"
-        } else if header
-            .iter()
-            .all(|byte| matches!(byte, b'\t' | b'\n' | b'\r' | b' '..=b'~'))
-        {
-            "a text file"
-        } else {
-            "no SQLite database"
-        };
-        let text = format!("{} is {looks}, not a recording", path.display());
-        return Error::new(ErrorKind::NotARecording, text);
-    }
-    match promised_size(header) {
-        Some(promised) if promised <= size => error_of_content(path, error),
-        promised => truncated(path, size, promised),
-    }
-}
-
-/// It begins like a database and has its length: then either it is another program's, which the
-/// error says already, or it is damaged.
-fn error_of_content(path: &Path, error: Error) -> Error {
-    if std::error::Error::source(&error).is_none() {
-        return error;
-    }
-    let text = format!("{} is damaged", path.display());
-    Error::new(ErrorKind::Corrupt, text).caused_by(error)
-}
-
-/// Page size times number of pages (<https://www.sqlite.org/fileformat.html>, 1.3).
-fn promised_size(header: &[u8]) -> Option<u64> {
-    let page_size = u16::from_be_bytes(*header.get(16..)?.first_chunk()?);
-    let pages = u32::from_be_bytes(*header.get(28..)?.first_chunk()?);
-    let page_size = if page_size == 1 {
-        65_536
-    } else {
-        u64::from(page_size)
-    };
-    Some(page_size * u64::from(pages))
-}
-
-fn read_up_to(file: &mut File, buffer: &mut [u8]) -> std::io::Result<usize> {
-    let mut read = 0;
-    while let Some(rest) = buffer.get_mut(read..).filter(|rest| !rest.is_empty()) {
-        match file.read(rest) {
-            Ok(0) => break,
-            Ok(length) => read += length,
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(read)
-}
-
-/// `path` with `suffix` behind its name.
-fn side_file(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = OsString::from(path);
-    name.push(suffix);
-    name.into()
-}
-
 /// `path` as SQLite's URI of an immutable file, every special byte escaped.
 fn uri(path: &Path) -> String {
-    let mut uri = String::from("file:");
+    // An absolute path needs an (empty) authority: what follows two slashes would be taken for one.
+    let mut uri = String::from(if path.is_absolute() {
+        "file://"
+    } else {
+        "file:"
+    });
     for byte in path.as_os_str().as_bytes() {
         match byte {
             b'/' | b'.' | b'-' | b'_' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => {
@@ -307,66 +227,4 @@ fn uri(path: &Path) -> String {
     }
     uri.push_str("?immutable=1");
     uri
-}
-
-/// File and `-wal` in a directory that only we can read; gone when this is dropped.
-#[derive(Debug)]
-struct PrivateCopy {
-    directory: PathBuf,
-    file: PathBuf,
-}
-
-impl PrivateCopy {
-    fn make(path: &Path, wal: &Path) -> Result<Self> {
-        static NUMBER: AtomicU64 = AtomicU64::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let clock = std::time::SystemTime::now()
-            .duration_since(std::time::UNIX_EPOCH)
-            .map_or(0, |since| since.as_nanos());
-        let name = format!("memtide-{}-{number}-{clock:x}", std::process::id());
-        let directory = std::env::temp_dir().join(name);
-        DirBuilder::new()
-            .mode(0o700)
-            .create(&directory)
-            .map_err(|error| Error::system("making a private copy in", &directory, error))?;
-        let copy = Self {
-            file: directory.join("copy.memtide"),
-            directory,
-        };
-        for _ in 0..COPY_TRIES {
-            let before = fingerprint(path, wal)?;
-            for (from, to) in [(path, &copy.file), (wal, &side_file(&copy.file, "-wal"))] {
-                copy_content(from, to)
-                    .map_err(|error| Error::system("making a private copy of", from, error))?;
-            }
-            if fingerprint(path, wal)? == before {
-                return Ok(copy);
-            }
-        }
-        let text = format!("{} changes faster than it can be copied", path.display());
-        Err(Error::new(ErrorKind::Io, text))
-    }
-}
-
-impl Drop for PrivateCopy {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.directory);
-    }
-}
-
-/// The bytes alone: a copy of the read-only mode could not be opened.
-fn copy_content(from: &Path, to: &Path) -> std::io::Result<()> {
-    std::io::copy(&mut File::open(from)?, &mut File::create(to)?)?;
-    Ok(())
-}
-
-/// What changes when a checkpoint moves content from the WAL to the file: the file's time, or the
-/// WAL's salt in its header. Frames that are only added to the WAL do no harm.
-fn fingerprint(path: &Path, wal: &Path) -> Result<(std::time::SystemTime, u64, [u8; 32])> {
-    let doing = |error| Error::system("reading", path, error);
-    let facts = fs::metadata(path).map_err(doing)?;
-    let mut header = [0; 32];
-    let mut file = File::open(wal).map_err(|error| Error::system("reading", wal, error))?;
-    read_up_to(&mut file, &mut header).map_err(|error| Error::system("reading", wal, error))?;
-    Ok((facts.modified().map_err(doing)?, facts.len(), header))
 }
