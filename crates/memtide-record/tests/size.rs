@@ -3,9 +3,12 @@
 mod common;
 
 use common::{Simulation, start, target};
-use memtide_model::Nanos;
+use memtide_model::{
+    Bytes, Mapping, MappingClass, MappingState, Nanos, StartTime, ThreadId, ThreadState, Tid,
+};
 use memtide_record::{Reader, Writer};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 const MB: u64 = 1_000_000;
@@ -40,6 +43,47 @@ fn any_process_costs_under_10_mb_an_hour() {
     let path = place.path().join("a.memtide");
     let (size, _) = record(&path, Simulation::monster(), 3_600);
     println!("10,000 mappings and 1,000 threads in motion, 1 h at 1 Hz: {size} bytes");
+    assert!(size < 10 * MB, "{size}");
+}
+
+/// New mappings with long names and new threads at every tick, none of which lasts.
+#[test]
+fn a_process_that_changes_mappings_and_threads_all_the_time_is_bounded_too() {
+    let place = tempfile::tempdir().expect("a directory");
+    let path = place.path().join("a.memtide");
+    let mut writer = Writer::create(&path, &target(), &start(Nanos::SECOND)).expect("new");
+    for second in 0..3_600_u64 {
+        let mut tick = common::plain_tick(common::BOOT + Nanos::from_secs(second), 4_096, true);
+        let new = second * 100..second * 100 + 100;
+        let mappings = new.clone().map(|n| MappingState {
+            mapping: Arc::new(Mapping {
+                address: 0x1000 * n,
+                class: MappingClass::Shared,
+                protection: *b"rw-s",
+                name: format!("/memfd:{}-{n} (deleted)", "x".repeat(200)).into(),
+            }),
+            size: Bytes(1 << 20),
+            rss: Bytes(4_096 * (n % 50)),
+        });
+        let threads = new.map(|n| ThreadState {
+            id: ThreadId {
+                tid: Tid(u32::try_from(n % 30_000).expect("small")),
+                start: StartTime(n),
+            },
+            name: format!("request {n}").into(),
+            state: b'R',
+            min_flt: 50 + n % 7,
+            maj_flt: 0,
+            cpu_ticks: 1,
+            wchan: None,
+        });
+        tick.mappings = Some(mappings.collect());
+        tick.threads = Some(threads.collect());
+        writer.tick(&tick).expect("there is room");
+    }
+    writer.finish().expect("there is room");
+    let size = std::fs::metadata(&path).expect("it is there").len();
+    println!("100 new mappings and threads a second, 1 h: {size} bytes");
     assert!(size < 10 * MB, "{size}");
 }
 
