@@ -103,28 +103,21 @@ fn leak(life: &Life) {
     }
 }
 
-/// Fills a buffer, keeps a small result in it by shrinking, and drops old results: the live bytes
-/// level off, the holes that the shrinking leaves are too small for the next, larger buffer.
+/// Works in batches: each buffer is shrunk in place to a tiny result that is kept, and the next batch
+/// needs buffers a little larger than any hole that is left. Live bytes hardly grow, the heap does.
 fn fragmentation(life: &Life) {
-    let mut dice = Dice(7);
-    let mut results = std::collections::VecDeque::new();
-    let mut size = 4_096.0_f64;
+    const BATCH: usize = 40;
+    let mut results = Vec::new();
+    let mut size = 4_200;
     while life.step() {
-        for _ in 0..24 {
-            size *= 1.0006;
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "small"
-            )]
-            let mut buffer = block(size as usize + dice.roll(512));
-            buffer.truncate(64 + dice.roll(64));
+        // All in flight at once: so no hole lies beside another.
+        let buffers: Vec<Vec<u8>> = (0..BATCH).map(|_| block(size)).collect();
+        for mut buffer in buffers {
+            buffer.truncate(24);
             buffer.shrink_to_fit();
-            results.push_back(buffer);
-            if results.len() > 20_000 {
-                results.pop_front();
-            }
+            results.push(buffer);
         }
+        size += 16;
     }
 }
 

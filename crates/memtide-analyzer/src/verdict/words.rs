@@ -99,16 +99,17 @@ pub(super) fn sawtooth(subject: &Subject) -> Answer {
     .advise("This is what a collector or periodic work looks like; plan for the peaks, not for the mean.")
 }
 
-/// One jump.
+/// One jump. Whether what came with it is still in use or was freed and kept by malloc, the kernel does
+/// not know; that it has ended is what can be said, so it is a plateau until the heap can be read.
 pub(super) fn step(facts: &Facts, subject: &Subject) -> Answer {
     let share = 100.0 * subject.form.largest_jump.unwrap_or_default().min(1.0);
     size_fact(
         facts,
         subject,
         Answer::decided(
-            VerdictKind::Retention,
+            VerdictKind::Plateau,
             STANDING,
-            format!("{} rose by {} at one stroke and kept it", subject.name, text::bytes(subject.series.delta())),
+            format!("{} rose by {} at one stroke and is level since", subject.name, text::bytes(subject.series.delta())),
         ),
     )
     .number(format!("One jump brought {share:.0} % of it; before and after it is level."), share, "%")

@@ -1,0 +1,37 @@
+#!/usr/bin/env python3
+"""`memtide demo KIND` for all kinds at once: those that /proc can decide are named, the others are left open."""
+
+import json
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+
+from harness import expect, memtide, scratch
+
+EXPECTED = {
+    "threads": ("thread_leak", []),
+    "cache": ("plateau", []),
+    "leak": ("undetermined", ["heap_leak", "fragmentation"]),
+    "fragmentation": ("undetermined", ["heap_leak", "fragmentation"]),
+}
+
+
+def check(kind, folder):
+    memtide("demo", kind, "-o", f"{kind}.memtide", "--json", f"{kind}.json", folder=folder)
+    report = json.loads((folder / f"{kind}.json").read_text())
+    verdict = report["verdict"]
+    wanted, candidates = EXPECTED[kind]
+    expect(verdict["kind"] == wanted, f"demo {kind} to be {wanted}, not {verdict['kind']}: {verdict['summary']}")
+    for candidate in candidates:
+        expect(candidate in verdict["candidates"], f"{candidate} among the candidates {verdict['candidates']}")
+    for extension in ("memtide", "html", "png"):
+        path = folder / f"{kind}.{extension}"
+        expect(path.stat().st_size > 5000, f"demo {kind} to write {path.name}")
+    pid = report["target"]["pid"]
+    gone = subprocess.run(["ps", "-p", str(pid)], stdout=subprocess.DEVNULL, check=False).returncode
+    expect(gone != 0, f"the suspect, pid {pid}, to be gone after the demo")
+    return f"demo {kind}: {verdict['kind']}, {verdict['summary']}"
+
+
+with scratch() as folder, ThreadPoolExecutor() as pool:
+    for line in pool.map(lambda kind: check(kind, folder), EXPECTED):
+        print(line)
