@@ -3,8 +3,9 @@
 use crate::forecast;
 use crate::ledger::{self, Source};
 use crate::record::{Record, Track};
+use crate::trend;
 use memtide_model::report::Forecast;
-use memtide_model::{Bytes, Observations, Timeline, TimelinePoint};
+use memtide_model::{Bytes, Observations, Shape, Timeline, TimelinePoint};
 
 /// The timeline: all samples, also those before an exec; trend and forecast of the analysed part.
 pub(crate) fn timeline(
@@ -35,9 +36,13 @@ pub(crate) fn timeline(
     }
 }
 
-/// The robust line of RSS from the first to the last analysed sample.
+/// The robust line of RSS from the first to the last analysed sample, where a line describes its course.
 fn trend_line(record: &Record) -> Option<[(f64, f64); 2]> {
     let series = record.series(Track::Rss);
+    let shape = trend::form(&series, record.material()).shape();
+    if shape == Shape::Flat || !shape.has_rate() {
+        return None;
+    }
     let line = forecast::Line::of(&series)?;
     let end = |t: f64| (t, line.at(t).middle);
     Some([end(*series.t.first()?), end(*series.t.last()?)])

@@ -6,10 +6,13 @@ use crate::record::Record;
 use crate::thresholds::{
     FEWEST_SAMPLES, SAMPLES_FOR_GROWTH, SECONDS_FOR_GROWTH, UNEXPLAINED_SHARE,
 };
-use memtide_model::{Account, Observations, ReadKind, text};
+use memtide_model::{Account, Observations, ReadCost, ReadKind, text};
 
 /// Share of the time that some task waited for memory from which it is worth a word.
 const PRESSURE_SHARE: f64 = 0.01;
+
+/// Share of the reads that were due from which putting them off is worth a word.
+const PUT_OFF_SHARE: f64 = 0.1;
 
 /// All warnings, each a sentence.
 pub(crate) fn warnings(
@@ -72,12 +75,7 @@ fn recording(observations: &Observations, all: &mut Vec<String>) {
     }
     for read in &recording.reads {
         let name = read.kind.name();
-        // Where threads sleep and what the machine has left change slowly: their reads may wait.
-        let matters = !matches!(
-            read.kind,
-            ReadKind::Wchan | ReadKind::Cgroup | ReadKind::Host | ReadKind::Session
-        );
-        if read.skipped > 0 && matters {
+        if matters_when_put_off(read) {
             all.push(format!(
                 "Reading {name} was put off {} to keep its cost within the budget.",
                 times(read.skipped)
@@ -87,6 +85,16 @@ fn recording(observations: &Observations, all: &mut Vec<String>) {
             all.push(format!("Reading {name} failed {}.", times(read.failed)));
         }
     }
+}
+
+/// Whether so many of a read that the verdict rests on were put off that its rates are coarser for it.
+fn matters_when_put_off(read: &ReadCost) -> bool {
+    let weighs = matches!(
+        read.kind,
+        ReadKind::Smaps | ReadKind::SmapsRollup | ReadKind::Threads | ReadKind::Descriptors
+    );
+    let due = (read.reads + read.skipped) as f64;
+    weighs && read.skipped as f64 > PUT_OFF_SHARE * due
 }
 
 fn sources(record: &Record, ledger: Option<&Ledger>, all: &mut Vec<String>) {

@@ -39,6 +39,12 @@ impl Shape {
         )
     }
 
+    /// True where one rate describes the whole of it. A plateau's or a step's slope over the record
+    /// is a number without a meaning.
+    pub const fn has_rate(self) -> bool {
+        self.is_unbounded() || matches!(self, Self::Flat | Self::Decelerating)
+    }
+
     /// As a person would call it.
     pub const fn words(self) -> &'static str {
         match self {

@@ -47,11 +47,7 @@ fn joined(parts: &[(u8, String)]) -> String {
 
 fn growth(report: &Report) -> String {
     let grown = text::signed_bytes(report.growth.rss_bytes as f64);
-    match report
-        .growth
-        .rss_bytes_per_second
-        .filter(|rate| rate.is_finite())
-    {
+    match sentences::single_rate(&report.growth) {
         Some(rate) => format!("{grown} ({})", text::rate(rate)),
         None => grown,
     }

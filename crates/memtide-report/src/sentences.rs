@@ -3,7 +3,7 @@
 //! Nothing here is escaped: what comes out goes through [`crate::escape`] where it is put into an
 //! output. Nothing is judged here: the cause, the confidence and the limit come with the report.
 
-use memtide_model::report::{Ended, Forecast, How, Oom, Report};
+use memtide_model::report::{Ended, Forecast, Growth, How, Oom, Report};
 use memtide_model::{Account, VerdictKind, text};
 
 /// "97 %", or "unknown".
@@ -53,14 +53,16 @@ pub(crate) fn verdict(report: &Report) -> String {
     )
 }
 
+/// The rate of RSS in bytes per second, where it is known and one rate describes its course.
+pub(crate) fn single_rate(growth: &Growth) -> Option<f64> {
+    let rate = growth.rss_bytes_per_second.filter(|rate| rate.is_finite());
+    rate.filter(|_| growth.shape.has_rate())
+}
+
 /// The rate of RSS with its interval: "3.10 MiB/s (90 % interval 3.00 MiB/s to 3.20 MiB/s)".
 pub(crate) fn rate(report: &Report) -> Option<String> {
     let growth = &report.growth;
-    let rate = text::rate(
-        growth
-            .rss_bytes_per_second
-            .filter(|rate| rate.is_finite())?,
-    );
+    let rate = text::rate(single_rate(growth)?);
     Some(match (growth.low, growth.high) {
         (Some(low), Some(high)) if low.is_finite() && high.is_finite() => {
             format!(

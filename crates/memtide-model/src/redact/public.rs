@@ -112,7 +112,8 @@ pub(super) fn split_deleted(path: &str) -> (&str, &str) {
 
 /// True below /proc and /sys, but not for what is reached through a process's root or folder.
 fn is_kernel_file(path: &str) -> bool {
-    path.starts_with("/sys/")
+    matches!(path, "/proc" | "/sys")
+        || path.starts_with("/sys/")
         || path.starts_with("/proc/") && !path.contains("/root/") && !path.contains("/cwd/")
 }
 

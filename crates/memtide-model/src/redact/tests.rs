@@ -322,6 +322,7 @@ fn free_text_is_searched_for_the_forms_of_secrets() {
         ("x DB_PASSWORD=q7, y", "x DB_PASSWORD=<secret-1>, y"),
         ("glibc 2.36, kernel 6.1.0-13", "glibc 2.36, kernel 6.1.0-13"),
         ("/proc/7/root/srv/x", "<path-2>"),
+        ("/proc", "/proc"),
         (
             "read /sys/fs/cgroup/a.slice/memory.max",
             "read /sys/fs/cgroup/<path-3>",

@@ -39,7 +39,7 @@ pub(super) fn first_screen(findings: &Findings) -> Result<String, Error> {
 /// The four numbers that decide what is done.
 fn figures(report: &Report) -> String {
     let growth = &report.growth;
-    let rate = growth.rss_bytes_per_second.filter(|rate| rate.is_finite());
+    let rate = sentences::single_rate(growth);
     let interval = match (rate, growth.low, growth.high) {
         (Some(_), Some(low), Some(high)) if low.is_finite() && high.is_finite() => {
             format!(
@@ -78,10 +78,11 @@ fn figures(report: &Report) -> String {
         ("Confidence", sure, confidence.to_owned()),
         (
             "Rate of RSS",
-            rate.map_or_else(
-                || "too early".to_owned(),
-                |rate| unbroken(&words::rate(rate)),
-            ),
+            match (rate, growth.rss_bytes_per_second) {
+                (Some(rate), _) => unbroken(&words::rate(rate)),
+                (None, Some(_)) => "no single rate".to_owned(),
+                (None, None) => "too early".to_owned(),
+            },
             interval,
         ),
         ("Growth of RSS", grown, shape),

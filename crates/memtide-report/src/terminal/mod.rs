@@ -188,9 +188,11 @@ fn course(page: &mut Page, report: &Report, timeline: &Timeline) {
         numbers = format!("{} in the only sample", size(first.rss));
     }
     page.sentence("     ", Tone::Plain, &numbers);
+    let shape = report.growth.shape.words();
     if let Some(rate) = sentences::rate(report) {
-        let grows = format!("{}: {rate}", report.growth.shape.words());
-        page.sentence("     ", Tone::Plain, &grows);
+        page.sentence("     ", Tone::Plain, &format!("{shape}: {rate}"));
+    } else if report.growth.rss_bytes_per_second.is_some() {
+        page.sentence("     ", Tone::Plain, shape);
     }
 }
 
