@@ -6,12 +6,46 @@
 //! shell's, and holds whatever else was started there.
 
 use memtide_model::{Bytes, Children, Pid};
+use memtide_proc::parse::single;
 use memtide_proc::parse::stat::{self, Stat};
+use memtide_proc::{Buffer, Listing, ProcRoot, ProcessDir, clock};
 use std::fs;
 use std::path::Path;
 
+/// The children by `task/*/children`; `None` on kernels without it.
+pub(crate) fn children(
+    root: &ProcRoot,
+    process: &ProcessDir,
+    listing: &mut Listing,
+    buffer: &mut Buffer,
+) -> Option<Children> {
+    let mut threads = Vec::new();
+    process
+        .for_each_thread(listing, |tid| threads.push(tid))
+        .ok()?;
+    let (mut pids, mut readable) = (Vec::new(), false);
+    for tid in threads {
+        if let Ok(bytes) = process.read_of_thread(tid, "children", buffer) {
+            readable = true;
+            // What comes before a broken number was handed out already.
+            let _ = single::parse_children(bytes, |pid| pids.push(pid));
+        }
+    }
+    let mut children = Children::default();
+    for pid in pids {
+        // A child that was reaped since is no child any more.
+        if let Ok(child) = root.process(pid)
+            && let Ok(bytes) = child.read("stat", buffer)
+            && let Ok(child) = stat::parse(bytes)
+        {
+            count(&mut children, &child, clock::page_size());
+        }
+    }
+    readable.then_some(children)
+}
+
 /// Counts one child by its state.
-pub(crate) fn count(children: &mut Children, child: &Stat, page_size: Bytes) {
+fn count(children: &mut Children, child: &Stat, page_size: Bytes) {
     children.total += 1;
     children.rss += resident(child, page_size);
     match child.state {

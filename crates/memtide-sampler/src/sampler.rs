@@ -15,7 +15,7 @@ use memtide_model::{
     Activity, Cgroup, Children, Counts, Event, EventKind, Host, MappingState, Maps, Memory, Merged,
     Nanos, Pid, ProcessId, ReadCost, ReadKind, Sample, Target, ThreadState, Tick,
 };
-use memtide_proc::parse::{single, stat};
+use memtide_proc::parse::stat;
 use memtide_proc::{
     Buffer, Listing, PidFd, ProcRoot, ProcessDir, clock, rlimit::raise_descriptor_limit,
 };
@@ -396,7 +396,9 @@ impl Sampler {
         }
         if self.budget.admits(ReadKind::Children, now) {
             let watch = Watch::start();
-            self.last.children = self.children().or(self.last.children);
+            let (listing, buffer) = (&mut self.listing, &mut self.buffer);
+            let children = family::children(&self.root, &self.process, listing, buffer);
+            self.last.children = children.or(self.last.children);
             self.budget.charge(ReadKind::Children, now, watch.spent());
         }
         let leads_session = reading.pulse.session == i64::from(self.target.id.pid.0);
@@ -412,35 +414,6 @@ impl Sampler {
             }
             self.budget.charge(ReadKind::Session, now, watch.spent());
         }
-    }
-
-    /// The children by `task/*/children`; `None` on kernels without it.
-    fn children(&mut self) -> Option<Children> {
-        let mut threads = Vec::new();
-        self.process
-            .for_each_thread(&mut self.listing, |tid| threads.push(tid))
-            .ok()?;
-        let (mut pids, mut readable) = (Vec::new(), false);
-        for tid in threads {
-            if let Ok(bytes) = self
-                .process
-                .read_of_thread(tid, "children", &mut self.buffer)
-            {
-                readable = true;
-                let _ = single::parse_children(bytes, |pid| pids.push(pid));
-            }
-        }
-        let mut children = Children::default();
-        for pid in pids {
-            // A child that was reaped since is no child any more.
-            if let Ok(process) = self.root.process(pid)
-                && let Ok(bytes) = process.read("stat", &mut self.buffer)
-                && let Ok(child) = stat::parse(bytes)
-            {
-                family::count(&mut children, &child, clock::page_size());
-            }
-        }
-        readable.then_some(children)
     }
 
     fn read_surroundings(&mut self, now: Nanos) {
@@ -529,6 +502,7 @@ impl Sampler {
             {
                 self.basics = basics;
                 self.spaces.reopen(&thread)?;
+                self.fds = Fds::open(&thread)?;
                 if !std::mem::replace(&mut self.first_thread_gone, true) {
                     let text = format!(
                         "the first thread of pid {pid} has ended; its memory is read through thread \
