@@ -167,6 +167,8 @@ impl Mappings {
             })
             .collect();
         greatest(&mut movers, extent.rows);
+        // In an order of their own and not the table's: the same process gives the same file.
+        movers.sort_unstable_by_key(|(_, known)| known.mapping.address);
         let mut rows = 0;
         for (_, known) in movers {
             let id = match known.id {
