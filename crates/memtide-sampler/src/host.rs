@@ -220,9 +220,10 @@ fn cgroup_versions(mounts: &str) -> Vec<&'static str> {
 }
 
 fn in_container(root: &Path) -> bool {
-    let marked = ["/.dockerenv", "/run/.containerenv"]
-        .iter()
-        .any(|path| Path::new(path).exists());
+    let marked = is_own_proc(root)
+        && ["/.dockerenv", "/run/.containerenv"]
+            .iter()
+            .any(|path| Path::new(path).exists());
     let group = fs::read_to_string(root.join("1/cgroup")).unwrap_or_default();
     marked
         || ["docker", "kubepods", "containerd", "lxc"]

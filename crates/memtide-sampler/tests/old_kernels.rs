@@ -327,3 +327,74 @@ fn what_is_not_there_is_an_error_of_its_own_kind() {
     tree.remove("self");
     assert_eq!(kind(4242), ErrorKind::NoProc);
 }
+
+#[test]
+fn doctor_names_the_setting_that_forbids() {
+    let tree = rhel7();
+    tree.write("sys/kernel/yama/ptrace_scope", "1\n");
+    tree.write("sys/kernel/perf_event_paranoid", "4\n");
+    tree.write(
+        "self/mountinfo",
+        "22 1 0:20 / /proc rw,nosuid - proc proc rw,gid=5,hidepid=2\n",
+    );
+    let checks = tree.doctor();
+    let remedy = |word: &str| {
+        let check = checks.iter().find(|check| check.what.contains(word));
+        check.unwrap().remedy.clone()
+    };
+    assert!(remedy("live and free").contains("sysctl kernel.yama.ptrace_scope=0"));
+    assert!(remedy("every fork").contains("sysctl kernel.perf_event_paranoid=2"));
+    assert!(remedy("all pids").contains("remount,hidepid=0"));
+    assert!(remedy("other users").contains("setcap cap_sys_ptrace"));
+    // The same machine, seen from inside a container.
+    tree.write("1/cgroup", "0::/kubepods/pod1/abc\n");
+    let checks = tree.doctor();
+    let other = checks
+        .iter()
+        .find(|check| check.what.contains("other users"))
+        .unwrap();
+    for words in [
+        "docker run --cap-add SYS_PTRACE",
+        "kubectl debug",
+        "shareProcessNamespace",
+    ] {
+        assert!(other.remedy.contains(words), "{words}: {}", other.remedy);
+    }
+}
+
+#[test]
+fn a_process_out_of_reach_is_told_from_one_that_hides() {
+    let tree = rhel7();
+    // What the kernel would refuse to open, as a link to nothing.
+    tree.remove("4242/smaps");
+    symlink("/nonexistent", tree.root().join("4242/smaps")).unwrap();
+    let hidden = tree.doctor();
+    let smaps = hidden
+        .iter()
+        .find(|check| check.what.contains("(smaps)"))
+        .unwrap();
+    assert_eq!(smaps.state, State::Denied, "{smaps:?}");
+    // Its own user's: watched with what is left, and the report says what is missing.
+    let mut sampler = tree.open();
+    assert!(
+        sampler
+            .target()
+            .unseen
+            .iter()
+            .any(|unseen| unseen.why.contains("dumpable"))
+    );
+    let sample = tick(&mut sampler).sample;
+    assert_eq!(
+        (sample.maps, sample.memory.page_tables),
+        (None, Some(Bytes::from_kib(80)))
+    );
+    // Somebody else's: refused, with the user that it belongs to.
+    let status = fs::read_to_string(tree.root().join("4242/status")).unwrap();
+    tree.write(
+        "4242/status",
+        status.replace("Uid:\t1000\t1000", "Uid:\t33\t33"),
+    );
+    let error = Sampler::open(PID, &tree.options()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Denied);
+    assert!(error.to_string().contains("belongs to uid 33"), "{error}");
+}
