@@ -4,7 +4,7 @@
 //! output. Nothing is judged here: the cause, the confidence and the limit come with the report.
 
 use memtide_model::report::{Ended, Forecast, Growth, How, Oom, Report};
-use memtide_model::{Account, VerdictKind, text};
+use memtide_model::{Account, Shape, VerdictKind, text};
 
 /// "97 %", or "unknown".
 pub(crate) fn percent(share: f64) -> String {
@@ -55,8 +55,17 @@ pub(crate) fn verdict(report: &Report) -> String {
 
 /// The rate of RSS in bytes per second, where it is known and one rate describes its course.
 pub(crate) fn single_rate(growth: &Growth) -> Option<f64> {
-    let rate = growth.rss_bytes_per_second.filter(|rate| rate.is_finite());
-    rate.filter(|_| growth.shape.has_rate())
+    meaningful(growth.rss_bytes_per_second, growth.shape)
+}
+
+/// A rate in bytes per second as a cell of a table: a dash where there is none, or where the course is
+/// not one that a rate describes.
+pub(crate) fn rate_cell(bytes_per_second: Option<f64>, shape: Shape) -> String {
+    meaningful(bytes_per_second, shape).map_or_else(|| "-".to_owned(), text::rate)
+}
+
+fn meaningful(rate: Option<f64>, shape: Shape) -> Option<f64> {
+    rate.filter(|rate| rate.is_finite() && shape.has_rate())
 }
 
 /// The rate of RSS with its interval: "3.10 MiB/s (90 % interval 3.00 MiB/s to 3.20 MiB/s)".

@@ -150,7 +150,6 @@ fn ledger_rows(html: &mut String, report: &Report) {
 
 /// `name` and `bar` are markup of this module.
 fn ledger_cells(name: &str, row: &LedgerRow, bar: &str) -> String {
-    let rate = row.bytes_per_second.filter(|rate| rate.is_finite());
     format!(
         "<th scope=\"row\">{name}</th><td class=\"n optional\">{}</td><td class=\"n\">{}</td>\
          <td class=\"n\">{}</td><td class=\"bar optional\">{bar}</td><td class=\"n\">{}</td>\
@@ -158,7 +157,7 @@ fn ledger_cells(name: &str, row: &LedgerRow, bar: &str) -> String {
         words::bytes(row.start_bytes as f64),
         words::bytes(row.end_bytes as f64),
         words::signed_bytes(row.growth_bytes as f64),
-        rate.map_or_else(|| "-".to_owned(), words::rate),
+        sentences::rate_cell(row.bytes_per_second, row.shape),
         row.shape.words()
     )
 }

@@ -41,7 +41,7 @@ pub(super) fn table(page: &mut Page, report: &Report) {
                 text::bytes(row.start_bytes as f64),
                 text::bytes(row.end_bytes as f64),
                 text::signed_bytes(row.growth_bytes as f64),
-                rate(row.bytes_per_second),
+                sentences::rate_cell(row.bytes_per_second, row.shape),
                 row.shape.words().to_owned(),
             ],
         );
@@ -55,7 +55,7 @@ pub(super) fn table(page: &mut Page, report: &Report) {
             text::bytes(sum(|row| row.start_bytes)),
             text::bytes(sum(|row| row.end_bytes)),
             text::signed_bytes(sum(|row| row.growth_bytes)),
-            rate(report.growth.rss_bytes_per_second),
+            sentences::rate_cell(report.growth.rss_bytes_per_second, report.growth.shape),
             report.growth.shape.words().to_owned(),
         ],
     );
@@ -71,14 +71,6 @@ fn is_main(row: &LedgerRow, report: &Report) -> bool {
         .max()
         .unwrap_or(0);
     most > 0 && row.growth_bytes == most
-}
-
-/// A rate, or a dash where the record is too short for one.
-fn rate(bytes_per_second: Option<f64>) -> String {
-    match bytes_per_second {
-        Some(rate) if rate.is_finite() => text::rate(rate),
-        _ => "-".to_owned(),
-    }
 }
 
 /// The opaque part of RSS in a sentence, and what lies outside the sum.
