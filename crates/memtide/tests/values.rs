@@ -274,3 +274,71 @@ fn ten_seconds_of_growth_are_too_early_for_the_word_leak() {
     let summary = report["verdict"]["summary"].as_str().unwrap();
     assert!(summary.contains("too early"), "{summary}");
 }
+
+/// The number is given to another process while the recorder is held: it must not be watched.
+#[test]
+fn a_reused_pid_is_another_process() {
+    let last_pid = std::path::Path::new("/proc/sys/kernel/ns_last_pid");
+    if !support::is_root() || !last_pid.exists() {
+        println!("skipped: needs root and a kernel with CONFIG_CHECKPOINT_RESTORE");
+        return;
+    }
+    let dir = dir();
+    let mut target = Target::start(&["layout"]);
+    let pid = target.0.id();
+    let mut recorder = memtide(dir.path())
+        .args([
+            "attach",
+            &pid.to_string(),
+            "--every",
+            "50ms",
+            "-q",
+            "-o",
+            "r",
+        ])
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let file = dir.path().join("r");
+    support::until(Duration::from_secs(10), "a recording", || file.exists());
+    std::thread::sleep(Duration::from_millis(500));
+    let id = rustix::process::Pid::from_child(&recorder);
+    rustix::process::kill_process(id, rustix::process::Signal::STOP).unwrap();
+    target.0.kill().unwrap();
+    target.0.wait().unwrap();
+    // Others make processes, too: several tries until the number is ours again.
+    let successor = (0..200).find_map(|_| {
+        std::fs::write(last_pid, (pid - 1).to_string()).ok()?;
+        let mut child = std::process::Command::new("sleep")
+            .arg("60")
+            .spawn()
+            .unwrap();
+        if child.id() == pid {
+            return Some(child);
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        None
+    });
+    rustix::process::kill_process(id, rustix::process::Signal::CONT).unwrap();
+    support::wait(&mut recorder, Duration::from_secs(20));
+    let Some(mut successor) = successor else {
+        println!("skipped: the number {pid} was not given out again");
+        return;
+    };
+    let report = report(dir.path(), &file);
+    successor.kill().unwrap();
+    successor.wait().unwrap();
+    assert_eq!(report["target"]["name"], support::target_name());
+    let events = report["events"].to_string();
+    assert!(
+        events.contains("pid_reused") && events.contains("now belongs to another process, sleep"),
+        "{events}"
+    );
+    assert_ne!(report["ended"]["how"], "running");
+    let heap = account(&report, "heap") / MIB;
+    assert!(
+        (16.0..17.5).contains(&heap),
+        "only the first process was watched: heap {heap} MiB"
+    );
+}

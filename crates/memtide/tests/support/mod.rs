@@ -80,6 +80,16 @@ pub fn target_program() -> &'static Path {
     })
 }
 
+/// Its `comm`: the file's name, cut to 15 bytes.
+pub fn target_name() -> String {
+    let name = target_program()
+        .file_name()
+        .unwrap()
+        .to_string_lossy()
+        .into_owned();
+    name.chars().take(15).collect()
+}
+
 /// Runs to the end and returns what was printed; fails when it takes longer than `limit`.
 pub fn finish(command: &mut Command, limit: Duration) -> Output {
     let mut child = command
