@@ -8,8 +8,8 @@ use crate::verdict::{self, Judgement};
 use crate::{counts, ended, forecast, threads, timeline, warnings};
 use jiff::Timestamp;
 use memtide_model::report::{
-    BesideRow, EventRow, Forecast, Growth, LedgerRow, ReadRow, Recording, Report, SCHEMA, Target,
-    Verdict,
+    BesideRow, EventRow, Forecast, Growth, How, LedgerRow, ReadRow, Recording, Report, SCHEMA,
+    Target, Verdict,
 };
 use memtide_model::{Account, Findings, Observations, text};
 
@@ -21,14 +21,17 @@ pub(crate) fn assemble(observations: &Observations) -> Findings {
         .as_ref()
         .map_or(Source::Nothing, |ledger| ledger.source);
     let Judgement { verdict, goes_on } = verdict::judge(&record, observations);
+    let ended = ended::ended(observations);
+    // What has ended meets no limit any more.
+    let goes_on = goes_on && ended.how == How::Running;
     let forecast = forecast::forecast(&record, observations, goes_on);
     let timeline = timeline::timeline(observations, &record, source, goes_on, forecast.as_ref());
     let report = Report {
         schema: SCHEMA.to_owned(),
         target: target(observations),
         recording: recording(observations),
-        ended: ended::ended(observations),
-        verdict: with_forecast(verdict, forecast.as_ref()),
+        verdict: with_end(verdict, forecast.as_ref(), ended.how),
+        ended,
         growth: growth(&record),
         ledger: ledger
             .as_ref()
@@ -48,7 +51,11 @@ pub(crate) fn assemble(observations: &Observations) -> Findings {
     Findings { report, timeline }
 }
 
-fn with_forecast(mut verdict: Verdict, forecast: Option<&Forecast>) -> Verdict {
+/// The sentence is completed by what comes of it: the limit ahead, or the OOM killer.
+fn with_end(mut verdict: Verdict, forecast: Option<&Forecast>, how: How) -> Verdict {
+    if how == How::Oom {
+        verdict.summary = format!("{}; in the end the OOM killer ended it", verdict.summary);
+    }
     if let Some(forecast) = forecast {
         let limit = match forecast.limit.as_str() {
             "cgroup" => "the limit of its cgroup",

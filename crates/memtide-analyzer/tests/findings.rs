@@ -433,3 +433,25 @@ fn announced_detection_times_are_those_of_the_gate() {
         "{table:?}"
     );
 }
+
+#[test]
+fn what_has_ended_has_no_forecast_and_no_advice_to_look_at_it() {
+    let alive = growing(MIB, 30.0, 0.0, 1);
+    let pid = alive.target.id.pid;
+    let names_it = |report: &memtide_model::Report| {
+        let mut advice = report.verdict.advice.iter();
+        advice.any(|sentence| sentence.contains(&format!(" {pid}")))
+    };
+    let before = analyze(&alive).report;
+    assert!(names_it(&before), "{:?}", before.verdict.advice);
+    let oom = event(EventKind::Oom, 30.0, None);
+    let after = analyze(&Observations {
+        events: vec![event(EventKind::Exit, 30.0, Some(9)), oom],
+        ..alive
+    })
+    .report;
+    assert_eq!(after.forecast, None);
+    assert!(!names_it(&after), "{:?}", after.verdict.advice);
+    let summary = &after.verdict.summary;
+    assert!(summary.ends_with("the OOM killer ended it."), "{summary}");
+}

@@ -342,3 +342,51 @@ fn a_reused_pid_is_another_process() {
         "only the first process was watched: heap {heap} MiB"
     );
 }
+
+/// A memory cgroup of version 1 with a limit, or none where this machine has no such hierarchy.
+struct Limited(std::path::PathBuf);
+
+impl Limited {
+    fn new(bytes: u64) -> Option<Self> {
+        let group = std::path::PathBuf::from("/sys/fs/cgroup/memory")
+            .join(format!("memtide-test-{}", std::process::id()));
+        let made = support::is_root()
+            && std::fs::create_dir(&group).is_ok()
+            && std::fs::write(group.join("memory.limit_in_bytes"), bytes.to_string()).is_ok();
+        if !made {
+            println!("skipped: needs root and a memory controller of version 1");
+        }
+        made.then_some(Self(group))
+    }
+}
+
+impl Drop for Limited {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir(&self.0);
+    }
+}
+
+#[test]
+fn the_oom_killer_is_proven_by_its_control_group() {
+    let Some(group) = Limited::new(32 << 20) else {
+        return;
+    };
+    let dir = dir();
+    let join = format!(
+        "echo $$ > {}/cgroup.procs && exec \"$0\" \"$@\"",
+        group.0.display()
+    );
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", &join]).arg(support::target_program());
+    let target = Target::command(&["leak", "6291456"], &mut command);
+    let report = attach(
+        dir.path(),
+        &target.pid(),
+        &["--for", "60s", "--every", "100ms"],
+    );
+    assert_eq!(report["ended"]["how"], "oom", "{}", report["ended"]);
+    assert_eq!(report["ended"]["oom"], "proven");
+    assert_eq!(report["ended"]["signal"], 9);
+    assert!(report["forecast"].is_null(), "{}", report["forecast"]);
+    drop(target);
+}

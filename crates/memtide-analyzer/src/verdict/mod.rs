@@ -76,9 +76,22 @@ pub fn judge(record: &Record, observations: &Observations) -> Judgement {
             summary: answer.headline,
             candidates: answer.candidates,
             evidence: answer.evidence,
-            advice: answer.advice,
+            advice: still_possible(answer.advice, observations),
         },
     }
+}
+
+/// Advice that can be followed: what names the pid of a process that has ended cannot.
+fn still_possible(mut advice: Vec<String>, observations: &Observations) -> Vec<String> {
+    if ended::is_gone(observations) {
+        let pid = format!(" {}", observations.target.id.pid);
+        let count = advice.len();
+        advice.retain(|sentence| !sentence.contains(&pid));
+        if advice.len() < count {
+            advice.push(FROM_ITS_START.to_owned());
+        }
+    }
+    advice
 }
 
 /// The answer to a record of any length, before it is weighed.
