@@ -18,7 +18,7 @@
 
 use crate::record::{Record, class_maps};
 use crate::thresholds::ENDS;
-use memtide_model::{Account, Bytes, MappingClass, Sample};
+use memtide_model::{Account, Bytes, Sample};
 
 /// Where the split comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,15 +102,8 @@ pub fn accounts(sample: &Sample, source: Source) -> Vec<(Account, i64)> {
             let Some(maps) = class_maps(sample) else {
                 return Vec::new();
             };
-            let mut sums: Vec<(Account, i64)> = ACCOUNTS.map(|account| (account, 0)).to_vec();
-            for (class, totals) in maps.classes.iter() {
-                for (account, sum) in &mut sums {
-                    if *account == account_of(class) {
-                        *sum = sum.saturating_add(signed(totals.rss));
-                    }
-                }
-            }
-            sums
+            let sum = |account| (account, signed(maps.account(account)));
+            ACCOUNTS.map(sum).to_vec()
         }
         Source::Status => {
             let memory = &sample.memory;
@@ -137,17 +130,6 @@ const ACCOUNTS: [Account; 5] = [
     Account::File,
     Account::Shared,
 ];
-
-/// The account that a class of mappings belongs to.
-pub const fn account_of(class: MappingClass) -> Account {
-    match class {
-        MappingClass::Heap | MappingClass::Arena => Account::Heap,
-        MappingClass::Stack | MappingClass::MainStack => Account::Stacks,
-        MappingClass::Anon | MappingClass::Guard => Account::Anon,
-        MappingClass::File | MappingClass::Device | MappingClass::Vdso => Account::File,
-        MappingClass::Shared => Account::Shared,
-    }
-}
 
 /// Page tables, swap, and what nobody has looked inside: heap and anonymous memory together.
 fn beside(sample: &Sample, source: Source) -> Vec<(Account, i64)> {
@@ -198,6 +180,7 @@ fn signed(bytes: Bytes) -> i64 {
 mod tests {
     use super::*;
     use MappingClass as Class;
+    use memtide_model::MappingClass;
 
     #[test]
     fn every_class_has_one_account_within_rss() {
@@ -215,7 +198,7 @@ mod tests {
         ];
         assert_eq!(expected.map(|(class, _)| class), MappingClass::ALL);
         for (class, account) in expected {
-            assert_eq!(account_of(class), account, "{class:?}");
+            assert_eq!(class.account(), account, "{class:?}");
             assert!(Account::IN_RSS.contains(&account));
         }
     }

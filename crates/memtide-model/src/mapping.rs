@@ -1,5 +1,6 @@
 //! Mappings of the address space and the classes that they fall into.
 
+use crate::account::Account;
 use crate::units::Bytes;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -58,6 +59,17 @@ impl MappingClass {
             Self::Device => "device",
             Self::Vdso => "vdso",
             Self::Guard => "guard",
+        }
+    }
+
+    /// The account of the ledger that its resident pages belong to.
+    pub const fn account(self) -> Account {
+        match self {
+            Self::Heap | Self::Arena => Account::Heap,
+            Self::Stack | Self::MainStack => Account::Stacks,
+            Self::Anon | Self::Guard => Account::Anon,
+            Self::File | Self::Device | Self::Vdso => Account::File,
+            Self::Shared => Account::Shared,
         }
     }
 

@@ -4,6 +4,7 @@
 //! value of its last read; [`Sample::maps`] alone is absent, because the ledger may only use ticks at
 //! which mappings and RSS were read together.
 
+use crate::account::Account;
 use crate::event::Event;
 use crate::ids::ProcessId;
 use crate::mapping::{MappingClass, MappingState, PerClass};
@@ -283,6 +284,13 @@ impl Merged {
 }
 
 impl Maps {
+    /// Resident bytes of all classes that belong to one account.
+    pub fn account(&self, account: Account) -> Bytes {
+        let classes = self.classes.iter();
+        let its = classes.filter(|(class, _)| class.account() == account);
+        its.map(|(_, totals)| totals.rss).sum()
+    }
+
     /// Resident bytes of one class.
     pub fn rss(&self, class: MappingClass) -> Bytes {
         self.classes.get(class).rss

@@ -6,7 +6,7 @@
 use crate::escape;
 use crate::terminal::style::Tone;
 use crate::terminal::{Options, Page};
-use memtide_model::{Bytes, MappingClass, Maps, Sample, Target, text};
+use memtide_model::{Account, Bytes, Maps, Sample, Target, text};
 use std::fmt::Write as _;
 
 /// The preview. `noise` is the measured noise of RSS; each of `detectable` is a growth in bytes per
@@ -90,21 +90,12 @@ fn memory(page: &mut Page, sample: &Sample) {
     page.sentence("beside     ", Tone::Plain, &beside.join(", "));
 }
 
-/// The sampler's accounts, by the classes that DESIGN puts into each.
+/// The accounts of the ledger.
 fn by_class(maps: &Maps) -> Vec<(&'static str, Bytes)> {
-    let sum = |classes: &[MappingClass]| classes.iter().map(|&class| maps.rss(class)).sum();
-    vec![
-        ("heap", sum(&[MappingClass::Heap, MappingClass::Arena])),
-        ("anon", sum(&[MappingClass::Anon, MappingClass::Guard])),
-        (
-            "stacks",
-            sum(&[MappingClass::Stack, MappingClass::MainStack]),
-        ),
-        ("file", sum(&[MappingClass::File])),
-        ("shared", sum(&[MappingClass::Shared])),
-        ("device", sum(&[MappingClass::Device])),
-        ("kernel's own", sum(&[MappingClass::Vdso])),
-    ]
+    let accounts = Account::IN_RSS.into_iter();
+    accounts
+        .map(|account| (account.name(), maps.account(account)))
+        .collect()
 }
 
 fn by_counters(sample: &Sample) -> Vec<(&'static str, Bytes)> {

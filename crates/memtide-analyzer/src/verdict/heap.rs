@@ -143,7 +143,7 @@ fn hidden_class(facts: &Facts, sum: &Series, shape: Shape) -> Option<Subject> {
         found.then_some(Subject {
             series,
             form,
-            account: crate::ledger::account_of(class),
+            account: class.account(),
             name: if anon { "Anonymous memory" } else { "The heap" },
             owner: if anon { Owner::Anon } else { Owner::Heap },
         })
