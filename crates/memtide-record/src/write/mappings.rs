@@ -3,7 +3,7 @@
 //! A mapping is known by address, class, protection and name; a change of one of them is another
 //! mapping. Its movement is how far its RSS is from its last row, so that slow growth adds up.
 
-use super::pace::{Allowance, Extent, Pace, greatest};
+use super::pace::{Allowance, Extent, Pace, Rank, greatest};
 use crate::schema;
 use memtide_model::{Mapping, MappingClass, MappingState, Nanos};
 use rusqlite::{Connection, Result, params};
@@ -162,7 +162,7 @@ impl Mappings {
             .filter(|known| known.written != Some(known.now))
             .filter(|known| known.id.is_some() || !known.gone)
             .map(|known| (movement(known), known))
-            .filter(|((rss, _), _)| {
+            .filter(|((rss, ..), _)| {
                 extent.sweep || *rss >= if extent.large_only { LARGE } else { 1 }
             })
             .collect();
@@ -225,10 +225,14 @@ impl Mappings {
 }
 
 /// The change of RSS and of size since its last row; a new one comes from nothing.
-fn movement(known: &Known) -> (u64, u64) {
+fn movement(known: &Known) -> Rank {
     let (size, rss) = known.now;
     let (size_before, rss_before) = known.written.unwrap_or_default();
-    (rss.abs_diff(rss_before), size.abs_diff(size_before))
+    (
+        rss.abs_diff(rss_before),
+        size.abs_diff(size_before),
+        known.mapping.address,
+    )
 }
 
 fn insert_identity(file: &Connection, id: i64, tick: i64, mapping: &Mapping) -> Result<()> {

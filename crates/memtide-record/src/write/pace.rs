@@ -149,8 +149,12 @@ impl Allowance {
     }
 }
 
+/// What decides who is written: two measures of movement, and a number of its own (an address, a
+/// tid) that settles ties the same way each time.
+pub(super) type Rank = (u64, u64, u64);
+
 /// Cuts `candidates` down to the `rows` with the greatest rank, in no particular order.
-pub(super) fn greatest<T>(candidates: &mut Vec<((u64, u64), T)>, rows: usize) {
+pub(super) fn greatest<T>(candidates: &mut Vec<(Rank, T)>, rows: usize) {
     if candidates.len() > rows {
         if let Some(last) = rows.checked_sub(1) {
             candidates.select_nth_unstable_by(last, |a, b| b.0.cmp(&a.0));

@@ -5,12 +5,12 @@
 //! | ticks and their series | 10 min (intervals under half a second only) | second |
 //! | | 1 h | 10 s |
 //! | | 1 day | 60 s |
-//! | single mappings and threads, each | 1 h, 6 h, 1 day | 1 min, 10 min, 1 h |
+//! | single mappings and threads, each | 1 h, 6 h, 1 day | 1 min, 30 min, 6 h |
 //!
 //! Of the ticks of a bucket the median one stays (see [`crate::bucket`]). Of each series stay the
 //! last row at or before that tick and the last row of the bucket: the first is what holds as of
 //! the tick, the second what holds as of later ones. A single mapping or thread keeps the last row
-//! of its bucket; one that came and went within a bucket of ten minutes or more is dropped.
+//! of its bucket; one that came and went within a bucket of half an hour or more is dropped.
 //!
 //! Work is done in steps small enough to hide behind a tick: a bucket of ticks, or a few hundred
 //! rows. Emptied pages are used again, so the file stops growing without ever being vacuumed.
@@ -200,8 +200,8 @@ impl Singles {
         Self {
             stages: [
                 Stage::new(HOUR, MINUTE),
-                Stage::new(Nanos(6 * HOUR.0), Nanos(10 * MINUTE.0)),
-                Stage::new(DAY, HOUR),
+                Stage::new(Nanos(6 * HOUR.0), Nanos(30 * MINUTE.0)),
+                Stage::new(DAY, Nanos(6 * HOUR.0)),
             ],
             pending: Vec::new(),
             select: format!(
@@ -222,7 +222,7 @@ impl Singles {
             let ticks = bucket_of_ticks(file, stage, start, now)?;
             if let Some(last) = ticks.last() {
                 let first = stage.next;
-                let drop_short_lived = stage.bucket >= Nanos(10 * MINUTE.0);
+                let drop_short_lived = stage.bucket > MINUTE;
                 self.pending = removals(file, &self.select, first, last.tick, drop_short_lived)?;
                 stage.next = last.tick + 1;
                 break;

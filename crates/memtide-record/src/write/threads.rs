@@ -3,7 +3,7 @@
 //! A thread's movement is the faults since its last row. CPU time, state and wait channel ride
 //! along with such a row and with the sweep once a minute; they never cause one by themselves.
 
-use super::pace::{Allowance, Extent, Pace, greatest};
+use super::pace::{Allowance, Extent, Pace, Rank, greatest};
 use memtide_model::{Nanos, ThreadId, ThreadState};
 use rusqlite::{Connection, OptionalExtension, Result, params};
 use std::collections::HashMap;
@@ -141,7 +141,7 @@ impl Threads {
                 }
             })
             .map(|known| (movement(known), known))
-            .filter(|((faults, _), _)| {
+            .filter(|((faults, ..), _)| {
                 extent.sweep || *faults >= if extent.large_only { LARGE } else { 1 }
             })
             .collect();
@@ -209,9 +209,10 @@ fn changed(known: &Known) -> bool {
 }
 
 /// The faults and the CPU ticks since its last row. That one ended is told before all else.
-fn movement(known: &Known) -> (u64, u64) {
+fn movement(known: &Known) -> Rank {
+    let tid = u64::from(known.now.id.tid.0);
     if known.ended {
-        return (u64::MAX, 0);
+        return (u64::MAX, 0, tid);
     }
     let (faults, cpu) = known.written.as_ref().map_or((0, 0), |written| {
         (
@@ -223,6 +224,7 @@ fn movement(known: &Known) -> (u64, u64) {
     (
         now.min_flt.saturating_add(now.maj_flt).abs_diff(faults),
         now.cpu_ticks.abs_diff(cpu),
+        tid,
     )
 }
 
