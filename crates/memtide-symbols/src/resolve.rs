@@ -70,6 +70,7 @@ pub struct Resolver {
     locator: Locator,
     limits: Limits,
     threads: usize,
+    demangles: bool,
 }
 
 /// The frames of a list of addresses, and how they were come by.
@@ -102,6 +103,7 @@ impl Resolver {
             locator,
             limits: Limits::default(),
             threads: 2,
+            demangles: true,
         }
     }
 
@@ -116,6 +118,13 @@ impl Resolver {
     #[must_use]
     pub fn with_threads(mut self, threads: usize) -> Self {
         self.threads = threads.max(1);
+        self
+    }
+
+    /// Leaves functions under their linker's names, for tools that demangle by themselves.
+    #[must_use]
+    pub fn with_linker_names(mut self) -> Self {
+        self.demangles = false;
         self
     }
 
@@ -156,7 +165,7 @@ impl Resolver {
             .partition(|job| job.addresses.len() >= MANY);
         let mut answers: Vec<FileAnswer> = large
             .into_iter()
-            .map(|job| self.answer(job, self.threads))
+            .map(|job| self.answer(&job, self.threads))
             .collect();
         let queue = Mutex::new(small.into_iter());
         let done = Mutex::new(&mut answers);
@@ -177,7 +186,7 @@ impl Resolver {
     }
 
     fn answer(&self, job: &Job<'_>, threads: usize) -> FileAnswer {
-        file::answer(job, &self.locator, self.limits, threads)
+        file::answer(job, self, threads)
     }
 }
 

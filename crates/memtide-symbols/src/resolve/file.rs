@@ -1,10 +1,10 @@
 //! Asks one file for all of its addresses.
 
 use super::report::{self, ModuleReport};
-use super::{Frame, Job, Limits, Place};
+use super::{Frame, Job, Limits, Place, Resolver};
 use crate::demangle::{demangle, is_mangled};
 use crate::dwarf::{DebugInfo, Lines};
-use crate::locate::{Content, FileUsed, Files, Found, Locator, Refused, unpack_mini_debug_info};
+use crate::locate::{Content, FileUsed, Files, Found, Refused, unpack_mini_debug_info};
 use crate::symbol_table::SymbolTable;
 use memtide_model::text;
 use std::collections::HashMap;
@@ -25,21 +25,16 @@ struct Knowledge {
     refused: Vec<Refused>,
 }
 
-pub(super) fn answer(
-    job: &Job<'_>,
-    locator: &Locator,
-    limits: Limits,
-    threads: usize,
-) -> FileAnswer {
-    let mut files = locator.find(job.module);
-    let mut knowledge = Knowledge::read(&files, limits);
+pub(super) fn answer(job: &Job<'_>, resolver: &Resolver, threads: usize) -> FileAnswer {
+    let mut files = resolver.locator.find(job.module);
+    let mut knowledge = Knowledge::read(&files, resolver.limits);
     knowledge.refused.append(&mut files.refused);
 
     let svmas = svmas(job, &files);
     let mut asked: Vec<u64> = svmas.iter().flatten().copied().collect();
     asked.sort_unstable();
     asked.dedup();
-    let known = knowledge.ask(&asked, threads);
+    let known = knowledge.ask(&asked, threads, resolver.demangles);
 
     let frames = label(job, &svmas, &known);
     let warning = report::warning(job, &knowledge.answered, &knowledge.refused);
@@ -206,13 +201,12 @@ impl Knowledge {
     }
 
     /// The frames of sorted svmas, each thread with a stretch of them.
-    fn ask(&mut self, svmas: &[u64], threads: usize) -> HashMap<u64, Vec<Frame>> {
+    fn ask(&self, svmas: &[u64], threads: usize, demangles: bool) -> HashMap<u64, Vec<Frame>> {
         let stretch = svmas.len().div_ceil(threads).max(1);
-        let this = &*self;
         let parts = std::thread::scope(|scope| {
             let asking: Vec<_> = svmas
                 .chunks(stretch)
-                .map(|part| scope.spawn(|| this.ask_in_order(part)))
+                .map(|part| scope.spawn(|| self.ask_in_order(part, demangles)))
                 .collect();
             // Foreign bytes that make a parser panic cost their stretch, not the run.
             asking
@@ -227,9 +221,12 @@ impl Knowledge {
         known
     }
 
-    fn ask_in_order(&self, svmas: &[u64]) -> Vec<(u64, Vec<Frame>)> {
+    fn ask_in_order(&self, svmas: &[u64], demangles: bool) -> Vec<(u64, Vec<Frame>)> {
         let lines = self.debug_info.as_ref().and_then(|info| info.lines().ok());
-        let mut words = Words::default();
+        let mut words = Words {
+            demangles,
+            ..Words::default()
+        };
         svmas
             .iter()
             .map(|svma| (*svma, self.frames(*svma, lines.as_ref(), &mut words)))
@@ -275,6 +272,7 @@ impl Knowledge {
 /// Each name once: readable functions by their linker's name, and files.
 #[derive(Default)]
 struct Words {
+    demangles: bool,
     functions: HashMap<Box<str>, Arc<str>>,
     files: HashMap<Box<str>, Arc<str>>,
 }
@@ -284,7 +282,11 @@ impl Words {
         if let Some(known) = self.functions.get(name) {
             return known.clone();
         }
-        let readable: Arc<str> = demangle(name).into();
+        let readable: Arc<str> = if self.demangles {
+            demangle(name).into()
+        } else {
+            name.into()
+        };
         self.functions.insert(name.into(), readable.clone());
         readable
     }
