@@ -157,12 +157,17 @@ pub fn oracle(tool: &str, flags: &[&str], program: &Path, svmas: &[u64]) -> Vec<
         }
         let place = lines.next().unwrap_or("??:0");
         let place = place.split(" (discriminator").next().unwrap();
-        let (file, number) = place.split_once(":").map_or((place, "0"), |_| {
-            let parts: Vec<&str> = place.rsplitn(2, ':').collect();
-            (parts[1], parts[0])
-        });
+        // elfutils adds where it was inlined to the name and the column to the line.
+        let name = line.split(" inlined at ").next().unwrap();
+        let (rest, mut number) = place.rsplit_once(':').unwrap_or((place, "0"));
+        let mut file = rest;
+        if tool.starts_with("eu-")
+            && let Some((shorter, line)) = rest.rsplit_once(':')
+        {
+            (file, number) = (shorter, line);
+        }
         let frame = (
-            line.to_owned(),
+            name.to_owned(),
             file.to_owned(),
             number.parse().unwrap_or(0),
         );
