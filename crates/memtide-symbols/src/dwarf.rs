@@ -44,22 +44,35 @@ impl DebugInfo {
     /// # Errors
     /// A fragment for people.
     pub(crate) fn read(bytes: &Bytes, elf: &Elf, limit: u64) -> Result<Self, String> {
-        let mut left = limit;
-        let mut sections = Vec::new();
-        for id in Self::NEEDED {
-            let size = elf.unpacked_size(id.name());
-            left = left.checked_sub(size).ok_or_else(|| {
-                let limit = memtide_model::text::bytes(limit as f64);
-                format!("its debug information is larger than the limit of {limit}")
-            })?;
-            sections.push((id, elf.read(bytes, id.name(), limit)?));
+        let size = |id: &SectionId| elf.unpacked_size(id.name());
+        if Self::NEEDED.iter().map(size).fold(0, u64::saturating_add) > limit {
+            let limit = memtide_model::text::bytes(limit as f64);
+            return Err(format!(
+                "its debug information is larger than the limit of {limit}"
+            ));
         }
+        // Filling fresh memory is a fifth of the whole time: the sections are read side by side.
+        let read = |id: SectionId| elf.read(bytes, id.name(), limit).map(|read| (id, read));
+        let sections: Result<Vec<_>, String> = std::thread::scope(|scope| {
+            let reading: Vec<_> = Self::NEEDED
+                .into_iter()
+                .map(|id| scope.spawn(move || read(id)))
+                .collect();
+            let panicked = |_| Err("its debug information made a decoder panic".to_owned());
+            reading
+                .into_iter()
+                .map(|one| one.join().unwrap_or_else(panicked))
+                .collect()
+        });
         let endian = if elf.little_endian {
             RunTimeEndian::Little
         } else {
             RunTimeEndian::Big
         };
-        Ok(Self { sections, endian })
+        Ok(Self {
+            sections: sections?,
+            endian,
+        })
     }
 
     /// Begins a look-up: reads the list of units.

@@ -1,5 +1,6 @@
 //! Truncated and damaged files: no panic, an answer for every address.
 #![allow(missing_docs, reason = "a test")]
+#![allow(clippy::unwrap_used, reason = "helpers of tests count as outside them")]
 
 mod support;
 

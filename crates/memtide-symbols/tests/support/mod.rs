@@ -1,5 +1,6 @@
 //! What the tests share: programs compiled on the spot, tools run, frames compared.
 #![allow(dead_code, reason = "each test file uses its part")]
+#![allow(clippy::unwrap_used, reason = "only tests and the bench use it")]
 
 use memtide_model::Nanos;
 use memtide_symbols::{
@@ -10,12 +11,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// A C++ program with inlining at several depths, templates, lambdas, statics and a cold path.
-pub const CPP: &str = include_str!("../fixtures/program.cc");
+pub(crate) const CPP: &str = include_str!("../fixtures/program.cc");
 /// A C library's worth of small functions.
-pub const C: &str = include_str!("../fixtures/program.c");
+pub(crate) const C: &str = include_str!("../fixtures/program.c");
 
 /// Runs a tool that must succeed.
-pub fn run(program: &str, arguments: &[&str]) -> String {
+pub(crate) fn run(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).output().unwrap();
     assert!(
         output.status.success(),
@@ -26,7 +27,7 @@ pub fn run(program: &str, arguments: &[&str]) -> String {
 }
 
 /// True where the tool is installed; says so on stderr where it is not.
-pub fn has_tool(program: &str) -> bool {
+pub(crate) fn has_tool(program: &str) -> bool {
     let found = Command::new(program)
         .arg("--version")
         .output()
@@ -38,7 +39,7 @@ pub fn has_tool(program: &str) -> bool {
 }
 
 /// Compiles a source with cc or c++ and gives the program's path.
-pub fn compile(dir: &Path, name: &str, source: &str, flags: &[&str]) -> PathBuf {
+pub(crate) fn compile(dir: &Path, name: &str, source: &str, flags: &[&str]) -> PathBuf {
     let (compiler, extension) = if source == C {
         ("cc", "c")
     } else {
@@ -59,7 +60,7 @@ pub fn compile(dir: &Path, name: &str, source: &str, flags: &[&str]) -> PathBuf 
 }
 
 /// Address and size of the program's functions (`nm -S`), as its own tables have them.
-pub fn functions(program: &Path) -> Vec<(u64, u64, String)> {
+pub(crate) fn functions(program: &Path) -> Vec<(u64, u64, String)> {
     let listing = run("nm", &["-S", "--defined-only", program.to_str().unwrap()]);
     let hex = |text: &str| u64::from_str_radix(text, 16).ok();
     listing
@@ -77,7 +78,7 @@ pub fn functions(program: &Path) -> Vec<(u64, u64, String)> {
 }
 
 /// Up to `count` svmas spread evenly over the bytes of all functions.
-pub fn sample(program: &Path, count: usize) -> Vec<u64> {
+pub(crate) fn sample(program: &Path, count: usize) -> Vec<u64> {
     let mut svmas: Vec<u64> = functions(program)
         .iter()
         .flat_map(|(address, size, _)| *address..address + size)
@@ -89,7 +90,7 @@ pub fn sample(program: &Path, count: usize) -> Vec<u64> {
 }
 
 /// The file as a module whose avmas are its svmas.
-pub fn module(path: &Path) -> Module {
+pub(crate) fn module(path: &Path) -> Module {
     Module {
         path: path.into(),
         build_id: None,
@@ -104,7 +105,7 @@ pub fn module(path: &Path) -> Module {
 }
 
 /// Looks up svmas of one module.
-pub fn resolve(resolver: &Resolver, module: Module, svmas: &[u64]) -> Resolution {
+pub(crate) fn resolve(resolver: &Resolver, module: Module, svmas: &[u64]) -> Resolution {
     let mut table = ModuleTable::new();
     assert_eq!(table.add(module), ModuleId(0));
     let addresses: Vec<Address> = svmas
@@ -119,10 +120,10 @@ pub fn resolve(resolver: &Resolver, module: Module, svmas: &[u64]) -> Resolution
 }
 
 /// (function, file, line), "??" and 0 for what is not known.
-pub type Plain = (String, String, u32);
+pub(crate) type Plain = (String, String, u32);
 
 /// A frame without what an address-to-line tool does not say.
-pub fn plain(frame: &Frame) -> Plain {
+pub(crate) fn plain(frame: &Frame) -> Plain {
     let text = |text: &Option<std::sync::Arc<str>>| text.as_deref().unwrap_or("??").to_owned();
     (
         text(&frame.function),
@@ -132,7 +133,7 @@ pub fn plain(frame: &Frame) -> Plain {
 }
 
 /// The frames by an addr2line program, fed the svmas on its standard input.
-pub fn oracle(tool: &str, flags: &[&str], program: &Path, svmas: &[u64]) -> Vec<Vec<Plain>> {
+pub(crate) fn oracle(tool: &str, flags: &[&str], program: &Path, svmas: &[u64]) -> Vec<Vec<Plain>> {
     let mut child = Command::new(tool)
         .args(flags)
         .args(["-a", "-f", "-i", "-e"])
@@ -143,8 +144,13 @@ pub fn oracle(tool: &str, flags: &[&str], program: &Path, svmas: &[u64]) -> Vec<
         .spawn()
         .unwrap();
     let mut input = child.stdin.take().unwrap();
-    let lines: String = svmas.iter().map(|svma| format!("{svma:#x}\n")).collect();
-    let feed = std::thread::spawn(move || input.write_all(lines.as_bytes()).unwrap());
+    let svmas: Vec<u64> = svmas.to_vec();
+    let feed = std::thread::spawn(move || {
+        let mut input = std::io::BufWriter::new(&mut input);
+        for svma in svmas {
+            writeln!(input, "{svma:#x}").unwrap();
+        }
+    });
     let output = child.wait_with_output().unwrap();
     feed.join().unwrap();
     let mut stacks: Vec<Vec<Plain>> = Vec::new();
