@@ -7,6 +7,7 @@ mod support;
 use memtide_symbols::{Limits, Locator, Resolver, demangle};
 use proptest::prelude::{any, prop};
 use proptest::test_runner::{Config, TestRunner};
+use std::fmt::Write;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use support::{C, compile, module, resolve, run, sample};
@@ -118,7 +119,7 @@ fn a_name_that_unfolds_without_end_is_left_as_it_is() {
         } else {
             b'A' + level - 10
         });
-        name.push_str(&format!("St4pairIS{previous}_S{previous}_E"));
+        write!(name, "St4pairIS{previous}_S{previous}_E").unwrap();
     }
     assert!(demangle(&name).len() <= 64 << 10);
     let deep = format!("_Z1f{}i", "P".repeat(100_000));
