@@ -18,6 +18,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("memtide-sampler", &["memtide-model", "memtide-proc"]),
     ("memtide-analyzer", &["memtide-model"]),
     ("memtide-report", &["memtide-model"]),
+    ("memtide-symbols", &["memtide-model"]),
+    ("memtide-unwind", &[]),
     (
         "memtide",
         &[

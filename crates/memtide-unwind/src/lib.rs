@@ -1,0 +1,24 @@
+//! The pure parts of the preload shim: what it computes, without the memory it computes on.
+//!
+//! Unwinding rules compiled from `.eh_frame` ([`compile`]) and kept in one word each ([`rule`]),
+//! steps from frame to frame ([`walk`]), the sampling of blocks and its estimator ([`sampling`]), the
+//! numbering of stacks ([`intern`]).
+//!
+//! Nothing here allocates, prints, locks or calls the system, and no public function panics on any
+//! input: this code runs inside malloc of somebody else's program. There is no `unsafe` in it; the
+//! shim hands in slices.
+#![no_std]
+#![forbid(unsafe_code)]
+#![cfg_attr(not(test), deny(clippy::indexing_slicing))]
+
+#[cfg(test)]
+extern crate std;
+
+pub mod compile;
+pub mod intern;
+pub mod rule;
+pub mod sampling;
+pub mod walk;
+
+pub use compile::{EhFrameSections, compile};
+pub use rule::{Frame, Rule, RuleTable};

@@ -1,0 +1,188 @@
+//! One step from a frame to its caller, within bounds.
+//!
+//! The bounds are the part of a stack that is known to be mapped, from the current `rsp` up. A
+//! step reads nothing outside of them, goes only towards the root, and refuses what is not aligned:
+//! so a walk ends, whatever the rules and the stack hold.
+
+use crate::rule::{Frame, Rule};
+
+/// Reads words of a stack.
+pub trait StackMemory {
+    /// The word at `address`. It is asked only for multiples of 8 within the bounds of the walk.
+    fn word(&self, address: u64) -> u64;
+}
+
+/// Where a walk stands: on the slot of a return address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cursor {
+    /// Address of the slot.
+    pub slot: u64,
+    /// `rbp` as it is after the return.
+    pub base: u64,
+}
+
+/// Why a walk ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// At the outermost frame.
+    Root,
+    /// At a frame made by a signal.
+    Signal,
+    /// The rule is not known, or leads out of the bounds or back.
+    Lost,
+}
+
+/// From a frame to its caller. `rule` is that of the return address in `from.slot`; `end` is the
+/// first address that may not be read.
+#[inline]
+pub fn step(memory: &impl StackMemory, from: Cursor, rule: Rule, end: u64) -> Result<Cursor, Stop> {
+    let low = from.slot;
+    let inside = |address: u64| {
+        let room = end.checked_sub(address).is_some_and(|room| room >= 8);
+        (address >= low && room && address.is_multiple_of(8)).then_some(address)
+    };
+    let read = |address: u64| inside(address).map(|address| memory.word(address));
+    // After the return `rsp` stands above the slot.
+    let stack = from.slot.checked_add(8).ok_or(Stop::Lost)?;
+    let (cfa, saved) = match rule.frame() {
+        Frame::Stack { cfa, saved } => (stack.checked_add(u64::from(cfa)), saved),
+        Frame::Base { cfa, saved } => (from.base.checked_add(u64::from(cfa)), saved),
+        Frame::Realigned { offset } => {
+            let holder = from.base.checked_add_signed(i64::from(offset));
+            let cfa = holder.and_then(read).ok_or(Stop::Lost)?;
+            let base = read(from.base).ok_or(Stop::Lost)?;
+            return caller(cfa, base, stack, inside);
+        }
+        Frame::End => return Err(Stop::Root),
+        Frame::Signal => return Err(Stop::Signal),
+        Frame::Unknown => return Err(Stop::Lost),
+    };
+    let cfa = cfa.ok_or(Stop::Lost)?;
+    let base = match saved {
+        0 => from.base,
+        saved => cfa
+            .checked_sub(u64::from(saved))
+            .and_then(read)
+            .ok_or(Stop::Lost)?,
+    };
+    caller(cfa, base, stack, inside)
+}
+
+#[inline]
+fn caller(
+    cfa: u64,
+    base: u64,
+    stack: u64,
+    inside: impl Fn(u64) -> Option<u64>,
+) -> Result<Cursor, Stop> {
+    if cfa <= stack {
+        return Err(Stop::Lost);
+    }
+    let slot = inside(cfa - 8).ok_or(Stop::Lost)?;
+    Ok(Cursor { slot, base })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec::Vec;
+
+    const LOW: u64 = 0x7ffe_0000_0000;
+
+    struct Words(Vec<u64>);
+
+    impl StackMemory for Words {
+        fn word(&self, address: u64) -> u64 {
+            assert!(address.is_multiple_of(8), "{address:#x} is not aligned");
+            let index = usize::try_from((address - LOW) / 8).expect("above the bounds");
+            self.0[index]
+        }
+    }
+
+    #[test]
+    fn each_kind_of_frame_leads_to_its_caller() {
+        let words = Words((0..16).map(|index| LOW + index * 8).collect());
+        let from = Cursor {
+            slot: LOW,
+            base: LOW + 64,
+        };
+        let end = LOW + 128;
+        let go = |frame| step(&words, from, Rule::new(frame), end);
+        let at = |slot, base| {
+            Ok(Cursor {
+                slot: LOW + slot,
+                base: LOW + base,
+            })
+        };
+        // rsp is LOW + 8 after the return; each word of this stack holds its own address.
+        assert_eq!(go(Frame::Stack { cfa: 32, saved: 0 }), at(32, 64));
+        assert_eq!(go(Frame::Stack { cfa: 32, saved: 16 }), at(32, 24));
+        assert_eq!(go(Frame::Base { cfa: 16, saved: 16 }), at(72, 64));
+        assert_eq!(go(Frame::Realigned { offset: 8 }), at(64, 64));
+        assert_eq!(go(Frame::End), Err(Stop::Root));
+        assert_eq!(go(Frame::Signal), Err(Stop::Signal));
+        assert_eq!(go(Frame::Unknown), Err(Stop::Lost));
+        assert_eq!(
+            go(Frame::Stack { cfa: 120, saved: 0 }),
+            at(120, 64),
+            "last word"
+        );
+        assert_eq!(go(Frame::Stack { cfa: 128, saved: 0 }), Err(Stop::Lost));
+        assert_eq!(
+            go(Frame::Stack { cfa: 0, saved: 0 }),
+            Err(Stop::Lost),
+            "no progress"
+        );
+    }
+
+    /// `Words` panics where anything outside is read; the walk must end by itself.
+    #[test]
+    fn garbage_never_leads_out_of_the_bounds_or_round_in_circles() {
+        let mut random = 3_u64;
+        let mut next = || {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            random
+        };
+        let mut steps = 0;
+        for _ in 0..20_000 {
+            let words = (0..64).map(|_| match next() % 3 {
+                0 => next(),
+                1 => LOW + next() % 520,
+                _ => LOW + next() % 64 * 8,
+            });
+            let words = Words(words.collect());
+            let base = words.0[0];
+            let mut cursor = Cursor { slot: LOW, base };
+            for taken in 0.. {
+                assert!(taken < 64, "every step goes up");
+                let mut words_below = |most| u32::try_from(next() % most * 8).expect("small");
+                let (cfa, saved) = (words_below(20), words_below(5));
+                let frame = match next() % 4 {
+                    0 => Frame::Base { cfa, saved },
+                    1 => Frame::Realigned {
+                        offset: -(saved.cast_signed()),
+                    },
+                    _ => Frame::Stack { cfa, saved },
+                };
+                match step(&words, cursor, Rule::new(frame), LOW + 512) {
+                    Ok(found) => {
+                        assert!(found.slot > cursor.slot && found.slot <= LOW + 504);
+                        cursor = found;
+                        steps += 1;
+                    }
+                    Err(_) => break,
+                }
+            }
+        }
+        assert!(steps > 20_000, "the walks went somewhere: {steps}");
+        let words = Words(Vec::new());
+        let edge = Cursor {
+            slot: u64::MAX - 7,
+            base: u64::MAX,
+        };
+        let rule = Rule::new(Frame::Stack { cfa: 8, saved: 0 });
+        assert_eq!(step(&words, edge, rule, u64::MAX), Err(Stop::Lost));
+    }
+}
