@@ -30,6 +30,8 @@ use threads::Threads;
 
 /// Between two checkpoints.
 const CHECKPOINT: Nanos = Nanos::from_secs(10);
+/// Steps of thinning after one tick at the most; one takes about a millisecond.
+const STEPS_AT_ONCE: u64 = 60;
 /// How long a lock that a reader holds for a moment is waited for.
 const BUSY: Duration = Duration::from_millis(500);
 
@@ -74,6 +76,7 @@ pub struct Writer {
     threads: Threads,
     thinner: Thinner,
     checkpointed: Nanos,
+    thinned: Nanos,
 }
 
 impl Writer {
@@ -104,6 +107,7 @@ impl Writer {
             threads: Threads::new(at),
             thinner: Thinner::new(at, start.interval),
             checkpointed: at,
+            thinned: at,
         })
     }
 
@@ -241,7 +245,7 @@ impl Writer {
     /// Thinning and checkpoints. A full disk is no error here: the tick stands, and the next tick
     /// will say so if it is still full.
     fn keep_house(&mut self, now: Nanos) -> Result<()> {
-        let thinned = self.thinner.step(&self.file, now);
+        let thinned = self.thin(now);
         if now - self.checkpointed >= CHECKPOINT {
             self.checkpoint("PASSIVE");
             self.checkpointed = now;
@@ -250,6 +254,16 @@ impl Writer {
             Err(error) if error.kind() != ErrorKind::Full => Err(error),
             _ => Ok(()),
         }
+    }
+
+    /// As many small steps as seconds have passed, so that rare ticks do not fall behind.
+    fn thin(&mut self, now: Nanos) -> rusqlite::Result<()> {
+        let passed = (now - self.thinned).0 / Nanos::SECOND.0;
+        self.thinned = now;
+        for _ in 0..passed.clamp(1, STEPS_AT_ONCE) {
+            self.thinner.step(&self.file, now)?;
+        }
+        Ok(())
     }
 
     /// Moves what the WAL holds into the file, as far as readers and the disk allow: what cannot
