@@ -2,6 +2,7 @@
 
 use crate::bytes::Bytes;
 use crate::elf::Elf;
+use crate::nesting;
 use addr2line::Context;
 use gimli::{EndianSlice, RunTimeEndian, SectionId};
 
@@ -63,7 +64,11 @@ impl DebugInfo {
         } else {
             RunTimeEndian::Big
         };
-        Ok(Self { sections, endian })
+        let info = Self { sections, endian };
+        if info.dwarf().is_ok_and(|dwarf| nesting::is_too_deep(&dwarf)) {
+            return Err("its inlined calls are nested beyond reason".to_owned());
+        }
+        Ok(info)
     }
 
     /// Begins a look-up: reads the list of units.
@@ -71,15 +76,18 @@ impl DebugInfo {
     /// # Errors
     /// A fragment for people.
     pub(crate) fn lines(&self) -> Result<Lines<'_>, String> {
-        let section = |id: SectionId| {
-            let found = self.sections.iter().find(|(other, _)| *other == id);
-            let bytes = found.map_or(&[][..], |(_, bytes)| bytes);
-            Ok::<_, gimli::Error>(EndianSlice::new(bytes, self.endian))
-        };
-        gimli::Dwarf::load(section)
+        self.dwarf()
             .and_then(Context::from_dwarf)
             .map(|context| Lines { context })
             .map_err(|error| format!("its debug information is damaged: {error}"))
+    }
+
+    fn dwarf(&self) -> gimli::Result<gimli::Dwarf<EndianSlice<'_, RunTimeEndian>>> {
+        gimli::Dwarf::load(|id| {
+            let found = self.sections.iter().find(|(other, _)| *other == id);
+            let bytes = found.map_or(&[][..], |(_, bytes)| bytes);
+            Ok(EndianSlice::new(bytes, self.endian))
+        })
     }
 }
 

@@ -26,6 +26,7 @@ mod dwarf;
 mod elf;
 mod locate;
 mod module;
+mod nesting;
 mod package;
 mod resolve;
 mod symbol_table;

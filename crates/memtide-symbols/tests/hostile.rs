@@ -8,7 +8,7 @@ use memtide_symbols::{Limits, Locator, Resolver, demangle};
 use proptest::prelude::{any, prop};
 use proptest::test_runner::{Config, TestRunner};
 use std::fmt::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use support::{C, compile, module, resolve, run, sample};
 
@@ -124,4 +124,62 @@ fn a_name_that_unfolds_without_end_is_left_as_it_is() {
     assert!(demangle(&name).len() <= 64 << 10);
     let deep = format!("_Z1f{}i", "P".repeat(100_000));
     assert!(demangle(&deep).len() <= 200_000);
+}
+
+/// A function of inlined calls nested so deep, as assembly: the smallest DWARF 4 that says it.
+fn nested(dir: &Path, levels: usize) -> PathBuf {
+    let unit = ".quad main; .quad .Lend_of_main - main";
+    let source = format!(
+        r#".text
+        .globl main
+        .type main, @function
+        main: ret
+        .Lend_of_main: .size main, . - main
+        .section .note.GNU-stack, "", @progbits
+        .section .debug_abbrev, "", @progbits
+        .byte 1, 0x11, 1, 0x11, 1, 0x12, 7, 0, 0
+        .byte 2, 0x2e, 1, 0x11, 1, 0x12, 7, 0, 0
+        .byte 3, 0x1d, 1, 0, 0, 0
+        .section .debug_info, "", @progbits
+        .long .Lend - .Lbegin
+        .Lbegin: .short 4
+        .long .debug_abbrev
+        .byte 8, 1; {unit}
+        .byte 2; {unit}
+        .fill {levels}, 1, 3
+        .fill {levels}, 1, 0
+        .byte 0, 0
+        .Lend:
+        "#
+    );
+    let file = dir.join("nested.s");
+    let program = dir.join("nested");
+    std::fs::write(&file, source).unwrap();
+    run(
+        "cc",
+        &["-o", program.to_str().unwrap(), file.to_str().unwrap()],
+    );
+    program
+}
+
+#[test]
+fn inlined_calls_nested_without_end_do_not_exhaust_the_stack() {
+    let dir = tempfile::tempdir().unwrap();
+    // Just within the bound the stack must suffice; far beyond it the file is refused.
+    for (levels, is_refused) in [(512, false), (513, true), (200_000, true)] {
+        let program = nested(dir.path(), levels);
+        let main = support::functions(&program)
+            .into_iter()
+            .find(|(_, _, name)| name == "main")
+            .unwrap();
+        let resolution = resolve(
+            &Resolver::new(Locator::new([])),
+            module(&program),
+            &[main.0],
+        );
+        let refused = &resolution.modules()[0].refused;
+        assert_eq!(!refused.is_empty(), is_refused, "{levels}: {refused:?}");
+        let outermost = resolution.frames(0).last().unwrap();
+        assert_eq!(outermost.function.as_deref(), Some("main"), "{levels}");
+    }
 }
