@@ -3,9 +3,12 @@
 
 use crate::error::{Error, ErrorKind};
 use memtide_model::Pid;
+use memtide_proc::parse::{mountinfo, status};
 use rustix::io::Errno;
+use std::ffi::OsString;
 use std::fs;
 use std::io;
+use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -90,7 +93,7 @@ impl Machine {
             let message = format!("no /proc is mounted at {}", root.display());
             Error::new(ErrorKind::NoProc, message)
         })?;
-        let mounts = fs::read_to_string(root.join("self/mountinfo")).unwrap_or_default();
+        let mounts = fs::read(root.join("self/mountinfo")).unwrap_or_default();
         Ok(Self {
             root: root.to_owned(),
             kernel: text(&root.join("sys/kernel/osrelease")).unwrap_or_default(),
@@ -179,44 +182,46 @@ fn number_after(content: &[u8], key: &[u8], radix: u32) -> Option<u64> {
 
 /// The first of the four user ids in `status`.
 fn real_uid(status: &[u8]) -> Option<u32> {
-    number_after(status, b"Uid:", 10)?.try_into().ok()
+    status::parse(status).ok()?.uid
 }
 
-/// `hidepid` stands among the super-block options of the proc mount (proc(5)).
-fn hidepid_of(mounts: &str) -> Option<String> {
-    let proc = mounts.lines().find(|line| line.contains(" - proc "))?;
-    let options = proc.split([' ', ',']);
+/// `hidepid` stands among the super-block options of the first proc mount (proc(5)).
+fn hidepid_of(mounts: &[u8]) -> Option<String> {
+    let mut first = None;
+    // What is cut off tells nothing: the mounts before it were handed out already.
+    let _ = mountinfo::parse(mounts, |mount| {
+        if mount.kind == b"proc" && first.is_none() {
+            first = Some(mount.super_options);
+        }
+    });
+    let options = str::from_utf8(first?).ok()?.split(',');
     options
         .filter_map(|option| option.strip_prefix("hidepid="))
         .next_back()
         .map(str::to_owned)
 }
 
-fn cgroup_versions(mounts: &str) -> Vec<&'static str> {
-    let mut versions = Vec::new();
-    let v1 = mounts.lines().any(|line| {
-        line.contains(" - cgroup ")
-            && line
-                .rsplit(' ')
-                .next()
-                .is_some_and(|o| o.split(',').any(|o| o == "memory"))
+fn cgroup_versions(mounts: &[u8]) -> Vec<&'static str> {
+    let (mut v1, mut v2) = (false, false);
+    let _ = mountinfo::parse(mounts, |mount| match mount.kind {
+        b"cgroup" => v1 |= mount.has_super_option(b"memory"),
+        // A v2 mount may lack the controller, when v1 holds it.
+        b"cgroup2" => v2 |= offers_memory(mount.mount_point),
+        _ => {}
     });
-    if v1 {
-        versions.push("v1");
-    }
-    // A v2 mount may lack the controller, when v1 holds it.
-    let v2 = mounts
-        .lines()
-        .filter(|line| line.contains(" - cgroup2 "))
-        .any(|line| {
-            let point = line.split(' ').nth(4).unwrap_or_default();
-            text(&Path::new(point).join("cgroup.controllers"))
-                .is_some_and(|controllers| controllers.split(' ').any(|c| c == "memory"))
-        });
-    if v2 {
-        versions.push("v2");
-    }
-    versions
+    let named = [(v1, "v1"), (v2, "v2")];
+    named
+        .into_iter()
+        .filter_map(|(found, name)| found.then_some(name))
+        .collect()
+}
+
+fn offers_memory(mount_point: &[u8]) -> bool {
+    let point = PathBuf::from(OsString::from_vec(
+        mountinfo::unescape(mount_point).collect(),
+    ));
+    text(&point.join("cgroup.controllers"))
+        .is_some_and(|controllers| controllers.split(' ').any(|name| name == "memory"))
 }
 
 fn in_container(root: &Path) -> bool {
@@ -237,17 +242,17 @@ mod tests {
 
     #[test]
     fn hidepid_is_read_from_the_proc_mount_only() {
-        let plain = "22 1 0:20 / /proc rw,nosuid - proc proc rw\n";
+        let plain = b"22 1 0:20 / /proc rw,nosuid - proc proc rw\n";
         assert_eq!(hidepid_of(plain), None);
-        let hidden = "22 1 0:20 / /proc rw,nosuid - proc proc rw,gid=5,hidepid=invisible\n";
+        let hidden = b"22 1 0:20 / /proc rw,nosuid - proc proc rw,gid=5,hidepid=invisible\n";
         assert_eq!(hidepid_of(hidden).as_deref(), Some("invisible"));
     }
 
     #[test]
     fn v1_needs_the_memory_controller() {
-        let cpu = "30 25 0:26 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n";
+        let cpu = b"30 25 0:26 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n";
         assert!(cgroup_versions(cpu).is_empty());
-        let memory = "31 25 0:27 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n";
+        let memory = b"31 25 0:27 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n";
         assert_eq!(cgroup_versions(memory), ["v1"]);
     }
 }
