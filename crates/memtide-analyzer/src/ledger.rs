@@ -195,6 +195,7 @@ mod tests {
             (Class::Device, Account::File),
             (Class::Vdso, Account::File),
             (Class::Guard, Account::Anon),
+            (Class::Shim, Account::Shim),
         ];
         assert_eq!(expected.map(|(class, _)| class), MappingClass::ALL);
         for (class, account) in expected {

@@ -41,6 +41,7 @@ pub(crate) fn assemble(observations: &Observations) -> Findings {
         forecast,
         threads: threads::rows(observations),
         stacks: None,
+        allocations: None,
         classes: None,
         processes: None,
         heap: None,

@@ -21,6 +21,9 @@ pub enum Account {
     File,
     /// Shared memory, tmpfs, memfd.
     Shared,
+    /// memtide's own memory inside the target: tables of the preload shim. It is part of RSS and no
+    /// growth of the program.
+    Shim,
     /// RSS less all of the above; negative when reads raced.
     Unexplained,
     /// Page tables; not in RSS.
@@ -35,7 +38,7 @@ pub enum Account {
 
 impl Account {
     /// The accounts that add up to RSS, in the order in which they are shown and stacked.
-    pub const IN_RSS: [Self; 8] = [
+    pub const IN_RSS: [Self; 9] = [
         Self::HeapLive,
         Self::HeapRetained,
         Self::Heap,
@@ -43,6 +46,7 @@ impl Account {
         Self::Stacks,
         Self::File,
         Self::Shared,
+        Self::Shim,
         Self::Unexplained,
     ];
 
@@ -59,6 +63,7 @@ impl Account {
             Self::Stacks => "stacks",
             Self::File => "file",
             Self::Shared => "shared",
+            Self::Shim => "shim",
             Self::Unexplained => "unexplained",
             Self::PageTables => "page_tables",
             Self::Swap => "swap",
@@ -77,6 +82,7 @@ impl Account {
             Self::Stacks => "thread stacks",
             Self::File => "resident pages of mapped files",
             Self::Shared => "shared memory, tmpfs, memfd",
+            Self::Shim => "memtide's own tables inside the process (memtide run --heap)",
             Self::Unexplained => "RSS less the accounts; not 0 when reads raced",
             Self::PageTables => "page tables, outside RSS",
             Self::Swap => "swapped out, outside RSS",

@@ -16,6 +16,7 @@ pub mod observations;
 pub mod redact;
 pub mod report;
 pub mod sample;
+pub mod stacks;
 pub mod target;
 pub mod text;
 pub mod thread;
@@ -37,6 +38,11 @@ pub use report::Report;
 pub use sample::{
     Activity, Cgroup, Children, ClassTotals, Counts, Descriptors, Host, Maps, Memory, Merged,
     Pressure, Sample, Tick,
+};
+pub use stacks::{
+    CallStack, CodeModule, CodeModuleId, CodePlace, HeapMode, Lost, StackCounters, StackEnd,
+    StackHistory, StackId, StackKind, StackObservations, StackOwner, StackPoint, StackTotals,
+    StacksTick, Symbol,
 };
 pub use target::{Limits, Target, Visibility};
 pub use thread::ThreadState;

@@ -29,11 +29,13 @@ pub enum MappingClass {
     Vdso,
     /// No-access reservations: guards and the unused rest of arenas.
     Guard,
+    /// Memory of memtide's own preload shim.
+    Shim,
 }
 
 impl MappingClass {
     /// All classes in the order of [`PerClass`].
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Heap,
         Self::Arena,
         Self::Stack,
@@ -44,6 +46,7 @@ impl MappingClass {
         Self::Device,
         Self::Vdso,
         Self::Guard,
+        Self::Shim,
     ];
 
     /// Its name in recordings and JSON.
@@ -59,6 +62,7 @@ impl MappingClass {
             Self::Device => "device",
             Self::Vdso => "vdso",
             Self::Guard => "guard",
+            Self::Shim => "shim",
         }
     }
 
@@ -70,6 +74,7 @@ impl MappingClass {
             Self::Anon | Self::Guard => Account::Anon,
             Self::File | Self::Device | Self::Vdso => Account::File,
             Self::Shared => Account::Shared,
+            Self::Shim => Account::Shim,
         }
     }
 

@@ -3,6 +3,7 @@
 use crate::event::Event;
 use crate::mapping::Mapping;
 use crate::sample::Sample;
+use crate::stacks::StackObservations;
 use crate::target::Target;
 use crate::thread::ThreadState;
 use crate::units::{Bytes, Nanos};
@@ -24,6 +25,8 @@ pub struct Observations {
     pub threads: Vec<ThreadHistory>,
     /// What happened.
     pub events: Vec<Event>,
+    /// Call stacks, where the preload shim looked.
+    pub stacks: Option<StackObservations>,
 }
 
 /// Facts about the recording.

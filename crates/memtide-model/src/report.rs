@@ -5,6 +5,7 @@
 
 use crate::account::Account;
 use crate::event::EventKind;
+use crate::stacks::{HeapMode, Lost, StackEnd, StackKind, StackOwner};
 use crate::trend::Shape;
 use crate::verdict::VerdictKind;
 use serde::{Deserialize, Serialize};
@@ -42,8 +43,10 @@ pub struct Report {
     pub forecast: Option<Forecast>,
     /// Threads by the pages that they touched.
     pub threads: Option<Vec<ThreadRow>>,
-    /// Call stacks (shim).
-    pub stacks: Option<Vec<NoLens>>,
+    /// Call stacks, those that grew most first; null where the preload shim did not look.
+    pub stacks: Option<Vec<StackRow>>,
+    /// What the preload shim saw in all.
+    pub allocations: Option<Allocations>,
     /// Classes (inspect).
     pub classes: Option<Vec<NoLens>>,
     /// Processes.
@@ -276,6 +279,96 @@ pub struct ThreadRow {
     pub wchan: Option<String>,
     /// True while it was there at the last sweep.
     pub alive: bool,
+}
+
+/// A call stack that asked for memory.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StackRow {
+    /// "heap" for blocks of the allocator, "mapping" for mappings that the program made itself.
+    pub kind: StackKind,
+    /// "target" or "others": its descendants, or what the target was before an exec.
+    pub owner: StackOwner,
+    /// Why it ends where it ends.
+    pub end: StackEnd,
+    /// Bytes not freed at the last look.
+    pub live_bytes: u64,
+    /// Blocks not freed.
+    pub live_blocks: u64,
+    /// Live bytes of this stack when all live bytes were highest.
+    pub peak_bytes: u64,
+    /// Blocks made.
+    pub allocs: u64,
+    /// Blocks freed.
+    pub frees: u64,
+    /// Bytes that its live bytes grew by over the recording.
+    pub growth_bytes: i64,
+    /// Share of the growth of all live bytes; null where that did not grow.
+    pub growth_share: Option<f64>,
+    /// Slope of its live bytes; null while there are too few points for one.
+    pub bytes_per_second: Option<f64>,
+    /// Lower end of the slope's 90 % interval.
+    pub low: Option<f64>,
+    /// Upper end.
+    pub high: Option<f64>,
+    /// `1 - (frees + 1) / (allocs + 2)` of the older half of its blocks: near 1 where none of them was
+    /// ever freed (rule of succession).
+    pub leak_score: Option<f64>,
+    /// True if the program ended and these blocks were never freed.
+    pub never_freed: bool,
+    /// The suppression that names this stack, as it was written.
+    pub suppressed: Option<String>,
+    /// Samples behind the numbers; null in full mode, where they are exact.
+    pub samples: Option<u64>,
+    /// Its frames, innermost first.
+    pub frames: Vec<FrameRow>,
+}
+
+/// A frame of a call stack.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct FrameRow {
+    /// Demangled function; null where no table names it.
+    pub function: Option<String>,
+    /// The file whose code it is; null for generated code.
+    pub module: Option<String>,
+    /// Source file.
+    pub file: Option<String>,
+    /// Line, from 1.
+    pub line: Option<u32>,
+    /// True for a call that the compiler put into the frame after it.
+    pub inlined: bool,
+    /// `0x` and the return address as the module's own tables count it.
+    pub address: String,
+}
+
+/// What the preload shim saw in all.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Allocations {
+    /// "sampled" or "full".
+    pub mode: HeapMode,
+    /// Mean bytes between samples; 1 in full mode.
+    pub interval_bytes: u64,
+    /// Blocks made by the target process.
+    pub allocs: u64,
+    /// Their bytes.
+    pub allocated_bytes: u64,
+    /// Live bytes at the last look.
+    pub live_bytes: u64,
+    /// Live blocks.
+    pub live_blocks: u64,
+    /// Live bytes of mappings that the program made itself.
+    pub mapping_bytes: u64,
+    /// The highest live bytes.
+    pub peak_bytes: u64,
+    /// Stacks seen, of which `stacks` lists the foremost.
+    pub stacks: u64,
+    /// Blocks never freed, where the program's end was seen.
+    pub never_freed_blocks: Option<u64>,
+    /// Their bytes.
+    pub never_freed_bytes: Option<u64>,
+    /// Of those, suppressed bytes.
+    pub suppressed_bytes: u64,
+    /// What was not seen.
+    pub lost: Lost,
 }
 
 /// Something that happened.

@@ -63,6 +63,7 @@ pub(crate) const fn class_code(class: MappingClass) -> i64 {
         MappingClass::Device => 7,
         MappingClass::Vdso => 8,
         MappingClass::Guard => 9,
+        MappingClass::Shim => 10,
     }
 }
 
@@ -80,13 +81,13 @@ mod tests {
     /// Files of version 1 name the classes by these numbers for ever.
     #[test]
     fn the_class_numbers_of_version_1_are_frozen() {
-        let names: Vec<&str> = (0..10)
-            .map(|code| class_of(code).expect("ten classes").name())
+        let names: Vec<&str> = (0..11)
+            .map(|code| class_of(code).expect("eleven classes").name())
             .collect();
         assert_eq!(
             names.join(" "),
-            "heap arena stack main_stack anon file shared device vdso guard"
+            "heap arena stack main_stack anon file shared device vdso guard shim"
         );
-        assert_eq!(class_of(10), None);
+        assert_eq!(class_of(11), None);
     }
 }

@@ -19,16 +19,22 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("memtide-analyzer", &["memtide-model"]),
     ("memtide-report", &["memtide-model"]),
     ("memtide-symbols", &["memtide-model"]),
+    ("memtide-region", &[]),
+    ("memtide-collect", &["memtide-model", "memtide-region"]),
+    ("memtide-launch", &[]),
     ("memtide-unwind", &[]),
     (
         "memtide",
         &[
             "memtide-analyzer",
+            "memtide-collect",
+            "memtide-launch",
             "memtide-model",
             "memtide-proc",
             "memtide-record",
             "memtide-report",
             "memtide-sampler",
+            "memtide-symbols",
         ],
     ),
 ];

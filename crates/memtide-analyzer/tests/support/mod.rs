@@ -95,6 +95,7 @@ pub(crate) fn observations(samples: Vec<Sample>, runtime: &str) -> Observations 
         mappings: Vec::new(),
         threads: Vec::new(),
         events: Vec::new(),
+        stacks: None,
     }
 }
 

@@ -163,6 +163,7 @@ fn observations() -> Observations {
             points: Vec::new(),
             alive: true,
         }],
+        stacks: None,
         events: events(),
     }
 }

@@ -148,6 +148,7 @@ impl Reader {
                 mappings: reading.mappings()?,
                 threads: reading.threads()?,
                 events,
+                stacks: None,
                 target,
             })
         };

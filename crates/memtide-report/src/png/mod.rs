@@ -283,6 +283,7 @@ mod tests {
             forecast: None,
             threads: None,
             stacks: None,
+            allocations: None,
             classes: None,
             processes: None,
             heap: None,

@@ -101,6 +101,7 @@ pub(crate) fn findings(
         forecast: None,
         threads: Some(Vec::new()),
         stacks: None,
+        allocations: None,
         classes: None,
         processes: None,
         heap: None,
