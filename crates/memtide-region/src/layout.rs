@@ -12,7 +12,7 @@ pub const MAGIC: u64 = u64::from_le_bytes(*b"memtide\n");
 pub const VERSION: u32 = 1;
 /// Bytes of the header; the first segment may follow it at once.
 pub const HEADER_BYTES: usize = 4096;
-/// Stacks whose counters share a page.
+/// Stacks whose counters share a page; a block of so many entries of any table is never torn.
 pub const PAGE_STACKS: u32 = 256;
 /// Bytes of a counter page.
 pub const PAGE_BYTES: usize = 256 * 64;
@@ -72,6 +72,15 @@ pub enum State {
     Ended = 2,
     /// There was no room for more; what is there is true, what came later is missing.
     Full = 3,
+    /// Nothing is recorded: the address space is limited (`RLIMIT_AS`), and the shim's tables could take
+    /// what the program needs.
+    RefusedLimit = 4,
+    /// Nothing is recorded: the kernel does not overcommit (`vm.overcommit_memory` 2).
+    RefusedOvercommit = 5,
+    /// Nothing is recorded: the kernel lacks what the shim needs (`MADV_WIPEONFORK`, Linux 4.14).
+    RefusedKernel = 6,
+    /// Nothing is recorded: no allocator was found behind the shim.
+    RefusedAllocator = 7,
 }
 
 impl State {
@@ -82,6 +91,10 @@ impl State {
             1 => Some(Self::Recording),
             2 => Some(Self::Ended),
             3 => Some(Self::Full),
+            4 => Some(Self::RefusedLimit),
+            5 => Some(Self::RefusedOvercommit),
+            6 => Some(Self::RefusedKernel),
+            7 => Some(Self::RefusedAllocator),
             _ => None,
         }
     }
@@ -181,6 +194,8 @@ pub struct Header {
     pub pages: TableHead,
     /// Private memory of the shim, [`crate::Table::RANGES`].
     pub ranges: TableHead,
+    /// Stacks, [`crate::Table::STACKS`]: `u32` node ids.
+    pub stacks: TableHead,
 }
 
 /// A frame of a stack; its id is its index.
@@ -242,7 +257,7 @@ pub struct PageRow {
     pub offset: AtomicU64,
     /// Index of the slot that writes it.
     pub thread: AtomicU32,
-    /// It holds the stacks from 256 times this on.
+    /// It holds the stacks from 256 times this on, by their index in [`crate::Table::STACKS`].
     pub number: AtomicU32,
 }
 

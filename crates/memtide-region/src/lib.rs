@@ -5,11 +5,12 @@
 //! whatever lies beyond a length is garbage and is not looked at.
 //!
 //! ```text
-//! header 4 KiB : what is recorded, lengths, the file offsets of the segments of five tables
-//! nodes        : {return address, parent, generation}; a stack is a node, its parents are its callers
+//! header 4 KiB : what is recorded, lengths, the file offsets of the segments of six tables
+//! nodes        : {return address, parent, generation}; the parents of a frame are its callers
+//! stacks       : node of the innermost frame; only these have counters
 //! modules      : {base, length, load bias, generations, build-id, path}
 //! threads      : {tid, ...}; one entry per recorder slot; a slot outlives its thread and is used again
-//! pages        : {file offset, thread, number}; counter page `number` holds stacks 256 n .. 256 n + 255
+//! pages        : {file offset, thread, number}; page n holds stacks 256 n to 256 n + 255
 //! ranges       : {address, length} of the shim's private memory in the target
 //! counter page : 256 x {allocs, bytes, frees, freed bytes, bytes at peak, peak epoch, sampled allocs,
 //!                sampled frees}; written by one thread

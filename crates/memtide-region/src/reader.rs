@@ -10,8 +10,8 @@
 //! target is quiet.
 
 use crate::layout::{
-    CounterRow, FIRST_ADDRESS, HEADER_BYTES, Header, Kind, Lost, MAGIC,
-    MARK_MAPPING, Mode, ModuleEntry, NodeEntry, PAGE_BYTES, PATH_BYTES, PageRow, ROOT, RangeEntry, State,
+    CounterRow, FIRST_ADDRESS, HEADER_BYTES, Header, Kind, Lost, MAGIC, MARK_MAPPING, Mode,
+    ModuleEntry, NodeEntry, PAGE_BYTES, PAGE_STACKS, PATH_BYTES, PageRow, ROOT, RangeEntry, State,
     TableHead, ThreadEntry, VERSION,
 };
 use crate::table::{SEGMENTS, Table};
@@ -107,6 +107,8 @@ pub struct Summary {
     pub pages: u32,
     /// Ranges of the shim's private memory.
     pub ranges: u32,
+    /// Stacks, each with the node of its innermost frame.
+    pub stacks: u32,
     /// What could not be recorded.
     pub lost: LostCounts,
 }
@@ -205,7 +207,7 @@ pub struct PageEntry {
     pub offset: u64,
     /// Index of the slot that writes it.
     pub thread: u32,
-    /// It holds the stacks from 256 times this on.
+    /// It holds the stacks from 256 times this on, by their index in [`Table::STACKS`].
     pub number: u32,
 }
 
@@ -314,6 +316,7 @@ impl<S: Source> Reader<S> {
             threads: length(offset_of!(Header, threads), Table::THREADS),
             pages: length(offset_of!(Header, pages), Table::PAGES),
             ranges: length(offset_of!(Header, ranges), Table::RANGES),
+            stacks: length(offset_of!(Header, stacks), Table::STACKS),
             lost: lost_counts(&page),
         })
     }
@@ -421,19 +424,15 @@ impl<S: Source> Reader<S> {
     /// Range `index` of the shim's private memory as (first address, bytes), below [`Summary::ranges`].
     pub fn range(&self, index: u32) -> Result<(u64, u64), Error> {
         let mut entry = [0; size_of::<RangeEntry>()];
-        self.entry(
-            offset_of!(Header, ranges),
-            Table::RANGES,
-            index,
-            &mut entry,
-        )?;
+        self.entry(offset_of!(Header, ranges), Table::RANGES, index, &mut entry)?;
         Ok((
             u64_at(&entry, offset_of!(RangeEntry, start)),
             u64_at(&entry, offset_of!(RangeEntry, bytes)),
         ))
     }
 
-    /// Calls `each` with the id and the counters of every stack of `page` that was ever counted.
+    /// Calls `each` with the node of the innermost frame and the counters of every stack of `page` that
+    /// was ever counted.
     /// `peak_epoch` is the header's.
     pub fn counters(
         &self,
@@ -445,12 +444,16 @@ impl<S: Source> Reader<S> {
         if page.offset < HEADER_BYTES as u64 || !self.source.read(page.offset, &mut bytes) {
             return Err(Error::Entry(page.number));
         }
+        let mut nodes = [0; 4 * PAGE_STACKS as usize];
+        let first = page.number.checked_mul(PAGE_STACKS);
+        let first = first.ok_or(Error::Entry(page.number))?;
+        self.entry(offset_of!(Header, stacks), Table::STACKS, first, &mut nodes)?;
         let rows = bytes.chunks_exact(size_of::<CounterRow>());
-        for (index, row) in (0_u32..).zip(rows) {
+        for (index, row) in rows.enumerate() {
             let counters = row_counters(row, peak_epoch);
-            let id = page.number.checked_mul(256).map(|first| first | index);
-            if let (Some(id), true) = (id, counters != Counters::default()) {
-                each(id, counters);
+            let node = u32_at(&nodes, 4 * index);
+            if node != ROOT && counters != Counters::default() {
+                each(node, counters);
             }
         }
         Ok(())

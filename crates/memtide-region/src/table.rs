@@ -6,7 +6,7 @@
 /// How many segments a table can have.
 pub const SEGMENTS: usize = 20;
 
-/// One of the five append-only tables of a region.
+/// One of the six append-only tables of a region.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Table {
     /// Entries of the first segment, a power of two.
@@ -20,6 +20,8 @@ pub struct Table {
 impl Table {
     /// Stack nodes. The bound keeps ids within the 28 bits that the shim has for them.
     pub const NODES: Self = Self::new(4096, 16, 1 << 24);
+    /// Stacks: for each the node of its innermost frame. Only stacks have counters, so these stay dense.
+    pub const STACKS: Self = Self::new(4096, 4, 1 << 24);
     /// Modules, in the order in which they were first seen.
     pub const MODULES: Self = Self::new(16, 1024, 1 << 16);
     /// Recorder slots of threads.
@@ -70,6 +72,7 @@ mod tests {
     fn places_follow_one_another_without_gap_or_overlap() {
         for table in [
             Table::NODES,
+            Table::STACKS,
             Table::MODULES,
             Table::THREADS,
             Table::PAGES,

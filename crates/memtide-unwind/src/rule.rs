@@ -92,6 +92,12 @@ impl Rule {
         Some(kind | words << 3 | slot << (3 + CFA_BITS))
     }
 
+    /// Whether the frame is found by `rbp`.
+    #[inline(always)]
+    pub const fn uses_base(self) -> bool {
+        matches!(self.0 & 7, KIND_BASE | KIND_REALIGNED)
+    }
+
     /// The frame that was packed.
     #[inline]
     pub const fn frame(self) -> Frame {

@@ -30,20 +30,21 @@ pub enum Stop {
     Signal,
     /// The rule is not known, or leads out of the bounds or back.
     Lost,
+    /// There are more frames than are followed.
+    Deep,
 }
 
 /// From a frame to its caller. `rule` is that of the return address in `from.slot`; `end` is the
 /// first address that may not be read.
 #[inline]
 pub fn step(memory: &impl StackMemory, from: Cursor, rule: Rule, end: u64) -> Result<Cursor, Stop> {
-    let low = from.slot;
+    // After the return `rsp` stands above the slot; what is below belongs to nobody.
+    let stack = from.slot.checked_add(8).ok_or(Stop::Lost)?;
     let inside = |address: u64| {
         let room = end.checked_sub(address).is_some_and(|room| room >= 8);
-        (address >= low && room && address.is_multiple_of(8)).then_some(address)
+        (address >= stack && room && address.is_multiple_of(8)).then_some(address)
     };
     let read = |address: u64| inside(address).map(|address| memory.word(address));
-    // After the return `rsp` stands above the slot.
-    let stack = from.slot.checked_add(8).ok_or(Stop::Lost)?;
     let (cfa, saved) = match rule.frame() {
         Frame::Stack { cfa, saved } => (stack.checked_add(u64::from(cfa)), saved),
         Frame::Base { cfa, saved } => (from.base.checked_add(u64::from(cfa)), saved),

@@ -9,7 +9,8 @@ use std::vec::Vec;
 const NODES_AT: u64 = 4096;
 const MODULES_AT: u64 = NODES_AT + Table::NODES.segment_bytes(0);
 const PAGES_AT: u64 = MODULES_AT + Table::MODULES.segment_bytes(0);
-const PAGE_AT: u64 = PAGES_AT + Table::PAGES.segment_bytes(0);
+const STACKS_AT: u64 = PAGES_AT + Table::PAGES.segment_bytes(0);
+const PAGE_AT: u64 = STACKS_AT + Table::STACKS.segment_bytes(0);
 
 fn put32(bytes: &mut [u8], at: usize, value: u32) {
     bytes[at..at + 4].copy_from_slice(&value.to_le_bytes());
@@ -36,6 +37,9 @@ fn region() -> Vec<u8> {
     table(&mut bytes, offset_of!(Header, nodes), 5, NODES_AT);
     table(&mut bytes, offset_of!(Header, modules), 1, MODULES_AT);
     table(&mut bytes, offset_of!(Header, pages), 1, PAGES_AT);
+    table(&mut bytes, offset_of!(Header, stacks), 2, STACKS_AT);
+    put32(&mut bytes, STACKS_AT as usize, 3);
+    put32(&mut bytes, STACKS_AT as usize + 4, 4);
     for (id, address, parent) in [(2, 0x5000, 0), (3, 0x6000, 2), (4, MARK_MAPPING, 3)] {
         let at = NODES_AT as usize + id * 16;
         put64(&mut bytes, at, address);
@@ -50,15 +54,15 @@ fn region() -> Vec<u8> {
     bytes[path..path + 4].copy_from_slice(b"/a/b");
     put64(&mut bytes, PAGES_AT as usize, PAGE_AT);
     let page = PAGE_AT as usize;
-    for (id, row) in [(3, [10, 1000, 4, 300]), (4, [1, 4096, 0, 0])] {
+    for (index, row) in [(0, [10, 1000, 4, 300]), (1, [1, 4096, 0, 0])] {
         for (field, value) in row.into_iter().enumerate() {
-            put64(&mut bytes, page + id * 64 + field * 8, value);
+            put64(&mut bytes, page + index * 64 + field * 8, value);
         }
     }
-    put64(&mut bytes, page + 3 * 64 + 32, 900);
-    put64(&mut bytes, page + 3 * 64 + 40, 8);
-    put64(&mut bytes, page + 4 * 64 + 32, 1);
-    put64(&mut bytes, page + 4 * 64 + 40, 6);
+    put64(&mut bytes, page + 32, 900);
+    put64(&mut bytes, page + 40, 8);
+    put64(&mut bytes, page + 64 + 32, 1);
+    put64(&mut bytes, page + 64 + 40, 6);
     bytes
 }
 
