@@ -5,7 +5,8 @@
 //! ```text
 //! Observations ─► record ─► ledger   where RSS went, account by account
 //!                    │  └─► trend    how each series moves: shape and rate
-//!                    └────► verdict  counters, then shape, then the gate ─► report, forecast, timeline
+//!                    ├────► verdict  counters, then shape, then the gate ─► report, forecast, timeline
+//!                    └────► stacks   who asked for the memory, where the preload shim looked
 //! ```
 //!
 //! Every statistical step is a module of [`statistics`] with its formula, its assumption and its
@@ -14,9 +15,9 @@
 //! **What the caller must do.** Hand over samples in order of time. Nothing is read twice, nothing
 //! is kept between calls: a live line may call [`analyze`] at every tick.
 //!
-//! **What it refuses to do.** No files, no clocks, no terminals, no SQL. It never calls growth of the
-//! heap a leak: from outside a leak and fragmentation look alike, and without a reading of the heap
-//! the answer is `undetermined` with both named.
+//! **What it refuses to do.** No files, no clocks, no terminals, no SQL. From samples alone it never
+//! calls growth of the heap a leak: from outside a leak and fragmentation look alike, and until the
+//! preload shim tells how much of the heap is live the answer is `undetermined` with both named.
 #![forbid(unsafe_code)]
 
 pub mod detection;
@@ -31,11 +32,13 @@ pub mod verdict;
 mod counts;
 mod ended;
 mod report;
+mod stacks;
 mod threads;
 mod timeline;
 mod warnings;
 
 pub use detection::{detectable, noise};
+pub use stacks::suppressions::{Error, Suppressions};
 
 use memtide_model::{Findings, Observations};
 
@@ -45,5 +48,11 @@ use memtide_model::{Findings, Observations};
 /// process replaced its program (exec), only the part after the last exec is analysed; the timeline
 /// shows all of it.
 pub fn analyze(observations: &Observations) -> Findings {
-    report::assemble(observations)
+    analyze_with(observations, &Suppressions::default())
+}
+
+/// [`analyze`] with call stacks that are known and accepted: they stand last in the list, marked, no
+/// verdict names them, and what they never freed is counted apart.
+pub fn analyze_with(observations: &Observations, suppressions: &Suppressions) -> Findings {
+    report::assemble(observations, suppressions)
 }

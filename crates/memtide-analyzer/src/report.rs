@@ -5,7 +5,7 @@ use crate::record::{Record, Track};
 use crate::statistics::Series;
 use crate::trend::Trend;
 use crate::verdict::{self, Judgement};
-use crate::{counts, ended, forecast, threads, timeline, warnings};
+use crate::{Suppressions, counts, ended, forecast, threads, timeline, warnings};
 use jiff::Timestamp;
 use memtide_model::report::{
     BesideRow, EventRow, Forecast, Growth, How, LedgerRow, ReadRow, Recording, Report, SCHEMA,
@@ -14,7 +14,7 @@ use memtide_model::report::{
 use memtide_model::{Account, Findings, Observations, text};
 
 /// The findings of a recording.
-pub(crate) fn assemble(observations: &Observations) -> Findings {
+pub(crate) fn assemble(observations: &Observations, suppressions: &Suppressions) -> Findings {
     let record = Record::of(observations);
     let ledger = ledger::of(&record);
     let source = ledger

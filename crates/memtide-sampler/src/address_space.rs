@@ -5,6 +5,7 @@
 //! process with ten thousand mappings costs one walk and no allocation per mapping.
 
 use crate::classify::{Place, classify};
+use crate::own::Own;
 use crate::software::Clues;
 use memtide_model::text::printable;
 use memtide_model::{Bytes, ClassTotals, Mapping, MappingClass, MappingState, Maps};
@@ -45,6 +46,8 @@ pub(crate) struct AddressSpace {
     sums: Maps,
     known: HashMap<u64, Known>,
     read: u64,
+    /// Which of them are memtide's.
+    pub(crate) own: Own,
 }
 
 impl AddressSpace {
@@ -81,8 +84,7 @@ impl AddressSpace {
             let Some(place) = self.place(at) else {
                 continue;
             };
-            let before = at.checked_sub(1).and_then(|before| self.place(before));
-            let class = classify(before.as_ref(), &place, self.place(at + 1).as_ref());
+            let class = self.class(at, &place);
             let Some(row) = self.rows.get(at) else {
                 continue;
             };
@@ -100,9 +102,21 @@ impl AddressSpace {
         (totals, states)
     }
 
+    /// The class of the mapping in row `at`. The preload shim's closed reserves are nobody's guard and
+    /// no arena's rest: its mappings are no neighbours.
+    fn class(&self, at: usize, place: &Place) -> MappingClass {
+        if self.own.holds(place) {
+            return MappingClass::Shim;
+        }
+        let neighbour = |at: usize| self.place(at).filter(|place| !self.own.holds(place));
+        let before = at.checked_sub(1).and_then(neighbour);
+        classify(before.as_ref(), place, neighbour(at + 1).as_ref())
+    }
+
     /// Forgets everything: another program runs in this process now.
     pub(crate) fn reset(&mut self) {
         self.known.clear();
+        self.own.set_ranges(&[]);
     }
 
     /// How many mappings the last read saw.

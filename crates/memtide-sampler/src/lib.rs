@@ -19,6 +19,7 @@ mod error;
 mod family;
 mod host;
 mod life;
+mod own;
 mod sampler;
 mod schedule;
 mod software;

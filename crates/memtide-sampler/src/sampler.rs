@@ -170,6 +170,21 @@ impl Sampler {
         &self.target
     }
 
+    /// Says which private memory of the process is the preload shim's, as (first address, bytes). It
+    /// replaces the list of the call before, and is to be renewed before each tick, because the shim's
+    /// tables grow. Mappings that lie within the union of these ranges are
+    /// [`memtide_model::MappingClass::Shim`]. An exec empties the list.
+    pub fn own_ranges(&mut self, ranges: &[(u64, u64)]) {
+        self.spaces.table.own.set_ranges(ranges);
+    }
+
+    /// Says which mapped files are memtide's own: these files, and all files below these folders (the
+    /// one of the regions). They are [`memtide_model::MappingClass::Shim`], deleted or not. It replaces
+    /// the list of the call before, and outlives an exec. Links are resolved here, once.
+    pub fn own_files(&mut self, files: &[PathBuf]) {
+        self.spaces.table.own.set_files(files);
+    }
+
     /// What each kind of read has cost so far.
     pub fn costs(&self) -> Vec<ReadCost> {
         self.budget.costs()
