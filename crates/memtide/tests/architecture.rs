@@ -21,7 +21,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("memtide-symbols", &["memtide-model"]),
     ("memtide-region", &[]),
     ("memtide-collect", &["memtide-model", "memtide-region"]),
-    ("memtide-launch", &[]),
+    ("memtide-launch", &["memtide-region"]),
     ("memtide-unwind", &[]),
     (
         "memtide",
