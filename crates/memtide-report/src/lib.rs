@@ -11,6 +11,7 @@
 //! | `memtide.report/1` | [`json::render`] |
 //! | a picture | [`png::render`] |
 //! | a page that opens from disk | [`html::render`] |
+//! | who allocated it, as a flame graph or folded stacks | [`flamegraph`] |
 //!
 //! This crate refuses to look at files, clocks, the environment or the terminal, and to judge: every
 //! sentence about the cause comes from the analyzer. Names and paths of the target are foreign text
@@ -20,9 +21,12 @@
 mod chart;
 mod error;
 pub mod escape;
+pub mod flamegraph;
+mod frames;
 pub mod html;
 pub mod json;
 pub mod live;
+mod names;
 pub mod png;
 pub mod preview;
 mod sentences;

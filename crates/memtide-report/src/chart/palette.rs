@@ -28,31 +28,35 @@ pub(crate) const fn account(account: Account) -> RGBColor {
         Account::Stacks => RGBColor(0x7c, 0xc4, 0xee),
         Account::File => RGBColor(0x00, 0x9e, 0x73),
         Account::Shared => RGBColor(0xf0, 0xe4, 0x42),
+        Account::Shim => RGBColor(0x4d, 0x53, 0x5c),
         _ => RGBColor(0x8a, 0x8f, 0x98),
     }
+}
+
+/// Relative luminance (WCAG 2).
+#[cfg(test)]
+fn luminance(color: RGBColor) -> f64 {
+    let linear = |value: u8| {
+        let value = f64::from(value) / 255.0;
+        if value <= 0.03928 {
+            value / 12.92
+        } else {
+            ((value + 0.055) / 1.055).powf(2.4)
+        }
+    };
+    0.2126 * linear(color.0) + 0.7152 * linear(color.1) + 0.0722 * linear(color.2)
+}
+
+/// Contrast of two colours (WCAG 2), 1 to 21.
+#[cfg(test)]
+pub(crate) fn contrast(a: RGBColor, b: RGBColor) -> f64 {
+    let (a, b) = (luminance(a) + 0.05, luminance(b) + 0.05);
+    (a / b).max(b / a)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// WCAG 2 relative luminance.
-    fn luminance(color: RGBColor) -> f64 {
-        let linear = |value: u8| {
-            let value = f64::from(value) / 255.0;
-            if value <= 0.03928 {
-                value / 12.92
-            } else {
-                ((value + 0.055) / 1.055).powf(2.4)
-            }
-        };
-        0.2126 * linear(color.0) + 0.7152 * linear(color.1) + 0.0722 * linear(color.2)
-    }
-
-    fn contrast(a: RGBColor, b: RGBColor) -> f64 {
-        let (a, b) = (luminance(a) + 0.05, luminance(b) + 0.05);
-        (a / b).max(b / a)
-    }
 
     #[test]
     fn neighbours_in_the_stack_differ_in_lightness() {
@@ -64,7 +68,8 @@ mod tests {
         ];
         let whole = [Account::Heap, Account::Anon, Account::Stacks, Account::File];
         let upper = [Account::File, Account::Shared, Account::Unexplained];
-        for stack in [&split[..], &whole, &upper] {
+        let shim = [Account::Shared, Account::Shim, Account::Unexplained];
+        for stack in [&split[..], &whole, &upper, &shim] {
             for pair in stack.windows(2) {
                 let ratio = contrast(account(pair[0]), account(pair[1]));
                 assert!(ratio > 1.5, "{pair:?}: {ratio:.2}");

@@ -4,7 +4,7 @@
 //! [`crate::chart`], at its right the legend with the numbers. plotters composes, tiny-skia paints
 //! ([`backend`]); fonts are embedded.
 
-mod backend;
+pub(crate) mod backend;
 
 use crate::chart::font::Fonts;
 use crate::chart::legend::{self, Entry, Mark, VEIL};
