@@ -30,6 +30,7 @@
 #![cfg_attr(not(test), deny(clippy::indexing_slicing))]
 
 mod cache;
+mod content_hash;
 mod elf;
 mod error;
 mod hello;
@@ -40,6 +41,7 @@ mod run_dir;
 mod self_test;
 mod shim;
 
+pub use content_hash::content_hash;
 pub use error::{Error, ErrorKind};
 pub use hello::{Hello, hello};
 pub use launch::{Ending, Launch, Launched, Recording};
@@ -47,4 +49,4 @@ pub use memtide_region::Mode as HeapMode;
 pub use program::{Program, Refusal, inspect_program, resolve};
 pub use run_dir::RunDir;
 pub use self_test::{SelfTest, self_test};
-pub use shim::{Locate, Origin, Shim, content_hash};
+pub use shim::{Locate, Origin, Shim};

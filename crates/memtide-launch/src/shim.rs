@@ -5,6 +5,7 @@
 //! used, and wherever a path holds what `LD_PRELOAD` splits at, the shim is loaded from memory.
 
 use crate::cache;
+use crate::content_hash::content_hash;
 use crate::error::{Error, ErrorKind};
 use crate::memory_file;
 use rustix::fs::{StatVfsMountFlags, statvfs};
@@ -178,18 +179,6 @@ impl Shim {
             preload,
         })
     }
-}
-
-/// FNV-1a of 64 bits (Fowler, Noll, Vo: offset basis 14695981039346656037, prime 1099511628211). Tells copies
-/// apart; protects against nobody.
-pub const fn content_hash(bytes: &[u8]) -> u64 {
-    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    let mut rest = bytes;
-    while let Some((&byte, tail)) = rest.split_first() {
-        hash = (hash ^ byte as u64).wrapping_mul(0x0100_0000_01b3);
-        rest = tail;
-    }
-    hash
 }
 
 fn installed(executable: &Path) -> Option<PathBuf> {
