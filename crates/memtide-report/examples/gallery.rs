@@ -4,6 +4,7 @@
 #[path = "../tests/synthetic/mod.rs"]
 mod synthetic;
 
+use memtide_report::flamegraph::{self, What};
 use memtide_report::{html, json, live, png, terminal};
 use std::path::Path;
 use std::time::Instant;
@@ -37,6 +38,32 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             explain: true,
         };
         std::fs::write(file("txt"), terminal::render(&findings, &options))?;
+        if findings.report.stacks.is_some() {
+            flame_graphs(directory, name, &findings.report)?;
+        }
+    }
+    Ok(())
+}
+
+/// Every flame graph in every form.
+fn flame_graphs(
+    directory: &Path,
+    name: &str,
+    report: &memtide_model::Report,
+) -> Result<(), Box<dyn std::error::Error>> {
+    for what in What::ALL {
+        let file = |extension: &str| directory.join(format!("{name}-{}.{extension}", what.name()));
+        let start = Instant::now();
+        let drawn = flamegraph::svg(report, what, 1200);
+        println!(
+            "  {}: svg {} kB in {:?}",
+            what.name(),
+            drawn.len() / 1000,
+            start.elapsed()
+        );
+        std::fs::write(file("svg"), drawn)?;
+        std::fs::write(file("flame.png"), flamegraph::png(report, what, 2.0)?)?;
+        std::fs::write(file("folded"), flamegraph::folded(report, what))?;
     }
     Ok(())
 }

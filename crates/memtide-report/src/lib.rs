@@ -18,6 +18,7 @@
 //! in all four outputs; [`escape`] is the one place that makes them harmless.
 #![forbid(unsafe_code)]
 
+mod allocations;
 mod chart;
 mod error;
 pub mod escape;

@@ -4,16 +4,19 @@
 //! least important part first. Until the gate of the verdict is passed the analyzer's summary says
 //! "too early", and so does this line; it never says "leak" on its own account.
 
-use crate::sentences;
 use crate::terminal::{sparkline, style};
+use crate::{frames, names, sentences};
 use memtide_model::report::Report;
 use memtide_model::{Findings, VerdictKind, text};
 
 /// Columns of the small chart.
 const CHART: usize = 16;
 
-/// Time, RSS, a small chart, growth and rate, the account that grew most, the verdict so far. At
-/// most `width` columns, no newline, no colour.
+/// Columns of the name of a function.
+const PLACE: usize = 32;
+
+/// Time, RSS, a small chart, growth and rate, the account that grew most, the verdict so far, and
+/// for a heap leak the function that asked for most of it. At most `width` columns, no newline, no colour.
 pub fn line(findings: &Findings, width: usize) -> String {
     let report = &findings.report;
     let points = &findings.timeline.points;
@@ -26,8 +29,9 @@ pub fn line(findings: &Findings, width: usize) -> String {
         (0, format!("RSS {}", text::bytes(last.rss.as_f64()))),
         (4, sparkline::render(points, CHART).trim_end().to_owned()),
         (2, growth(report)),
-        (5, main_account(report)),
+        (6, main_account(report)),
         (3, verdict(report)),
+        (5, leading_stack(report)),
     ];
     parts.retain(|(_, part)| !part.is_empty());
     while joined(&parts).len() > 1 && style::columns(&joined(&parts)) > width && parts.len() > 1 {
@@ -63,6 +67,20 @@ fn main_account(report: &Report) -> String {
                 text::signed_bytes(row.growth_bytes as f64)
             )
         })
+}
+
+/// Where a leak of the heap is, as far as stacks are known: the first own frame of the stack that
+/// grew most.
+fn leading_stack(report: &Report) -> String {
+    let leak = report.verdict.kind == VerdictKind::HeapLeak;
+    let first = report.stacks.iter().flatten().next();
+    let first = first.filter(|row| leak && row.growth_bytes > 0);
+    let frame = first.and_then(|row| row.frames.get(frames::own(&row.frames)?));
+    let name = frame.and_then(|frame| {
+        let brief = names::brief(&frames::label(frame));
+        names::fitted(&brief, |text| style::columns(text) <= PLACE)
+    });
+    name.map_or_else(String::new, |name| format!("in {name}"))
 }
 
 /// A rate is what passes the gate: without one the record is too short for any answer.

@@ -152,12 +152,21 @@ pub(crate) fn fitted(name: &str, fits: impl Fn(&str) -> bool) -> Option<String> 
             return Some(shorter.clone());
         }
     }
-    let characters: Vec<char> = no_insides.chars().collect();
-    cut_middle(&characters, fits)
+    cut_middle(&no_insides, fits)
+}
+
+/// `text`, harmless, whole or cut in the middle. `None` where not even three characters would stay.
+pub(crate) fn cut(text: &str, fits: impl Fn(&str) -> bool) -> Option<String> {
+    let whole = escape::clip(text, LOOKED_AT);
+    if fits(&whole) {
+        return Some(whole);
+    }
+    cut_middle(&escape::plain(text), fits)
 }
 
 /// Both ends with an ellipsis between, the end the longer one: there stands the function.
-fn cut_middle(characters: &[char], fits: impl Fn(&str) -> bool) -> Option<String> {
+fn cut_middle(text: &str, fits: impl Fn(&str) -> bool) -> Option<String> {
+    let characters: Vec<char> = text.chars().collect();
     let most = characters.len().min(LOOKED_AT).saturating_sub(1);
     let cut = |kept: usize| -> String {
         let head = characters.iter().take(kept * 2 / 5);

@@ -156,14 +156,14 @@ fn hostile_names_make_the_same_page_as_harmless_ones() {
 #[test]
 fn the_embedded_report_is_the_report() {
     for (name, findings) in synthetic::all() {
-        if name == "hostile" {
+        if name.starts_with("hostile") {
             continue; // holds numbers that JSON cannot.
         }
         let page = html::render(&findings).unwrap();
         let data = page.split_once("id=\"memtide-report\">").unwrap().1;
         let data = data.split_once("</script>").unwrap().0;
         let back: memtide_model::Report = serde_json::from_str(data).unwrap();
-        assert_eq!(back, findings.report, "{name}");
+        assert!(back == findings.report, "{name} differs");
     }
     let page = html::render(&synthetic::hostile()).unwrap();
     let data = page

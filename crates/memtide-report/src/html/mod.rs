@@ -9,6 +9,7 @@
 
 mod chart;
 mod sections;
+mod stacks;
 mod summary;
 
 use crate::{Error, escape, sentences};
@@ -33,11 +34,16 @@ pub fn render(findings: &Findings) -> Result<String, Error> {
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <meta name=\"generator\" content=\"memtide\">\n<title>{}</title>\n<style>\n{STYLE}</style>\n\
+         <meta name=\"generator\" content=\"memtide\">\n<title>{}</title>\n<style>\n{STYLE}{}</style>\n\
          </head>\n<body>\n<main>\n",
-        short(&title)
+        short(&title),
+        report
+            .stacks
+            .as_ref()
+            .map_or_else(String::new, |_| crate::flamegraph::style_sheet())
     );
     page.push_str(&summary::first_screen(findings)?);
+    page.push_str(&stacks::section(report));
     page.push_str(&sections::all(report));
     page.push_str("</main>\n");
     page.push_str(&footer(report));

@@ -3,6 +3,7 @@
 
 use super::chart::hex;
 use super::{short, summary, text};
+use crate::allocations::LEAK_SCORE;
 use crate::chart::palette;
 use crate::sentences;
 use memtide_model::report::{LedgerRow, Report};
@@ -391,6 +392,9 @@ fn meaning(report: &Report) -> String {
             account.name(),
             text(account.meaning())
         );
+    }
+    if report.stacks.is_some() {
+        let _ = writeln!(html, "<dt>leak score</dt><dd>{}</dd>", text(LEAK_SCORE));
     }
     html.push_str("</dl>\n");
     let target = &report.target;

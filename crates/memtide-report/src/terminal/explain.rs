@@ -3,6 +3,7 @@
 use super::Page;
 use super::style::Tone;
 use super::table::{Table, numbers, words};
+use crate::allocations::LEAK_SCORE;
 use crate::{escape, sentences};
 use memtide_model::report::{Report, ThreadRow};
 use memtide_model::{Account, text};
@@ -13,6 +14,12 @@ const THREADS: usize = 12;
 /// All sections.
 pub(super) fn sections(page: &mut Page, report: &Report) {
     accounts(page, report);
+    if report.stacks.is_some() {
+        page.heading("How to read the stacks");
+        page.sentence("leak score  ", Tone::Plain, LEAK_SCORE);
+        let arrow = "the innermost function that is neither an allocator's nor a runtime's";
+        page.sentence("→           ", Tone::Plain, arrow);
+    }
     threads(page, report);
     reads(page, report);
 }

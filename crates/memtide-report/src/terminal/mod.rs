@@ -10,6 +10,7 @@
 mod explain;
 mod ledger;
 pub(crate) mod sparkline;
+mod stacks;
 pub(crate) mod style;
 pub(crate) mod table;
 
@@ -25,7 +26,8 @@ pub struct Options {
     pub width: usize,
     /// Whether ANSI escape sequences may be written.
     pub color: bool,
-    /// Adds what each account means, the threads, all events and the cost of each kind of read.
+    /// Adds what each account means, more stacks with all their frames, the threads, all events and
+    /// the cost of each kind of read.
     pub explain: bool,
 }
 
@@ -49,6 +51,7 @@ pub fn render(findings: &Findings, options: &Options) -> String {
     ledger::beside(&mut page, report);
     ledger::counts(&mut page, report);
     evidence(&mut page, report);
+    stacks::section(&mut page, report, options.explain);
     forecast(&mut page, report);
     advice(&mut page, report);
     happened(&mut page, report, options.explain);

@@ -8,9 +8,14 @@
 )]
 
 mod odd;
+mod stacks;
 
 pub(crate) use odd::{
     empty, hostile, level, negative_unexplained, one_month, one_sample, small_growth, two_samples,
+};
+
+pub(crate) use stacks::{
+    c_full, cpp_templates, hostile_stacks, no_stacks_hold, rust_sampled, stripped, thousand_stacks,
 };
 
 use memtide_model::report::{
@@ -459,5 +464,12 @@ pub(crate) fn all() -> Vec<(&'static str, Findings)> {
         ("one-sample", one_sample()),
         ("level", level()),
         ("hostile", hostile()),
+        ("c-full", c_full()),
+        ("cpp-templates", cpp_templates()),
+        ("rust-sampled", rust_sampled()),
+        ("stripped", stripped()),
+        ("thousand-stacks", thousand_stacks()),
+        ("hostile-stacks", hostile_stacks()),
+        ("no-stacks-hold", no_stacks_hold()),
     ]
 }
