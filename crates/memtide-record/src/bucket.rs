@@ -5,6 +5,7 @@
 //! values, so what stays is always something that was seen; minimum, maximum and number are those
 //! of the whole span. The writer thins with it and the reader, so they cannot differ.
 
+use crate::schema;
 use memtide_model::{Bytes, Merged, Nanos};
 use rusqlite::{CachedStatement, Connection, Result, Row};
 
@@ -19,6 +20,8 @@ pub(crate) struct Light {
     pub(crate) maps: bool,
     /// RSS as of this tick.
     pub(crate) rss: Bytes,
+    /// Whether it has a sample. One that has none stands for no sample and stays only among its like.
+    pub(crate) sampled: bool,
     /// What was folded into it before.
     pub(crate) merged: Merged,
 }
@@ -27,7 +30,7 @@ impl Light {
     /// All ticks from `?1` on, in order.
     pub(crate) fn prepare(file: &Connection) -> Result<CachedStatement<'_>> {
         file.prepare_cached(
-            "SELECT t.tick, t.boottime_ns, t.parts & 1, g.samples, g.rss_min, g.rss_max,
+            "SELECT t.tick, t.boottime_ns, t.parts, g.samples, g.rss_min, g.rss_max,
                (SELECT rss FROM memory m WHERE m.tick <= t.tick ORDER BY m.tick DESC LIMIT 1)
              FROM tick t LEFT JOIN merged g ON g.tick = t.tick
              WHERE t.tick >= ?1 ORDER BY t.tick",
@@ -41,16 +44,19 @@ impl Light {
                 .map(|cell: Option<i64>| cell.map(i64::cast_unsigned))
         };
         let rss = Bytes(unsigned(6)?.unwrap_or(0));
+        let parts: i64 = row.get(2)?;
+        let sampled = parts & schema::NO_SAMPLE == 0;
         let merged = Merged {
-            samples: row.get::<_, Option<u32>>(3)?.unwrap_or(1),
+            samples: row.get::<_, Option<u32>>(3)?.unwrap_or(u32::from(sampled)),
             rss_min: unsigned(4)?.map_or(rss, Bytes),
             rss_max: unsigned(5)?.map_or(rss, Bytes),
         };
         Ok(Self {
             tick: row.get(0)?,
             at: Nanos(row.get::<_, i64>(1)?.cast_unsigned()),
-            maps: row.get::<_, i64>(2)? != 0,
+            maps: parts & schema::PART_MAPS != 0,
             rss,
+            sampled,
             merged,
         })
     }
@@ -61,10 +67,17 @@ impl Light {
 /// Of an even number the lower of the two middle ones stays; of equal RSS the earlier.
 pub(crate) fn fold(ticks: &[Light]) -> Option<(i64, Merged)> {
     let any_maps = ticks.iter().any(|tick| tick.maps);
-    let mut order: Vec<&Light> = ticks.iter().filter(|tick| tick.maps || !any_maps).collect();
+    let any_sampled = ticks.iter().any(|tick| tick.sampled);
+    let counts = |tick: &&Light| tick.sampled || !any_sampled;
+    let mut order: Vec<&Light> = ticks
+        .iter()
+        .filter(counts)
+        .filter(|tick| tick.maps || !any_maps)
+        .collect();
     order.sort_by_key(|tick| (tick.rss, tick.tick));
     let median = order.get(order.len().checked_sub(1)? / 2)?;
-    let merged = ticks.iter().map(|tick| tick.merged).reduce(|a, b| Merged {
+    let merged = ticks.iter().filter(counts).map(|tick| tick.merged);
+    let merged = merged.reduce(|a, b| Merged {
         samples: a.samples.saturating_add(b.samples),
         rss_min: a.rss_min.min(b.rss_min),
         rss_max: a.rss_max.max(b.rss_max),
@@ -83,6 +96,7 @@ mod tests {
             at: Nanos(0),
             maps,
             rss,
+            sampled: true,
             merged: Merged::single(rss),
         }
     }
@@ -105,6 +119,22 @@ mod tests {
                 rss_max: Bytes(9)
             }
         );
+    }
+
+    #[test]
+    fn a_tick_without_a_sample_stays_only_among_its_like() {
+        let bare = |tick| Light {
+            sampled: false,
+            merged: Merged {
+                samples: 0,
+                ..Merged::single(Bytes(5))
+            },
+            ..light(tick, 5, false)
+        };
+        let (tick, merged) = fold(&[bare(1), light(2, 9, false), bare(3)]).expect("three");
+        assert_eq!((tick, merged), (2, Merged::single(Bytes(9))));
+        let (tick, merged) = fold(&[bare(1), bare(2), bare(3)]).expect("three");
+        assert_eq!((tick, merged.samples), (2, 0));
     }
 
     #[test]

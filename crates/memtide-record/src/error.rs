@@ -35,6 +35,17 @@ pub enum ErrorKind {
         /// The newest that this memtide reads.
         known: u32,
     },
+    /// Written by an older memtide, which had no place for what was to be stored.
+    OlderSchema {
+        /// The file's schema version.
+        found: u32,
+        /// The oldest that has a place for it.
+        needed: u32,
+    },
+    /// Names are stored after the end of a recording; this one is still being written.
+    BeingWritten,
+    /// Call stacks, or names of them, for a recording in which the preload shim did not look.
+    NoStacks,
     /// A tick of another process than the one that is recorded.
     OtherProcess,
     /// The disk or the file system failed.

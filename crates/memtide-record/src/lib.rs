@@ -21,7 +21,8 @@
 //!
 //! A process that does nothing should cost nothing, so values are stored only when they change: a
 //! row of a series holds from its tick until the series' next row. `schema.sql` has the tables;
-//! its views (`samples`, `classes`, `mappings`, `threads`, `events`) give names, units and joined
+//! its views (`samples`, `classes`, `mappings`, `threads`, `stacks`, `frames`, `stack_points`,
+//! `stack_totals`, `events`) give names, units and joined
 //! values to `sqlite3`, DuckDB or pandas.
 //!
 //! Rows are keyed by the number of the tick, not by its time: two bytes where nanoseconds take
@@ -30,8 +31,9 @@
 //!
 //! # Bounded by design
 //!
-//! Series have one row per tick at most. Of single mappings and threads the largest movers are
-//! written (32 a second), once a minute all that changed (512 at most), and the rest as a sum;
+//! Series have one row per tick at most. Of single mappings, threads and call stacks the largest
+//! movers are written (32 a second), once a minute all that changed (512 at most, 2,048 of stacks), and
+//! the rest as a sum;
 //! new names have an allowance in bytes. What is older than an hour is thinned to ten seconds,
 //! older than a day to a minute, single mappings and threads to a minute, half an hour and six hours.
 //! Measured at 1 Hz (`tests/size.rs`): 0.94 MB for an hour of an ordinary process that grows, 7.6 MB
@@ -47,22 +49,31 @@
 //! what was committed opens (see `read/open.rs` for how). A damaged or cut-off file is named as such,
 //! and [`Reader::salvage`] gives what is still true of it.
 //!
+//! # Call stacks
+//!
+//! Where the preload shim looks, [`Writer::stacks`] follows each tick. A stack gets a row with its
+//! frames once it moved enough to be written, or at the end; 100,000 may have one. Frames are nodes
+//! that stacks share. Names of places come after the run, by [`store_symbols`], from [`Reader::code`].
+//!
 //! # What it refuses to do
 //!
 //! It computes nothing but medians of buckets, reads no clock (times come with the ticks), never
-//! writes over a file, never changes a file of an older schema, and records one process per file: a
-//! tick of another one is an error.
+//! writes over a file, never changes a finished one but for names of places, never one of an older
+//! schema, and records one process per file: a tick of another one is an error.
 #![forbid(unsafe_code)]
 #![deny(clippy::indexing_slicing)]
 #![expect(clippy::doc_markdown, reason = "SQLite is a name, not code")]
 
 mod bucket;
 mod cells;
+mod counters;
 mod error;
+mod names;
 mod read;
 mod schema;
 mod write;
 
 pub use error::{Error, ErrorKind, Result};
-pub use read::Reader;
+pub use names::store_symbols;
+pub use read::{Code, Reader};
 pub use write::{Clock, Start, Writer};

@@ -1,6 +1,7 @@
--- Schema 1 of a memtide recording. Sizes are bytes, times are CLOCK_BOOTTIME nanoseconds.
+-- Schema 2 of a memtide recording. Sizes are bytes, times are CLOCK_BOOTTIME nanoseconds.
 -- "As of": a row of a series holds from its tick until the series' next row. NULL: not known.
--- Start with the views at the end: select * from samples, classes, mappings, threads, events.
+-- Start with the views at the end: select * from samples, classes, mappings, threads, stacks, frames,
+-- stack_points, stack_totals, events.
 
 CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 
@@ -19,7 +20,7 @@ CREATE TABLE read_cost (
   longest_ns INTEGER) WITHOUT ROWID;
 
 -- One row per tick; numbers are given in order and never again. `parts`: what was read at that
--- very tick, 1 smaps, 2 mappings one by one, 4 threads.
+-- very tick, 1 smaps, 2 mappings one by one, 4 threads; 8: nothing but call stacks, no sample.
 CREATE TABLE tick (tick INTEGER PRIMARY KEY, boottime_ns INTEGER, parts INTEGER);
 -- Ticks that stand for more than themselves, after thinning.
 CREATE TABLE merged (tick INTEGER PRIMARY KEY, samples INTEGER, rss_min INTEGER, rss_max INTEGER);
@@ -81,6 +82,37 @@ CREATE TABLE thread_rest (
   tick INTEGER PRIMARY KEY, count INTEGER, min_flt INTEGER, maj_flt INTEGER, cpu_ticks INTEGER);
 CREATE TABLE wchan (wchan INTEGER PRIMARY KEY, name TEXT UNIQUE);
 
+-- Call stacks, where the preload shim looked. A place is a return address as its file's own tables
+-- count it (without a module: as the process did). The caller of node n is node n - up; none: 0.
+CREATE TABLE module (module INTEGER PRIMARY KEY, path TEXT, build_id TEXT);
+CREATE TABLE place (place INTEGER PRIMARY KEY, module INTEGER, address INTEGER);
+CREATE TABLE node (node INTEGER PRIMARY KEY, up INTEGER, place INTEGER);
+-- Each stack with its last counters; `node` is its innermost frame. `kind`: 0 heap, 1 mapping.
+-- `owner`: 0 target, 1 others. `ending`: 0 root, 1 truncated, 2 foreign, 3 overflow.
+CREATE TABLE stack (
+  stack INTEGER PRIMARY KEY, kind INTEGER, owner INTEGER, ending INTEGER, node INTEGER,
+  allocs INTEGER, bytes INTEGER, frees INTEGER, freed INTEGER, peak_bytes INTEGER,
+  samples INTEGER, freed_samples INTEGER);
+CREATE TABLE stack_sample (
+  tick INTEGER, stack INTEGER, allocs INTEGER, frees INTEGER, live_bytes INTEGER,
+  PRIMARY KEY (tick, stack)) WITHOUT ROWID;
+-- The stacks that have no row of their own, together: how many, and their last counters.
+CREATE TABLE stack_rest (
+  kind INTEGER, owner INTEGER, stacks INTEGER, allocs INTEGER, bytes INTEGER, frees INTEGER,
+  freed INTEGER, peak_bytes INTEGER, samples INTEGER, freed_samples INTEGER,
+  PRIMARY KEY (kind, owner)) WITHOUT ROWID;
+-- Sums over all stacks of the target; `delay_ns`: how long after its tick they were read.
+CREATE TABLE stack_total (
+  tick INTEGER PRIMARY KEY, delay_ns INTEGER, live_bytes INTEGER, live_blocks INTEGER,
+  mapping_bytes INTEGER, peak_bytes INTEGER, allocs INTEGER, allocated_bytes INTEGER);
+CREATE TABLE stack_lost (what TEXT PRIMARY KEY, count INTEGER) WITHOUT ROWID;
+-- Names of places, innermost first; a row of depth -1: looked up and nothing found.
+CREATE TABLE symbol_text (text INTEGER PRIMARY KEY, name TEXT);
+CREATE TABLE symbol (
+  place INTEGER, depth INTEGER, function INTEGER, file INTEGER, line INTEGER, inlined INTEGER,
+  PRIMARY KEY (place, depth)) WITHOUT ROWID;
+CREATE TABLE symbol_warning (warning INTEGER PRIMARY KEY, text TEXT);
+
 -- For people.
 CREATE VIEW times AS
   SELECT tick, parts,
@@ -128,7 +160,8 @@ CREATE VIEW samples AS
   LEFT JOIN children k ON k.tick = (SELECT max(tick) FROM children WHERE tick <= t.tick)
   LEFT JOIN maps_total p ON p.tick = (SELECT max(tick) FROM maps_total WHERE tick <= t.tick)
   LEFT JOIN cgroup c ON c.tick = (SELECT max(tick) FROM cgroup WHERE tick <= t.tick)
-  LEFT JOIN host h ON h.tick = (SELECT max(tick) FROM host WHERE tick <= t.tick);
+  LEFT JOIN host h ON h.tick = (SELECT max(tick) FROM host WHERE tick <= t.tick)
+  WHERE NOT t.parts & 8;
 
 -- One row per tick with smaps and class that was ever in use.
 CREATE VIEW classes AS
@@ -152,6 +185,41 @@ CREATE VIEW threads AS
     AS seconds, t.tid, t.start_ticks, t.name, char(s.state) AS state, w.name AS wchan,
     s.min_flt AS minor_faults, s.maj_flt AS major_faults, s.cpu_ticks, s.state IS NULL AS ended
   FROM thread_sample s JOIN thread t USING (thread) LEFT JOIN wchan w USING (wchan);
+
+-- One row per stack; its frames are in `frames`.
+CREATE VIEW stacks AS
+  SELECT stack, iif(kind, 'mapping', 'heap') AS kind, iif(owner, 'others', 'target') AS owner,
+    CASE ending WHEN 0 THEN 'root' WHEN 1 THEN 'truncated' WHEN 2 THEN 'foreign'
+      ELSE 'overflow' END AS ending,
+    bytes - freed AS live_bytes, allocs - frees AS live_blocks, peak_bytes, allocs, frees,
+    bytes AS allocated_bytes, freed AS freed_bytes, samples, freed_samples
+  FROM stack;
+
+-- One row per stack, frame (0: the allocator's caller) and name (more than one: inlined calls).
+CREATE VIEW frames AS
+  WITH RECURSIVE chain(stack, frame, node) AS (
+    SELECT stack, 0, node FROM stack WHERE node > 0
+    UNION ALL
+    SELECT c.stack, c.frame + 1, c.node - n.up FROM chain c JOIN node n USING (node)
+    WHERE n.up BETWEEN 1 AND c.node - 1)
+  SELECT c.stack, c.frame, m.path AS module, printf('%x', p.address) AS address,
+    f.name AS function, t.name AS file, s.line, s.inlined
+  FROM chain c JOIN node n USING (node) JOIN place p USING (place)
+  LEFT JOIN module m USING (module)
+  LEFT JOIN symbol s ON s.place = p.place AND s.depth >= 0
+  LEFT JOIN symbol_text f ON f.text = s.function LEFT JOIN symbol_text t ON t.text = s.file
+  ORDER BY c.stack, c.frame, s.depth;
+
+CREATE VIEW stack_points AS
+  SELECT s.tick, (SELECT seconds FROM times WHERE tick <= s.tick ORDER BY tick DESC LIMIT 1)
+    AS seconds, s.stack, s.live_bytes, s.allocs, s.frees
+  FROM stack_sample s;
+
+CREATE VIEW stack_totals AS
+  SELECT s.tick, (SELECT seconds FROM times WHERE tick <= s.tick ORDER BY tick DESC LIMIT 1)
+    + s.delay_ns / 1e9 AS seconds, s.live_bytes, s.live_blocks, s.mapping_bytes, s.peak_bytes,
+    s.allocs, s.allocated_bytes
+  FROM stack_total s;
 
 CREATE VIEW events AS
   SELECT (boottime_ns - (SELECT value FROM meta WHERE key = 'started_boottime_ns')) / 1e9

@@ -68,6 +68,12 @@ const fn of_record(kind: RecordKind) -> &'static str {
             "`sqlite3 FILE .recover` may save what is still readable"
         }
         RecordKind::NotARecording => "memtide report takes the .memtide file that attach wrote",
+        RecordKind::OlderSchema { .. } => "record anew with this memtide",
+        RecordKind::BeingWritten => "wait until the recording has ended",
+        RecordKind::NoStacks => "record with `memtide run --heap sampled -- COMMAND`",
+        RecordKind::OlderSchema { .. } => "record it again with this memtide",
+        RecordKind::BeingWritten => "try again when its recorder has ended",
+        RecordKind::NoStacks => "record with `memtide run --heap=full -- COMMAND` to see call stacks",
         RecordKind::NotFound | RecordKind::OtherProcess | RecordKind::Io => "",
     }
 }

@@ -8,6 +8,7 @@ mod open;
 mod private_copy;
 mod samples;
 mod singles;
+mod stacks;
 
 use crate::bucket::Light;
 use crate::schema::meta;
@@ -16,7 +17,9 @@ use memtide_model::{
     Bytes, Event, EventKind, Nanos, Observations, Pid, ReadCost, ReadKind, Recording, Target,
 };
 use open::Opened;
+pub(crate) use open::to_write as open_to_write;
 use rusqlite::{Connection, OptionalExtension as _, Row, Rows, Statement};
+pub use stacks::Code;
 use std::path::{Path, PathBuf};
 
 /// Histories of mappings, and of threads, that [`Reader::observations`] gives at most.
@@ -124,8 +127,13 @@ impl Reader {
 
     /// All that was seen, in at most `limit` samples (at least one is given): where there are more,
     /// the time is cut into `limit` equal spans, and of each the tick with the median RSS stays,
-    /// preferably of those with smaps read. A history of a mapping or thread has at most `limit`
-    /// points, the last of each span.
+    /// preferably of those with smaps read. A history of a mapping, thread or stack has at most `limit`
+    /// points, the last of each span. Totals of stacks, where there are more than `limit`, are those
+    /// as of the samples; the last of all is always there.
+    ///
+    /// Stacks that have no row of their own (see [`Writer::stacks`](crate::Writer::stacks)) are
+    /// together in one that ends in `Overflow` and has no frames; their number is in `lost.overflow`.
+    /// A recording of stacks alone has no samples.
     pub fn observations(&self, limit: usize) -> Result<Observations> {
         let target = self.target()?;
         let limit = limit.max(1);
@@ -133,7 +141,9 @@ impl Reader {
             // One state of the file, however long reading takes; nothing is written.
             let _snapshot = self.file().unchecked_transaction()?;
             let ticks = self.ticks()?;
-            let picks = samples::pick(&ticks, limit);
+            let (sampled, bare): (Vec<Light>, Vec<Light>) =
+                ticks.iter().partition(|tick| tick.sampled);
+            let picks = samples::pick(&sampled, limit);
             let events = self.events()?;
             let reading = singles::Reading {
                 file: self.file(),
@@ -147,8 +157,16 @@ impl Reader {
                 samples: samples::read(self.file(), self.source, &picks, target.id)?,
                 mappings: reading.mappings()?,
                 threads: reading.threads()?,
+                stacks: match self.heap()? {
+                    Some(heap) => {
+                        // Without samples the ticks of stacks are thinned as those would be.
+                        let bare = samples::pick(if picks.is_empty() { &bare } else { &[] }, limit);
+                        let picked = picks.iter().chain(&bare).map(|(tick, _)| tick.tick);
+                        Some(heap.read(&reading, &picked.collect::<Vec<_>>())?)
+                    }
+                    None => None,
+                },
                 events,
-                stacks: None,
                 target,
             })
         };
@@ -193,11 +211,7 @@ impl Reader {
             started,
             ended: ticks.last().map_or(started, |tick| tick.at),
             complete: self.number(meta::COMPLETE)? == 1,
-            // Ticks are numbered from one without a gap, and thinning gives no number again.
-            samples: ticks
-                .last()
-                .map_or(0, |tick| tick.tick.max(0).cast_unsigned())
-                .max(folded(ticks)),
+            samples: self.samples(ticks),
             gaps: gaps.fold(0, u64::saturating_add),
             interval: Nanos(number(meta::INTERVAL)?),
             lenses: lenses
@@ -210,6 +224,19 @@ impl Reader {
             page_size: Bytes(number(meta::PAGE_SIZE)?),
             ticks_per_second: number(meta::TICKS_PER_SECOND)?,
         })
+    }
+
+    /// How many samples were taken. Of a damaged file that is at least the last tick's number: ticks
+    /// are numbered from one without a gap, and thinning gives no number again.
+    fn samples(&self, ticks: &[Light]) -> u64 {
+        let counts = ticks.iter().map(|tick| u64::from(tick.merged.samples));
+        let folded = counts.fold(0, u64::saturating_add);
+        match (self.source, ticks.last()) {
+            (Source::Damaged, Some(last)) if last.sampled => {
+                folded.max(last.tick.max(0).cast_unsigned())
+            }
+            _ => folded,
+        }
     }
 
     fn fact<T: rusqlite::types::FromSql>(&self, key: &str) -> rusqlite::Result<Option<T>> {
@@ -267,10 +294,4 @@ impl Reader {
         })?;
         Ok(events.into_iter().flatten().collect())
     }
-}
-
-/// The ticks that these stand for.
-fn folded(ticks: &[Light]) -> u64 {
-    let counts = ticks.iter().map(|tick| u64::from(tick.merged.samples));
-    counts.fold(0, u64::saturating_add)
 }

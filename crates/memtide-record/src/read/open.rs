@@ -48,6 +48,18 @@ pub(super) fn open(path: &Path) -> Result<Opened> {
     }
 }
 
+/// Opens a sound recording whose names are to be written: the file itself or nothing.
+pub(crate) fn to_write(path: &Path) -> Result<Connection> {
+    let size = size_of(path)?;
+    match direct(path) {
+        Ok(file) => whole(path, &file).map(|()| file),
+        Err(error) if matches!(error.kind(), ErrorKind::NotARecording | ErrorKind::Corrupt) => {
+            Err(diagnose(path, size, error))
+        }
+        Err(error) => Err(error),
+    }
+}
+
 /// Opens what is left of a damaged one.
 pub(super) fn salvage(path: &Path) -> Result<Opened> {
     let damage = match open(path) {

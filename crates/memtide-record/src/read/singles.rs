@@ -1,4 +1,4 @@
-//! The histories of single mappings and threads.
+//! The histories of single mappings and threads, and what those of call stacks share with them.
 //!
 //! Two passes over the rows: the first finds those that moved most and how many rows they have,
 //! the second gathers their points. Memory is bounded by the number of mappings, not of rows.
@@ -27,7 +27,7 @@ pub(super) struct Reading<'a> {
 }
 
 /// What the first pass learns of one mapping or thread.
-struct Seen {
+pub(super) struct Seen {
     /// From where to where its value went.
     least: u64,
     most: u64,
@@ -101,7 +101,7 @@ impl Reading<'_> {
     }
 
     /// The keys whose value moved most. One that was not there at the first read came from zero.
-    fn choose(&self, sql: &str) -> Result<Vec<(i64, Seen)>> {
+    pub(super) fn choose(&self, sql: &str) -> Result<Vec<(i64, Seen)>> {
         let mut seen: HashMap<i64, Seen> = HashMap::new();
         let mut first_tick = None;
         let mut statement = self.file.prepare(sql)?;
@@ -136,7 +136,7 @@ impl Reading<'_> {
     }
 
     /// The points of the chosen ones. Of one with more than `limit` the last of each equal span.
-    fn points<P>(
+    pub(super) fn points<P>(
         &self,
         chosen: &[(i64, Seen)],
         table: &str,
@@ -197,7 +197,7 @@ impl Reading<'_> {
 
     /// The time of a tick. Of one that was thinned away it lies between its neighbours', as its
     /// number does: ticks come at a steady pace.
-    fn time(&self, tick: i64) -> Nanos {
+    pub(super) fn time(&self, tick: i64) -> Nanos {
         let after = self.ticks.partition_point(|light| light.tick < tick);
         let next = self.ticks.get(after);
         let before = after.checked_sub(1).and_then(|index| self.ticks.get(index));

@@ -3,7 +3,7 @@
 //! A mapping is known by address, class, protection and name; a change of one of them is another
 //! mapping. Its movement is how far its RSS is from its last row, so that slow growth adds up.
 
-use super::pace::{Allowance, Extent, Pace, Rank, greatest};
+use super::pace::{Allowance, Extent, Pace, Rank, SWEEP, greatest};
 use crate::schema;
 use memtide_model::{Mapping, MappingClass, MappingState, Nanos};
 use rusqlite::{Connection, Result, params};
@@ -56,7 +56,7 @@ impl Mappings {
             tick: 0,
             next_id: 1,
             committed_id: 0,
-            pace: Pace::new(start),
+            pace: Pace::new(start, SWEEP),
             allowance: Allowance::new(start),
             rest: None,
         }
@@ -85,7 +85,7 @@ impl Mappings {
 
     /// Writes what the last read had and the file does not.
     pub(super) fn finish(&mut self, file: &Connection) -> Result<()> {
-        self.write_movers(file, Extent::LAST)?;
+        self.write_movers(file, Extent::all(SWEEP))?;
         self.write_rest(file)
     }
 

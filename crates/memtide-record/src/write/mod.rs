@@ -8,9 +8,12 @@
 //! When a transaction fails (a full disk), nothing of it stands, and the writer forgets what it
 //! believed to stand: the next tick that fits is written in full.
 
+mod frames;
+mod heap;
 mod mappings;
 mod pace;
 mod series;
+mod stacks;
 mod thin;
 mod threads;
 
@@ -20,6 +23,7 @@ use mappings::Mappings;
 use memtide_model::{Bytes, Event, MappingClass, Nanos, ProcessId, ReadCost, Target, Tick};
 use rusqlite::{Connection, OpenFlags, params};
 use series::Series;
+use stacks::Stacks;
 use std::fmt;
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -57,7 +61,8 @@ pub struct Start {
     pub page_size: Bytes,
     /// Clock ticks per second (`sysconf(_SC_CLK_TCK)`).
     pub ticks_per_second: u64,
-    /// Lenses that look: "sampler", "inspect", "shim". A name holds no comma.
+    /// Lenses that look: "sampler", "inspect". A name holds no comma. "shim" is added by
+    /// [`Writer::stacks_start`], when it is known that it looks.
     pub lenses: Vec<String>,
     /// The version of memtide that records.
     pub version: String,
@@ -69,11 +74,14 @@ pub struct Writer {
     path: PathBuf,
     file: Connection,
     process: ProcessId,
-    /// The number of the last tick that stands in the file.
+    /// The number of the last tick that stands in the file, and when it was.
     tick: i64,
+    at: Nanos,
     series: Series,
     mappings: Mappings,
     threads: Threads,
+    /// Where the preload shim looks.
+    stacks: Option<Stacks>,
     thinner: Thinner,
     checkpointed: Nanos,
     thinned: Nanos,
@@ -102,9 +110,11 @@ impl Writer {
             file,
             process: target.id,
             tick: 0,
+            at,
             series: Series::new(),
             mappings: Mappings::new(at),
             threads: Threads::new(at),
+            stacks: None,
             thinner: Thinner::new(at, start.interval),
             checkpointed: at,
             thinned: at,
@@ -128,6 +138,7 @@ impl Writer {
         let written = self.write_tick(tick);
         self.settle(written)?;
         self.tick += 1;
+        self.at = sample.at;
         self.keep_house(sample.at)
     }
 
@@ -221,6 +232,9 @@ impl Writer {
             self.mappings.finish(&self.file)?;
             self.threads.finish(&self.file)?;
         }
+        if let Some(stacks) = &mut self.stacks {
+            stacks.finish(&self.file)?;
+        }
         set_meta(&self.file, meta::COMPLETE, 1)?;
         transaction.commit()
     }
@@ -231,12 +245,14 @@ impl Writer {
             Ok(()) => {
                 self.mappings.committed();
                 self.threads.committed();
+                self.stacks.iter_mut().for_each(Stacks::committed);
                 Ok(())
             }
             Err(error) => {
                 self.series.forget();
                 self.mappings.forget();
                 self.threads.forget();
+                self.stacks.iter_mut().for_each(Stacks::forget);
                 Err(self.error(error))
             }
         }

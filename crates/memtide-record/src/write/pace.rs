@@ -1,4 +1,4 @@
-//! How many rows of single mappings and threads a recording may have.
+//! How many rows of single mappings, threads and call stacks a recording may have.
 //!
 //! A process may have ten thousand mappings that all move at every tick. What is written of them is
 //! bounded by three rules, none of which depends on the process:
@@ -8,8 +8,8 @@
 //! - after the first five minutes of a recording only those that moved much; the smaller ones
 //!   wait for every tenth second (nobody needs seconds of a recording that took hours, and a short
 //!   one has them all);
-//! - once a minute all that changed at all, up to [`SWEEP`] of them; as change adds up since the
-//!   last row, each gets its turn.
+//! - once a minute all that changed at all, up to a number that each kind of rows has; as change adds
+//!   up since the last row, each gets its turn.
 //!
 //! New identities (a mapping's address and name, a thread's tid and name) have an [`Allowance`] in
 //! bytes, for processes that make and drop mappings or threads all the time.
@@ -18,7 +18,7 @@ use memtide_model::Nanos;
 
 /// Rows at a tick and in a second.
 pub(super) const MOVERS: usize = 32;
-/// Rows of a sweep.
+/// Rows of a sweep of mappings, and of threads.
 pub(super) const SWEEP: usize = 512;
 /// How long every movement counts.
 const CLOSE: Nanos = Nanos::from_secs(300);
@@ -41,12 +41,14 @@ pub(super) struct Extent {
 }
 
 impl Extent {
-    /// Everything that changed: at the end of a recording.
-    pub(super) const LAST: Self = Self {
-        sweep: true,
-        large_only: false,
-        rows: SWEEP,
-    };
+    /// Everything that changed: at a sweep, and at the end of a recording.
+    pub(super) const fn all(rows: usize) -> Self {
+        Self {
+            sweep: true,
+            large_only: false,
+            rows,
+        }
+    }
 }
 
 /// The clockwork of one kind of rows.
@@ -57,12 +59,15 @@ pub(super) struct Pace {
     small: Nanos,
     last: Nanos,
     credit: Nanos,
+    swept_rows: usize,
 }
 
 impl Pace {
-    pub(super) fn new(start: Nanos) -> Self {
+    /// With so many rows at a sweep.
+    pub(super) fn new(start: Nanos, swept_rows: usize) -> Self {
         Self {
             start,
+            swept_rows,
             sweep: None,
             small: start,
             last: start,
@@ -77,11 +82,7 @@ impl Pace {
         if self.sweep.is_none_or(|last| now - last >= BETWEEN_SWEEPS) {
             self.sweep = Some(now);
             self.small = now;
-            return Extent {
-                sweep: true,
-                large_only: false,
-                rows: SWEEP,
-            };
+            return Extent::all(self.swept_rows);
         }
         let large_only = now - self.start >= CLOSE && now - self.small < SMALL;
         if !large_only {
@@ -168,7 +169,7 @@ mod tests {
     use super::*;
 
     fn rows_in(seconds: u64, per_second: u64) -> (usize, usize) {
-        let mut pace = Pace::new(Nanos(0));
+        let mut pace = Pace::new(Nanos(0), SWEEP);
         let (mut swept, mut moved) = (0, 0);
         for tick in 0..seconds * per_second {
             let extent = pace.extent(Nanos(tick * Nanos::SECOND.0 / per_second));
@@ -189,7 +190,7 @@ mod tests {
 
     #[test]
     fn small_movements_wait_for_ten_seconds_once_a_recording_is_long() {
-        let mut pace = Pace::new(Nanos(0));
+        let mut pace = Pace::new(Nanos(0), SWEEP);
         let small = |range: std::ops::Range<u64>, pace: &mut Pace| {
             range
                 .filter(|second| !pace.extent(Nanos::from_secs(*second)).large_only)

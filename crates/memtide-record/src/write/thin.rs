@@ -5,12 +5,13 @@
 //! | ticks and their series | 10 min (intervals under half a second only) | second |
 //! | | 1 h | 10 s |
 //! | | 1 day | 60 s |
-//! | single mappings and threads, each | 1 h, 6 h, 1 day | 1 min, 30 min, 6 h |
+//! | single mappings, threads and call stacks, each | 1 h, 6 h, 1 day | 1 min, 30 min, 6 h |
 //!
 //! Of the ticks of a bucket the median one stays (see [`crate::bucket`]). Of each series stay the
 //! last row at or before that tick and the last row of the bucket: the first is what holds as of
 //! the tick, the second what holds as of later ones. A single mapping or thread keeps the last row
-//! of its bucket; one that came and went within a bucket of half an hour or more is dropped.
+//! of its bucket; one that came and went within a bucket of half an hour or more is dropped. So does a
+//! call stack, of which none is ever dropped.
 //!
 //! Work is done in steps small enough to hide behind a tick: a bucket of ticks, or a few hundred
 //! rows. Emptied pages are used again, so the file stops growing without ever being vacuumed.
@@ -56,6 +57,7 @@ pub(super) struct Thinner {
     stages: Vec<Stage>,
     mappings: Singles,
     threads: Singles,
+    stacks: Singles,
     delete_series: Vec<String>,
 }
 
@@ -67,12 +69,14 @@ impl Thinner {
             Stage::new(DAY, MINUTE),
         ];
         let worth = |stage: &Stage| stage.bucket.0 >= interval.0.saturating_mul(2);
-        let series = GROUPS.iter().chain([&MAPS_TOTAL]).map(|group| group.table);
+        let groups = GROUPS.iter().chain([&MAPS_TOTAL]);
+        let series = groups.map(|group| group.table).chain(["stack_total"]);
         Self {
             start,
             stages: stages.into_iter().filter(worth).collect(),
             mappings: Singles::new("mapping", "size = 0"),
             threads: Singles::new("thread", "state IS NULL"),
+            stacks: Singles::lasting("stack"),
             delete_series: series.map(delete_series).collect(),
         }
     }
@@ -83,7 +87,8 @@ impl Thinner {
             step_ticks(file, stage, self.start, now, &self.delete_series)?;
         }
         self.mappings.step(file, self.start, now)?;
-        self.threads.step(file, self.start, now)
+        self.threads.step(file, self.start, now)?;
+        self.stacks.step(file, self.start, now)
     }
 }
 
@@ -177,14 +182,14 @@ fn bucket_end(at: Nanos, start: Nanos, bucket: Nanos) -> Nanos {
     start + Nanos(number.saturating_mul(bucket.0))
 }
 
-/// What is to be deleted of the mappings or threads.
+/// What is to be deleted of the mappings, threads or stacks.
 #[derive(Clone, Copy, Debug)]
 enum Removal {
     Row { tick: i64, key: i64 },
     Identity { key: i64 },
 }
 
-/// The thinning of rows of single mappings or threads.
+/// The thinning of rows of single mappings, threads or stacks.
 #[derive(Debug)]
 struct Singles {
     stages: [Stage; 3],
@@ -198,6 +203,18 @@ impl Singles {
     /// `gone`: how a row says that its mapping or thread is there no more.
     fn new(name: &str, gone: &str) -> Self {
         Self {
+            select: format!(
+                "SELECT s.tick, s.{name}, s.{gone}, i.since FROM {name}_sample s
+                 JOIN {name} i ON i.{name} = s.{name}
+                 WHERE s.tick BETWEEN ?1 AND ?2 ORDER BY s.tick DESC"
+            ),
+            ..Self::lasting(name)
+        }
+    }
+
+    /// Of things that never go.
+    fn lasting(name: &str) -> Self {
+        Self {
             stages: [
                 Stage::new(HOUR, MINUTE),
                 Stage::new(Nanos(6 * HOUR.0), Nanos(30 * MINUTE.0)),
@@ -205,9 +222,8 @@ impl Singles {
             ],
             pending: Vec::new(),
             select: format!(
-                "SELECT s.tick, s.{name}, s.{gone}, i.since FROM {name}_sample s
-                 JOIN {name} i ON i.{name} = s.{name}
-                 WHERE s.tick BETWEEN ?1 AND ?2 ORDER BY s.tick DESC"
+                "SELECT tick, {name}, 0, 0 FROM {name}_sample
+                 WHERE tick BETWEEN ?1 AND ?2 ORDER BY tick DESC"
             ),
             delete_row: format!("DELETE FROM {name}_sample WHERE tick = ? AND {name} = ?"),
             delete_identity: format!("DELETE FROM {name} WHERE {name} = ?"),
@@ -251,7 +267,7 @@ impl Singles {
     }
 }
 
-/// Of each mapping or thread all rows of the ticks `first..=last` but the last one.
+/// Of each mapping, thread or stack all rows of the ticks `first..=last` but the last one.
 fn removals(
     file: &Connection,
     select: &str,

@@ -3,7 +3,7 @@
 //! A thread's movement is the faults since its last row. CPU time, state and wait channel ride
 //! along with such a row and with the sweep once a minute; they never cause one by themselves.
 
-use super::pace::{Allowance, Extent, Pace, Rank, greatest};
+use super::pace::{Allowance, Extent, Pace, Rank, SWEEP, greatest};
 use memtide_model::{Nanos, ThreadId, ThreadState};
 use rusqlite::{Connection, OptionalExtension, Result, params};
 use std::collections::HashMap;
@@ -54,7 +54,7 @@ impl Threads {
             tick: 0,
             next_id: 1,
             committed_id: 0,
-            pace: Pace::new(start),
+            pace: Pace::new(start, SWEEP),
             allowance: Allowance::new(start),
             rest: None,
         }
@@ -83,7 +83,7 @@ impl Threads {
 
     /// Writes what the last read had and the file does not.
     pub(super) fn finish(&mut self, file: &Connection) -> Result<()> {
-        self.write_movers(file, Extent::LAST)?;
+        self.write_movers(file, Extent::all(SWEEP))?;
         self.write_rest(file)
     }
 

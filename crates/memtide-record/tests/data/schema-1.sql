@@ -1,0 +1,159 @@
+-- Schema 1 of a memtide recording. Sizes are bytes, times are CLOCK_BOOTTIME nanoseconds.
+-- "As of": a row of a series holds from its tick until the series' next row. NULL: not known.
+-- Start with the views at the end: select * from samples, classes, mappings, threads, events.
+
+CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
+
+-- The process, once per program that it ran. `json` holds all; the columns are for people.
+CREATE TABLE target (
+  target INTEGER PRIMARY KEY, boottime_ns INTEGER, pid INTEGER, start_ticks INTEGER, name TEXT,
+  exe TEXT, cmdline TEXT, uid INTEGER, allocator TEXT, runtime TEXT, json TEXT);
+
+CREATE TABLE clock (boottime_ns INTEGER PRIMARY KEY, monotonic_ns INTEGER, wall_ns INTEGER);
+
+CREATE TABLE event (
+  event INTEGER PRIMARY KEY, boottime_ns INTEGER, kind TEXT, pid INTEGER, text TEXT, value INTEGER);
+
+CREATE TABLE read_cost (
+  kind TEXT PRIMARY KEY, reads INTEGER, skipped INTEGER, failed INTEGER, cpu_ns INTEGER,
+  longest_ns INTEGER) WITHOUT ROWID;
+
+-- One row per tick; numbers are given in order and never again. `parts`: what was read at that
+-- very tick, 1 smaps, 2 mappings one by one, 4 threads.
+CREATE TABLE tick (tick INTEGER PRIMARY KEY, boottime_ns INTEGER, parts INTEGER);
+-- Ticks that stand for more than themselves, after thinning.
+CREATE TABLE merged (tick INTEGER PRIMARY KEY, samples INTEGER, rss_min INTEGER, rss_max INTEGER);
+
+-- Series with one value at a time.
+CREATE TABLE memory (
+  tick INTEGER PRIMARY KEY, rss INTEGER, size INTEGER, peak_rss INTEGER, peak_size INTEGER,
+  rss_anon INTEGER,
+  rss_file INTEGER, rss_shmem INTEGER, data INTEGER, page_tables INTEGER, swap INTEGER);
+CREATE TABLE layout (
+  tick INTEGER PRIMARY KEY, stack INTEGER, text INTEGER, libraries INTEGER,
+  locked INTEGER, pinned INTEGER, hugetlb INTEGER);
+CREATE TABLE activity (
+  tick INTEGER PRIMARY KEY, min_flt INTEGER, maj_flt INTEGER, utime INTEGER, stime INTEGER,
+  voluntary_switches INTEGER, involuntary_switches INTEGER);
+CREATE TABLE counts (
+  tick INTEGER PRIMARY KEY, threads INTEGER, mappings INTEGER, oom_score INTEGER);
+CREATE TABLE descriptors (
+  tick INTEGER PRIMARY KEY, total INTEGER, file INTEGER, socket INTEGER, pipe INTEGER,
+  eventfd INTEGER, epoll INTEGER, anon_inode INTEGER, memfd INTEGER, deleted INTEGER);
+CREATE TABLE children (
+  tick INTEGER PRIMARY KEY, total INTEGER, zombies INTEGER, stopped INTEGER, blocked INTEGER,
+  session_others INTEGER, rss INTEGER);
+CREATE TABLE cgroup (
+  tick INTEGER PRIMARY KEY, current INTEGER, "limit" INTEGER, high INTEGER, anon INTEGER,
+  file INTEGER, shmem INTEGER, kernel INTEGER, oom_kills INTEGER, limit_hits INTEGER);
+CREATE TABLE host (
+  tick INTEGER PRIMARY KEY, known INTEGER, available INTEGER, committed INTEGER, shmem INTEGER,
+  slab_unreclaimable INTEGER, swap_free INTEGER, pressure_some_us INTEGER,
+  pressure_full_us INTEGER);
+CREATE TABLE maps_total (
+  tick INTEGER PRIMARY KEY, pss INTEGER, private_dirty INTEGER, lazy_free INTEGER,
+  anon_huge INTEGER, swap INTEGER, rollup_only INTEGER);
+
+-- Series with one value per class of mappings; all classes are written again once a minute.
+-- `anonymous` and `largest` are NULL where they are the same as `rss`.
+CREATE TABLE class (class INTEGER PRIMARY KEY, name TEXT);
+CREATE TABLE class_sample (
+  tick INTEGER, class INTEGER, count INTEGER, size INTEGER, rss INTEGER, anonymous INTEGER,
+  grown INTEGER, max_growth INTEGER, largest INTEGER, PRIMARY KEY (tick, class)) WITHOUT ROWID;
+
+-- Single mappings. A row of zero size: gone. `since`: the first tick with a row.
+CREATE TABLE mapping (
+  mapping INTEGER PRIMARY KEY, since INTEGER, address INTEGER, class INTEGER, protection TEXT,
+  name TEXT);
+CREATE TABLE mapping_sample (
+  tick INTEGER, mapping INTEGER, size INTEGER, rss INTEGER,
+  PRIMARY KEY (tick, mapping)) WITHOUT ROWID;
+-- The mappings that have no row of their own, together.
+CREATE TABLE mapping_rest (tick INTEGER PRIMARY KEY, count INTEGER, size INTEGER, rss INTEGER);
+
+-- Single threads. A row of NULLs: ended. `state` is the letter's code, char(state) the letter.
+CREATE TABLE thread (
+  thread INTEGER PRIMARY KEY, since INTEGER, tid INTEGER, start_ticks INTEGER, name TEXT);
+CREATE TABLE thread_sample (
+  tick INTEGER, thread INTEGER, min_flt INTEGER, maj_flt INTEGER, cpu_ticks INTEGER,
+  state INTEGER, wchan INTEGER, PRIMARY KEY (tick, thread)) WITHOUT ROWID;
+CREATE TABLE thread_rest (
+  tick INTEGER PRIMARY KEY, count INTEGER, min_flt INTEGER, maj_flt INTEGER, cpu_ticks INTEGER);
+CREATE TABLE wchan (wchan INTEGER PRIMARY KEY, name TEXT UNIQUE);
+
+-- For people.
+CREATE VIEW times AS
+  SELECT tick, parts,
+    (boottime_ns - (SELECT value FROM meta WHERE key = 'started_boottime_ns')) / 1e9 AS seconds,
+    strftime('%Y-%m-%d %H:%M:%f', (boottime_ns + (SELECT wall_ns - clock.boottime_ns FROM clock
+      WHERE clock.boottime_ns <= tick.boottime_ns ORDER BY clock.boottime_ns DESC LIMIT 1)) / 1e9,
+      'unixepoch') AS wall_utc
+  FROM tick;
+
+CREATE VIEW samples AS
+  SELECT t.tick, t.seconds, t.wall_utc,
+    m.rss AS rss_bytes, coalesce(g.rss_min, m.rss) AS rss_min_bytes,
+    coalesce(g.rss_max, m.rss) AS rss_max_bytes, coalesce(g.samples, 1) AS merged_samples,
+    m.size AS address_space_bytes, m.peak_rss AS peak_rss_bytes, m.rss_anon AS rss_anon_bytes,
+    m.rss_file AS rss_file_bytes, m.rss_shmem AS rss_shmem_bytes, m.data AS data_bytes,
+    m.page_tables AS page_tables_bytes, m.swap AS swap_bytes,
+    m.peak_size AS peak_address_space_bytes, l.stack AS stack_bytes, l.text AS text_bytes,
+    l.libraries AS libraries_bytes, l.locked AS locked_bytes, l.pinned AS pinned_bytes,
+    l.hugetlb AS hugetlb_bytes,
+    a.min_flt AS minor_faults, a.maj_flt AS major_faults, a.utime AS user_ticks,
+    a.stime AS system_ticks, a.voluntary_switches, a.involuntary_switches,
+    n.threads, n.mappings, n.oom_score, d.total AS descriptors, d.file AS descriptors_file,
+    d.socket AS descriptors_socket, d.pipe AS descriptors_pipe, d.eventfd AS descriptors_eventfd,
+    d.epoll AS descriptors_epoll, d.anon_inode AS descriptors_anon_inode,
+    d.memfd AS descriptors_memfd, d.deleted AS descriptors_deleted,
+    k.total AS children, k.zombies, k.stopped AS children_stopped,
+    k.blocked AS children_blocked, k.session_others, k.rss AS children_rss_bytes,
+    p.pss AS pss_bytes, p.private_dirty AS private_dirty_bytes, p.lazy_free AS lazy_free_bytes,
+    p.anon_huge AS anon_huge_bytes, t.parts & 1 AS smaps_read, p.rollup_only,
+    c.current AS cgroup_bytes, c."limit" AS cgroup_limit_bytes, c.high AS cgroup_high_bytes,
+    c.anon AS cgroup_anon_bytes, c.file AS cgroup_file_bytes, c.shmem AS cgroup_shmem_bytes,
+    c.kernel AS cgroup_kernel_bytes, c.oom_kills AS cgroup_oom_kills,
+    c.limit_hits AS cgroup_limit_hits,
+    h.available AS host_available_bytes, h.committed AS host_committed_bytes,
+    h.shmem AS host_shmem_bytes, h.slab_unreclaimable AS host_slab_unreclaimable_bytes,
+    h.swap_free AS host_swap_free_bytes, h.pressure_some_us AS host_pressure_some_us,
+    h.pressure_full_us AS host_pressure_full_us
+  FROM times t
+  LEFT JOIN merged g ON g.tick = t.tick
+  LEFT JOIN memory m ON m.tick = (SELECT max(tick) FROM memory WHERE tick <= t.tick)
+  LEFT JOIN layout l ON l.tick = (SELECT max(tick) FROM layout WHERE tick <= t.tick)
+  LEFT JOIN activity a ON a.tick = (SELECT max(tick) FROM activity WHERE tick <= t.tick)
+  LEFT JOIN counts n ON n.tick = (SELECT max(tick) FROM counts WHERE tick <= t.tick)
+  LEFT JOIN descriptors d ON d.tick = (SELECT max(tick) FROM descriptors WHERE tick <= t.tick)
+  LEFT JOIN children k ON k.tick = (SELECT max(tick) FROM children WHERE tick <= t.tick)
+  LEFT JOIN maps_total p ON p.tick = (SELECT max(tick) FROM maps_total WHERE tick <= t.tick)
+  LEFT JOIN cgroup c ON c.tick = (SELECT max(tick) FROM cgroup WHERE tick <= t.tick)
+  LEFT JOIN host h ON h.tick = (SELECT max(tick) FROM host WHERE tick <= t.tick);
+
+-- One row per tick with smaps and class that was ever in use.
+CREATE VIEW classes AS
+  SELECT t.tick, t.seconds, c.name AS class, s.count AS mappings, s.size AS size_bytes,
+    s.rss AS rss_bytes, coalesce(s.anonymous, s.rss) AS anonymous_bytes, s.grown AS grown_mappings,
+    s.max_growth AS max_growth_bytes, coalesce(s.largest, s.rss) AS largest_rss_bytes
+  FROM times t JOIN class c
+  JOIN class_sample s ON s.class = c.class AND s.tick = (SELECT tick FROM class_sample x
+    WHERE x.tick <= t.tick AND x.class = c.class ORDER BY x.tick DESC LIMIT 1)
+  WHERE t.parts & 1 AND s.count > 0;
+
+-- Times are of the nearest tick before that thinning left.
+CREATE VIEW mappings AS
+  SELECT s.tick, (SELECT seconds FROM times WHERE tick <= s.tick ORDER BY tick DESC LIMIT 1)
+    AS seconds, m.mapping, printf('%x', m.address) AS address, c.name AS class, m.protection,
+    m.name, s.size AS size_bytes, s.rss AS rss_bytes, s.size = 0 AS gone
+  FROM mapping_sample s JOIN mapping m USING (mapping) JOIN class c USING (class);
+
+CREATE VIEW threads AS
+  SELECT s.tick, (SELECT seconds FROM times WHERE tick <= s.tick ORDER BY tick DESC LIMIT 1)
+    AS seconds, t.tid, t.start_ticks, t.name, char(s.state) AS state, w.name AS wchan,
+    s.min_flt AS minor_faults, s.maj_flt AS major_faults, s.cpu_ticks, s.state IS NULL AS ended
+  FROM thread_sample s JOIN thread t USING (thread) LEFT JOIN wchan w USING (wchan);
+
+CREATE VIEW events AS
+  SELECT (boottime_ns - (SELECT value FROM meta WHERE key = 'started_boottime_ns')) / 1e9
+    AS seconds, kind, pid, text, value
+  FROM event ORDER BY event;
