@@ -38,6 +38,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             explain: true,
         };
         std::fs::write(file("txt"), terminal::render(&findings, &options))?;
+        for width in [40, 80, 200] {
+            let options = terminal::Options {
+                width,
+                color: true,
+                explain: false,
+            };
+            let text = terminal::render(&findings, &options);
+            std::fs::write(file(&format!("{width}.txt")), text)?;
+        }
         if findings.report.stacks.is_some() {
             flame_graphs(directory, name, &findings.report)?;
         }

@@ -47,8 +47,11 @@ pub(crate) fn growth(row: &StackRow) -> String {
 
 /// "93 %", or a dash.
 pub(crate) fn share(row: &StackRow) -> String {
-    let share = row.growth_share.filter(|share| share.is_finite());
-    share.map_or_else(|| "-".to_owned(), percent)
+    match row.growth_share.filter(|share| share.is_finite()) {
+        None => "-".to_owned(),
+        Some(share) if share > 0.0 && share < 0.005 => "under 1 %".to_owned(),
+        Some(share) => percent(share),
+    }
 }
 
 /// "480 KiB/s", or a dash.

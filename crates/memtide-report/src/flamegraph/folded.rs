@@ -33,7 +33,7 @@ pub(super) fn render(report: &Report, what: What) -> String {
         _ => tree::unlisted(report, what),
     };
     if rest > 0 {
-        lines.insert("(stacks not listed)".to_owned(), rest);
+        lines.insert("(not listed)".to_owned(), rest);
     }
     lines.iter().fold(String::new(), |mut text, (line, bytes)| {
         // Writing to a String cannot fail.

@@ -60,7 +60,7 @@ pub(super) fn file(report: &Report, what: What, width: u32) -> String {
             y += 18.0;
         }
     }
-    y = legend(&mut body, &boxes, what, y, width) + 6.0;
+    y = legend(&mut body, &boxes, what, y + 8.0, width) + 6.0;
     let rows = draw(&mut body, &boxes, (MARGIN, y, width - 2.0 * MARGIN), true);
     let height = y + rows as f64 * ROW + MARGIN;
     format!(

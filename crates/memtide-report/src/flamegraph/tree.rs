@@ -138,7 +138,7 @@ impl Tree {
         }
         let rest = unlisted(report, what);
         if rest > 0 {
-            let label = "(stacks not listed)".to_owned();
+            let label = "(not listed)".to_owned();
             let mut node = Node::new(label, String::new(), None);
             node.bytes = rest;
             node.growth = None;

@@ -12,6 +12,9 @@ use std::fmt::Write as _;
 const STACKS: usize = 30;
 const FRAMES: usize = 48;
 
+/// The longest name of a function in the table, in characters.
+const NAME: usize = 100;
+
 /// Width of a graph on a wide and on a narrow screen, in logical pixels.
 const WIDE: u32 = 1052;
 const NARROW: u32 = 400;
@@ -147,12 +150,10 @@ fn numbers(row: &StackRow) -> String {
 fn details(row: &StackRow, exe: &str, open: bool) -> String {
     let own = frames::own(&row.frames);
     let first = own.and_then(|own| row.frames.get(own));
+    let fits = |text: &str| text.chars().count() <= NAME;
     let name = first.map_or_else(
         || "no frames".to_owned(),
-        |frame| {
-            names::fitted(&frames::label(frame), |text| text.chars().count() <= 90)
-                .unwrap_or_default()
-        },
+        |frame| names::fitted(&frames::label(frame), fits).unwrap_or_default(),
     );
     let place = first.map_or_else(String::new, |frame| frames::place(frame, true));
     let mut html = format!(
@@ -191,9 +192,16 @@ fn line(frame: &FrameRow, own: bool, exe: &str) -> String {
         _ => "",
     };
     let inlined = if frame.inlined { ", inlined" } else { "" };
-    let name = escape::clip(&frames::label(frame), 300);
+    let label = frames::label(frame);
+    let name = names::fitted(&label, |text| text.chars().count() <= NAME).unwrap_or_default();
+    // What was left out of a long name is shown when the pointer rests on it.
+    let title = if label == name {
+        String::new()
+    } else {
+        format!(" title=\"{}\"", escape::html(&escape::clip(&label, 1000)))
+    };
     format!(
-        "<li{class}><code>{}</code> <span>{}{inlined}</span></li>\n",
+        "<li{class}><code{title}>{}</code> <span>{}{inlined}</span></li>\n",
         escape::html(&name),
         short(&frames::place(frame, false))
     )

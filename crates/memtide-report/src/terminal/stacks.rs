@@ -41,6 +41,9 @@ pub(super) fn section(page: &mut Page, report: &Report, explain: bool) {
     }
     let shown: Vec<_> = foremost.iter().take(most).copied().collect();
     for (index, row) in shown.iter().enumerate() {
+        if index > 0 {
+            page.gap();
+        }
         let mark = format!("{:2}. ", index + 1);
         page.sentence(&mark, Tone::Strong, &allocations::course(row));
         page.sentence("    ", Tone::Plain, &allocations::holding(row));
@@ -105,8 +108,7 @@ fn seen(page: &mut Page, report: &Report) {
 /// A line of a trace before it is laid out.
 enum Line {
     Frame {
-        own: bool,
-        runtime: bool,
+        tone: Tone,
         name: String,
         /// The place in full, without folders, and without the word `inlined`.
         places: [String; 3],
@@ -116,65 +118,69 @@ enum Line {
 
 /// The frames, innermost first.
 fn trace(page: &mut Page, row: &StackRow, explain: bool) {
-    let lines = chosen(row, explain);
-    let room = page.width() - columns(INDENT);
-    let (name_room, form) = split(&lines, room);
+    let mut lines = chosen(row, explain);
+    let form = lay_out(&mut lines, page.width() - columns(INDENT));
+    let name_room = longest(&lines, form).0;
+    let ink = page.ink();
     for line in &lines {
-        let (own, runtime, name, places) = match line {
-            Line::Note(note) => {
-                page.sentence(INDENT, Tone::Faint, note);
-                continue;
+        match line {
+            Line::Note(note) => page.sentence(INDENT, Tone::Faint, note),
+            Line::Frame { tone, name, places } => {
+                let start = if *tone == Tone::Strong { ARROW } else { INDENT };
+                let mut text = format!("{start}{}", ink.paint(*tone, name));
+                let place = &places[form];
+                if !place.is_empty() {
+                    let gap = name_room.saturating_sub(columns(name)) + 2;
+                    text.push_str(&" ".repeat(gap));
+                    text.push_str(&ink.paint(Tone::Faint, place));
+                }
+                page.lines([text]);
             }
-            Line::Frame {
-                own,
-                runtime,
-                name,
-                places,
-            } => (*own, *runtime, name, places),
-        };
-        let place = &places[form];
-        let place = names::cut(place, |text| columns(text) <= room / 2).unwrap_or_default();
-        let width = if place.is_empty() { room } else { name_room };
-        let name = fitted(name, width);
-        let tone = match (own, runtime) {
-            (true, _) => Tone::Strong,
-            (_, true) => Tone::Faint,
-            _ => Tone::Plain,
-        };
-        let mut text = format!(
-            "{}{}",
-            if own { ARROW } else { INDENT },
-            page.ink().paint(tone, &name)
-        );
-        if !place.is_empty() {
-            let gap = name_room.saturating_sub(columns(&name)) + 2;
-            text.push_str(&" ".repeat(gap));
-            text.push_str(&page.ink().paint(Tone::Faint, &place));
         }
-        page.lines([text]);
     }
+}
+
+/// Columns of the longest name that has a place beside it, and of the longest place of that form.
+fn longest(lines: &[Line], form: usize) -> (usize, usize) {
+    let placed = lines.iter().filter_map(|line| match line {
+        Line::Frame { name, places, .. } if !places[form].is_empty() => {
+            Some((columns(name), columns(&places[form])))
+        }
+        _ => None,
+    });
+    placed.fold((0, 0), |most, line| {
+        (most.0.max(line.0), most.1.max(line.1))
+    })
 }
 
 /// The least room for names that is worth the word `inlined` beside them.
 const NAMES: usize = 28;
 
-/// How wide the names' column is, and which form of the places leaves that room.
-fn split(lines: &[Line], room: usize) -> (usize, usize) {
-    let frames = || {
-        lines.iter().filter_map(|line| match line {
-            Line::Frame { name, places, .. } => Some((name, places)),
-            Line::Note(_) => None,
-        })
+/// Makes names and places fit into `room` together; returns which form of the places does. Names
+/// in full with places in full are best; else places lose their folders, and only then names
+/// become shorter.
+fn lay_out(lines: &mut [Line], room: usize) -> usize {
+    let (names, full) = longest(lines, 0);
+    let left = |form: usize| room.saturating_sub(longest(lines, form).1.min(room / 2) + 2);
+    let form = match () {
+        () if names + 2 + full <= room && full <= room / 2 => 0,
+        () if left(1) >= NAMES.min(names) => 1,
+        () => 2,
     };
-    let placed = frames().filter(|(_, places)| !places[0].is_empty());
-    let names = placed.map(|(label, _)| columns(label)).max().unwrap_or(0);
-    let place = |form: usize| frames().map(|(_, places)| columns(&places[form])).max();
-    let left = |form: usize| room.saturating_sub(place(form).unwrap_or(0).min(room / 2) + 2);
-    if names + 2 + place(0).unwrap_or(0) <= room && place(0) <= Some(room / 2) {
-        return (names, 0);
+    let name_room = left(form);
+    for line in lines {
+        if let Line::Frame { name, places, .. } = line {
+            let width = if places[form].is_empty() {
+                room
+            } else {
+                name_room
+            };
+            *name = fitted(name, width);
+            let fits = |text: &str| columns(text) <= room / 2;
+            places[form] = names::cut(&places[form], fits).unwrap_or_default();
+        }
     }
-    let form = if left(1) >= NAMES.min(names) { 1 } else { 2 };
-    (names.min(left(form)), form)
+    form
 }
 
 /// A name in the fullest form that fits into so many columns.
@@ -188,24 +194,24 @@ fn chosen(row: &StackRow, explain: bool) -> Vec<Line> {
     let most = if explain { LONG_FRAMES } else { SHORT_FRAMES };
     let mut lines = Vec::new();
     let mut at = 0;
-    let mut shown = 0;
     while let Some(frame) = row.frames.get(at) {
-        if shown >= most {
+        let run = row.frames.get(at..).unwrap_or_default().iter();
+        let run = run.take_while(|frame| frames::is_runtime(frame)).count();
+        let to_the_root = run > 1 && at > 0 && at + run == row.frames.len();
+        if lines.len() >= most {
             let rest = text::plural((row.frames.len() - at) as u64, "more frame");
             lines.push(Line::Note(format!("… {rest}")));
             break;
         }
+        if to_the_root && !explain {
+            lines.push(Line::Note(format!("… {run} frames of the runtime")));
+            break;
+        }
         lines.push(line(frame, own == Some(at)));
         at += 1;
-        shown += 1;
-        let run = row.frames.get(at..).unwrap_or_default();
-        let run = run
-            .iter()
-            .take_while(|frame| frames::is_runtime(frame))
-            .count();
-        if !explain && frames::is_runtime(frame) && run >= RUN {
-            lines.push(Line::Note(format!("… {} more of the runtime", run - 1)));
-            at += run - 1;
+        if run > RUN && !explain {
+            lines.push(Line::Note(format!("… {} frames of the runtime", run - 2)));
+            at += run - 2;
         }
     }
     if let Some(end) = allocations::end(row.end) {
@@ -224,9 +230,13 @@ fn line(frame: &FrameRow, own: bool) -> Line {
         (true, "") => "inlined".to_owned(),
         (true, place) => format!("{place}, inlined"),
     };
+    let tone = match (own, frames::is_runtime(frame)) {
+        (true, _) => Tone::Strong,
+        (_, true) => Tone::Faint,
+        _ => Tone::Plain,
+    };
     Line::Frame {
-        own,
-        runtime: frames::is_runtime(frame),
+        tone,
         name: harmless(&frames::label(frame)),
         places: [inlined(&full), inlined(&short), short],
     }

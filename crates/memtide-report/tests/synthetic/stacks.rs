@@ -324,7 +324,7 @@ pub(crate) fn stripped() -> Findings {
         ),
         stack(4.0, 6.0, 10, &["", ""]),
     ];
-    rows[0].frames[3].address = "0x7f00dead".to_owned();
+    "0x7f00dead".clone_into(&mut rows[0].frames[3].address);
     rows[0].frames[2].module = None;
     rows[0].end = StackEnd::Foreign;
     rows[1].end = StackEnd::Truncated;
