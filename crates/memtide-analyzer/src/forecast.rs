@@ -17,7 +17,7 @@ use crate::thresholds::{
 };
 use crate::trend;
 use memtide_model::report::Forecast;
-use memtide_model::{Band, Bytes, MappingClass, Observations};
+use memtide_model::{Band, Bytes, MappingClass, Nanos, Observations};
 
 /// Multiple of the record's length beyond which nothing is forecast.
 pub const REACH: f64 = 10_000.0;
@@ -137,9 +137,18 @@ pub fn band(record: &Record, goes_on: bool, forecast: Option<&Forecast>) -> Vec<
         .map_or(series.span(), |high| {
             high.clamp(0.2 * series.span(), series.span())
         });
-    (0..=BAND_POINTS)
-        .map(|k| line.at(line.last + until * f64::from(k) / f64::from(BAND_POINTS)))
-        .collect()
+    // It is drawn beside RSS, which holds the shim as well.
+    let own = record.own_at_end();
+    let point = |k| {
+        let band = line.at(line.last + until * f64::from(k) / f64::from(BAND_POINTS));
+        Band {
+            low: band.low + own,
+            middle: band.middle + own,
+            high: band.high + own,
+            ..band
+        }
+    };
+    (0..=BAND_POINTS).map(point).collect()
 }
 
 fn limits(record: &Record, observations: &Observations) -> Vec<Limit> {
@@ -172,13 +181,17 @@ fn limits(record: &Record, observations: &Observations) -> Vec<Limit> {
         );
     }
     if let Some(limit) = limits.address_space.map(Bytes::as_f64) {
-        add("rlimit", Track::Size, limit, limit);
+        // The limit counts the shim, the track does not.
+        let end = record.samples.last().map_or(Nanos(0), |sample| sample.at);
+        let own = record.shim.own_at(end).size.as_f64();
+        add("rlimit", Track::Size, limit - own, limit);
     }
     if let Some(limit) = limits.data.map(Bytes::as_f64) {
         add("rlimit", Track::Data, limit, limit);
     }
     if let Some(available) = last(|s| s.host?.available) {
-        add("host", Track::Rss, rss + available, rss + available);
+        let own = record.own_at_end();
+        add("host", Track::Rss, rss + available, rss + own + available);
     }
     if let Some(size) = fixed_mapping(record) {
         add("mapping", Track::ClassRss(MappingClass::Anon), size, size);

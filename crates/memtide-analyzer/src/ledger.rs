@@ -11,6 +11,12 @@
 //! | stacks | threads' stacks and the initial one |
 //! | file | files with their pages copied on write, devices, vdso and vvar |
 //! | shared | shared memory, tmpfs, memfd |
+//! | shim | the preload shim's own memory; left out where there is none |
+//!
+//! Where the shim counted live blocks, `heap` gives way to two accounts. `heap_live` is the live bytes,
+//! as asked for, of that moment, clipped to what of heap and anon is resident. They are taken from the
+//! heap first and what exceeds it from anon, where malloc puts large blocks. `heap_retained` is what
+//! is left of the heap: free blocks, and the heap's own overhead.
 //!
 //! Without mappings (no ptrace access) the kernel's own split serves: `RssAnon`, `RssFile` and
 //! `RssShmem` as anon, file and shared. Before Linux 4.5 even that is missing: all of RSS is
@@ -31,11 +37,22 @@ pub enum Source {
     Nothing,
 }
 
+/// How the samples of a record are split into accounts: the same accounts for each of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Split {
+    /// Where the split comes from.
+    pub source: Source,
+    /// True if the heap is split into live and retained.
+    pub live: bool,
+    /// True if the shim has memory of its own.
+    pub shim: bool,
+}
+
 /// The ledger of a record.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ledger {
-    /// Where the split comes from.
-    pub source: Source,
+    /// Which accounts there are.
+    pub split: Split,
     /// The accounts that add up to RSS.
     pub rows: Vec<Row>,
     /// The accounts beside the sum; only those that were read.
@@ -64,17 +81,24 @@ impl Row {
 
 /// The ledger; `None` without samples.
 pub fn of(record: &Record) -> Option<Ledger> {
-    let source = source(&record.samples);
+    let split = Split::of(record);
     let usable: Vec<&Sample> = (record.samples.iter())
-        .filter(|sample| !accounts(sample, source).is_empty())
+        .filter(|sample| !split.accounts(record, sample).is_empty())
         .collect();
     let end = (usable.len() / ENDS).max(3).min(usable.len());
     let start_tick = median_tick(&usable[..end])?;
     let end_tick = median_tick(&usable[usable.len() - end..])?;
-    let rows = pair(&accounts(start_tick, source), &accounts(end_tick, source));
-    let beside = pair(&beside(start_tick, source), &beside(end_tick, source));
+    let mut rows = pair(
+        &split.accounts(record, start_tick),
+        &split.accounts(record, end_tick),
+    );
+    rows.retain(|row| row.account != Account::Shim || row.start != 0 || row.end != 0);
+    let beside = pair(
+        &split.beside(record, start_tick),
+        &split.beside(record, end_tick),
+    );
     Some(Ledger {
-        source,
+        split,
         rows,
         beside,
         rss: (start_tick.memory.rss, end_tick.memory.rss),
@@ -94,60 +118,94 @@ pub fn source(samples: &[Sample]) -> Source {
     }
 }
 
-/// The accounts of one sample in bytes, `unexplained` last; empty where the sample lacks the split.
-pub fn accounts(sample: &Sample, source: Source) -> Vec<(Account, i64)> {
-    let rss = signed(sample.memory.rss);
-    let mut parts = match source {
-        Source::Maps => {
-            let Some(maps) = class_maps(sample) else {
-                return Vec::new();
-            };
-            let sum = |account| (account, signed(maps.account(account)));
-            ACCOUNTS.map(sum).to_vec()
+impl Split {
+    /// The best split that the record offers.
+    pub fn of(record: &Record) -> Self {
+        let source = source(&record.samples);
+        let split = Self {
+            source,
+            live: false,
+            shim: record.shim.has_memory(),
+        };
+        let with_live = (record.samples.iter())
+            .filter(|s| class_maps(s).is_some() && record.shim.totals_at(s.at).is_some())
+            .count();
+        Self {
+            live: source == Source::Maps && with_live >= record.samples.len().min(2),
+            ..split
         }
-        Source::Status => {
-            let memory = &sample.memory;
-            [
-                (Account::Anon, memory.rss_anon),
-                (Account::File, memory.rss_file),
-                (Account::Shared, memory.rss_shmem),
-            ]
-            .into_iter()
-            .filter_map(|(account, value)| Some((account, signed(value?))))
-            .collect()
+    }
+
+    /// The accounts of one sample in bytes, `unexplained` last; empty where the sample lacks the split.
+    pub fn accounts(self, record: &Record, sample: &Sample) -> Vec<(Account, i64)> {
+        let parts = match self.source {
+            Source::Maps => self.by_class(record, sample),
+            Source::Status => Some(by_status(sample)),
+            Source::Nothing => Some(Vec::new()),
+        };
+        let Some(mut parts) = parts else {
+            return Vec::new();
+        };
+        let sum = (parts.iter()).fold(0_i64, |sum, (_, value)| sum.saturating_add(*value));
+        let rss = signed(sample.memory.rss);
+        parts.push((Account::Unexplained, rss.saturating_sub(sum)));
+        parts
+    }
+
+    fn by_class(self, record: &Record, sample: &Sample) -> Option<Vec<(Account, i64)>> {
+        let maps = class_maps(sample)?;
+        let mut parts = Vec::with_capacity(Account::IN_RSS.len());
+        let (heap, anon) = (maps.account(Account::Heap), maps.account(Account::Anon));
+        if self.live {
+            let live = (record.shim.totals_at(sample.at)?.live_bytes).min(heap + anon);
+            let beyond_heap = live.saturating_sub(heap);
+            parts.push((Account::HeapLive, signed(live)));
+            parts.push((Account::HeapRetained, signed(heap.saturating_sub(live))));
+            parts.push((Account::Anon, signed(anon.saturating_sub(beyond_heap))));
+        } else {
+            parts.push((Account::Heap, signed(heap)));
+            parts.push((Account::Anon, signed(anon)));
         }
-        Source::Nothing => Vec::new(),
-    };
-    let sum = (parts.iter()).fold(0_i64, |sum, (_, value)| sum.saturating_add(*value));
-    parts.push((Account::Unexplained, rss.saturating_sub(sum)));
-    parts
+        let sum = |account| (account, signed(maps.account(account)));
+        parts.extend([Account::Stacks, Account::File, Account::Shared].map(sum));
+        if self.shim {
+            parts.push(sum(Account::Shim));
+        }
+        Some(parts)
+    }
+
+    /// Page tables, swap, and what nobody has looked inside: heap and anonymous memory, less live blocks,
+    /// what the heap retains and mappings that the program made and did not unmap.
+    fn beside(self, record: &Record, sample: &Sample) -> Vec<(Account, i64)> {
+        let opaque = (self.source != Source::Nothing).then(|| {
+            let inside = (self.accounts(record, sample).into_iter())
+                .filter(|(account, _)| matches!(account, Account::Heap | Account::Anon))
+                .fold(0_i64, |sum, (_, value)| sum.saturating_add(value));
+            let mapped =
+                (record.shim.totals_at(sample.at)).map_or(0, |totals| signed(totals.mapping_bytes));
+            inside.saturating_sub(mapped).max(0)
+        });
+        [
+            (Account::PageTables, sample.memory.page_tables.map(signed)),
+            (Account::Swap, sample.memory.swap.map(signed)),
+            (Account::Opaque, opaque),
+        ]
+        .into_iter()
+        .filter_map(|(account, value)| Some((account, value?)))
+        .collect()
+    }
 }
 
-const ACCOUNTS: [Account; 5] = [
-    Account::Heap,
-    Account::Anon,
-    Account::Stacks,
-    Account::File,
-    Account::Shared,
-];
-
-/// Page tables, swap, and what nobody has looked inside: heap and anonymous memory together.
-fn beside(sample: &Sample, source: Source) -> Vec<(Account, i64)> {
-    let accounts = accounts(sample, source);
-    let opaque = (source != Source::Nothing).then(|| {
-        let inside = |account| matches!(account, Account::Heap | Account::Anon);
-        accounts
-            .iter()
-            .filter(|(account, _)| inside(*account))
-            .fold(0_i64, |sum, (_, value)| sum.saturating_add(*value))
-    });
+/// The kernel's own split.
+fn by_status(sample: &Sample) -> Vec<(Account, i64)> {
+    let memory = &sample.memory;
     [
-        (Account::PageTables, sample.memory.page_tables.map(signed)),
-        (Account::Swap, sample.memory.swap.map(signed)),
-        (Account::Opaque, opaque),
+        (Account::Anon, memory.rss_anon),
+        (Account::File, memory.rss_file),
+        (Account::Shared, memory.rss_shmem),
     ]
     .into_iter()
-    .filter_map(|(account, value)| Some((account, value?)))
+    .filter_map(|(account, value)| Some((account, signed(value?))))
     .collect()
 }
 

@@ -24,6 +24,7 @@ pub mod detection;
 pub mod forecast;
 pub mod ledger;
 pub mod record;
+pub mod shim;
 pub mod statistics;
 pub mod thresholds;
 pub mod trend;

@@ -5,7 +5,11 @@
 //! than [`MOST_SAMPLES`] samples, or samples whose density changes (old parts of a recording are
 //! thinned), are folded into equal buckets of time, each represented by its sample with the median
 //! RSS, so that every row stays one that was really seen and adds up.
+//!
+//! Tracks are what the program does: memory and mappings of the preload shim are taken off. The samples
+//! themselves stay as they were read.
 
+use crate::shim::Shim;
 use crate::statistics::Series;
 use crate::statistics::quantile::{floor_index, median_of};
 use crate::thresholds::{
@@ -13,6 +17,7 @@ use crate::thresholds::{
     YOUNG_SECONDS,
 };
 use memtide_model::{Bytes, EventKind, MappingClass, Maps, Nanos, Observations, Sample};
+use std::sync::Arc;
 
 /// Samples to analyse.
 #[derive(Clone, Debug)]
@@ -23,6 +28,8 @@ pub struct Record {
     pub origin: Nanos,
     /// True if an exec cut off an earlier part.
     pub after_exec: bool,
+    /// What the preload shim knows of that time, and what it takes itself.
+    pub shim: Arc<Shim>,
 }
 
 /// A series that samples hold.
@@ -64,52 +71,75 @@ pub enum Track {
     Huge,
     /// `LazyFree`.
     LazyFree,
+    /// Live blocks by the preload shim, in bytes as asked for.
+    Live,
+    /// The same with what the allocator adds to each block.
+    LiveWithOverhead,
+    /// Live mappings that the program made itself, by the preload shim: address space.
+    Mapped,
 }
 
 impl Track {
-    /// The value at one sample, in bytes or as a count; `None` where it was not read.
-    pub fn value(self, sample: &Sample) -> Option<f64> {
-        let (memory, counts) = (&sample.memory, &sample.counts);
-        let classes = class_maps(sample);
-        let sum = |parts: &[MappingClass]| {
-            classes.map(|maps| parts.iter().map(|&class| maps.rss(class)).sum::<Bytes>())
-        };
-        let count = |number: u64| number as f64;
-        match self {
-            Self::Rss => Some(memory.rss),
-            Self::Size => Some(memory.size),
+    /// The value at one sample, in bytes or as a count, less what is the shim's own; `None` where it was
+    /// not read.
+    fn value(self, sample: &Sample, shim: &Shim) -> Option<f64> {
+        let own = || shim.own_at(sample.at);
+        let totals = || shim.totals_at(sample.at);
+        let (memory, classes) = (&sample.memory, class_maps(sample));
+        let bytes = match self {
+            Self::Rss => Some(memory.rss.saturating_sub(own().rss)),
+            Self::Size => Some(memory.size.saturating_sub(own().size)),
             Self::Data => memory.data,
-            Self::Anon => (memory.rss_anon)
-                .or_else(|| {
-                    use MappingClass::{Anon, Arena, Heap, MainStack, Stack};
-                    sum(&[Heap, Arena, Stack, MainStack, Anon])
-                })
-                .or(Some(memory.rss)),
-            Self::File => {
-                (memory.rss_file).or_else(|| sum(&[MappingClass::File, MappingClass::Device]))
-            }
-            Self::Shared => memory.rss_shmem.or_else(|| sum(&[MappingClass::Shared])),
+            Self::Anon => (memory
+                .rss_anon
+                .map(|all| all.saturating_sub(own().anonymous)))
+            .or_else(|| {
+                use MappingClass::{Anon, Arena, Heap, MainStack, Stack};
+                sum(classes, &[Heap, Arena, Stack, MainStack, Anon])
+            })
+            .or_else(|| Some(memory.rss.saturating_sub(own().rss))),
+            Self::File => (memory.rss_file.map(|all| all.saturating_sub(own().file)))
+                .or_else(|| sum(classes, &[MappingClass::File, MappingClass::Device])),
+            Self::Shared => (memory.rss_shmem.map(|all| all.saturating_sub(own().shared)))
+                .or_else(|| sum(classes, &[MappingClass::Shared])),
             Self::PageTables => memory.page_tables,
             Self::ClassSize(class) => classes.map(|maps| maps.classes.get(class).size),
             Self::ClassRss(class) => classes.map(|maps| maps.rss(class)),
             Self::Huge => sample.maps.map(|maps| maps.anon_huge),
             Self::LazyFree => sample.maps.map(|maps| maps.lazy_free),
-            Self::Threads => return Some(count(counts.threads)),
-            Self::Descriptors => return counts.descriptors.map(|fds| count(fds.total)),
-            Self::Sockets => return counts.descriptors.map(|fds| count(fds.socket)),
-            Self::Zombies => return counts.children.map(|kids| count(kids.zombies)),
-            Self::Processes => {
-                return counts
-                    .children
-                    .map(|kids| count(kids.total.saturating_add(kids.session_others)));
+            Self::Live => totals().map(|totals| totals.live_bytes),
+            Self::Mapped => totals().map(|totals| totals.mapping_bytes),
+            Self::LiveWithOverhead => {
+                return totals().map(|totals| shim.live_with_overhead(totals));
             }
-            Self::Mappings => return counts.mappings.map(count),
-            Self::ClassCount(class) => {
-                return classes.map(|maps| count(maps.classes.get(class).count));
-            }
-        }
-        .map(Bytes::as_f64)
+            _ => return self.count(sample, shim).map(|count| count as f64),
+        };
+        bytes.map(Bytes::as_f64)
     }
+
+    /// The value of a track that counts.
+    fn count(self, sample: &Sample, shim: &Shim) -> Option<u64> {
+        let counts = &sample.counts;
+        match self {
+            Self::Threads => Some(counts.threads),
+            Self::Descriptors => counts.descriptors.map(|fds| fds.total),
+            Self::Sockets => counts.descriptors.map(|fds| fds.socket),
+            Self::Zombies => counts.children.map(|kids| kids.zombies),
+            Self::Processes => {
+                (counts.children).map(|kids| kids.total.saturating_add(kids.session_others))
+            }
+            Self::Mappings => {
+                (counts.mappings).map(|all| all.saturating_sub(shim.own_at(sample.at).mappings))
+            }
+            Self::ClassCount(class) => class_maps(sample).map(|maps| maps.classes.get(class).count),
+            _ => None,
+        }
+    }
+}
+
+/// Resident bytes of several classes.
+fn sum(maps: Option<&Maps>, classes: &[MappingClass]) -> Option<Bytes> {
+    maps.map(|maps| classes.iter().map(|&class| maps.rss(class)).sum())
 }
 
 /// The sums by class, where this sample has them.
@@ -121,11 +151,7 @@ impl Record {
     /// What of the observations is to be analysed.
     pub fn of(observations: &Observations) -> Self {
         let target = &observations.target;
-        let exec = (observations.events.iter())
-            .filter(|event| event.kind == EventKind::Exec && event.pid == target.id.pid)
-            .map(|event| event.at)
-            .max();
-        let from = exec.map_or(0, |exec| {
+        let from = last_exec(observations).map_or(0, |exec| {
             observations.samples.partition_point(|s| s.at <= exec)
         });
         let mut samples = observations.samples.get(from..).unwrap_or_default();
@@ -137,6 +163,7 @@ impl Record {
             samples: evenly(samples),
             origin: observations.recording.started,
             after_exec: from > 0,
+            shim: Arc::new(Shim::of(observations)),
         }
     }
 
@@ -162,13 +189,14 @@ impl Record {
         let samples = self.samples.iter().take_while(|s| s.at <= until);
         Self {
             samples: samples.copied().collect(),
+            shim: Arc::clone(&self.shim),
             ..*self
         }
     }
 
     /// A track as a series over the samples that have it.
     pub fn series(&self, track: Track) -> Series {
-        self.series_by(|sample| track.value(sample))
+        self.series_by(|sample| track.value(sample, &self.shim))
     }
 
     /// Any function of the samples as a series.
@@ -176,9 +204,15 @@ impl Record {
         Series::of((self.samples.iter()).filter_map(|s| Some((self.second_of(s.at), value(s)?))))
     }
 
+    /// Resident bytes of the shim itself at the last sample.
+    pub fn own_at_end(&self) -> f64 {
+        let last = self.samples.last().map_or(Nanos(0), |sample| sample.at);
+        self.shim.own_at(last).rss.as_f64()
+    }
+
     /// The median RSS in bytes.
     pub fn median_rss(&self) -> f64 {
-        median_of(self.samples.iter().map(|s| s.memory.rss.as_f64()).collect())
+        median_of(self.series(Track::Rss).y)
     }
 
     /// Least movement that means anything: max(400 KiB, 1.5 % of the median RSS).
@@ -190,6 +224,15 @@ impl Record {
     pub fn gate_material(&self) -> f64 {
         gate_material(self.median_rss())
     }
+}
+
+/// When the process last replaced its program.
+pub fn last_exec(observations: &Observations) -> Option<Nanos> {
+    let pid = observations.target.id.pid;
+    (observations.events.iter())
+        .filter(|event| event.kind == EventKind::Exec && event.pid == pid)
+        .map(|event| event.at)
+        .max()
 }
 
 /// max(700 KiB, 3 % of RSS), in bytes.

@@ -1,7 +1,8 @@
 //! Puts the rooms together into one report.
 
-use crate::ledger::{self, Ledger, Source};
+use crate::ledger::{self, Ledger, Split};
 use crate::record::{Record, Track};
+use crate::stacks::Stacks;
 use crate::statistics::Series;
 use crate::trend::Trend;
 use crate::verdict::{self, Judgement};
@@ -17,15 +18,15 @@ use memtide_model::{Account, Findings, Observations, text};
 pub(crate) fn assemble(observations: &Observations, suppressions: &Suppressions) -> Findings {
     let record = Record::of(observations);
     let ledger = ledger::of(&record);
-    let source = ledger
-        .as_ref()
-        .map_or(Source::Nothing, |ledger| ledger.source);
-    let Judgement { verdict, goes_on } = verdict::judge(&record, observations);
+    let split = ledger.as_ref().map(|ledger| ledger.split);
+    let stacks = Stacks::of(observations, suppressions);
+    let Judgement { verdict, goes_on } = verdict::judge(&record, observations, stacks.as_ref());
     let ended = ended::ended(observations);
     // What has ended meets no limit any more.
     let goes_on = goes_on && ended.how == How::Running;
     let forecast = forecast::forecast(&record, observations, goes_on);
-    let timeline = timeline::timeline(observations, &record, source, goes_on, forecast.as_ref());
+    let timeline = timeline::timeline(observations, &record, split, goes_on, forecast.as_ref());
+    let warnings = warnings::warnings(observations, &record, ledger.as_ref(), stacks.as_ref());
     let report = Report {
         schema: SCHEMA.to_owned(),
         target: target(observations),
@@ -40,14 +41,14 @@ pub(crate) fn assemble(observations: &Observations, suppressions: &Suppressions)
         counts: counts::rows(&record),
         forecast,
         threads: threads::rows(observations),
-        stacks: None,
-        allocations: None,
+        allocations: stacks.as_ref().map(|stacks| stacks.allocations.clone()),
         classes: None,
         processes: None,
         heap: None,
         leaks: None,
         events: events(observations),
-        warnings: warnings::warnings(observations, &record, ledger.as_ref()),
+        stacks: stacks.map(|stacks| stacks.listed.into_iter().map(|listed| listed.row).collect()),
+        warnings,
     };
     Findings { report, timeline }
 }
@@ -137,10 +138,7 @@ fn growth(record: &Record) -> Growth {
 fn rows(record: &Record, ledger: &Ledger) -> Vec<LedgerRow> {
     let material = record.material();
     let row = |row: &ledger::Row| {
-        let trend = Trend::of(
-            &account_series(record, ledger.source, row.account),
-            material,
-        );
+        let trend = Trend::of(&account_series(record, ledger.split, row.account), material);
         LedgerRow {
             account: row.account,
             start_bytes: row.start,
@@ -153,9 +151,9 @@ fn rows(record: &Record, ledger: &Ledger) -> Vec<LedgerRow> {
     ledger.rows.iter().map(row).collect()
 }
 
-fn account_series(record: &Record, source: Source, account: Account) -> Series {
+fn account_series(record: &Record, split: Split, account: Account) -> Series {
     record.series_by(|sample| {
-        let accounts = ledger::accounts(sample, source);
+        let accounts = split.accounts(record, sample);
         let value = accounts.iter().find(|(other, _)| *other == account)?.1;
         Some(value as f64)
     })

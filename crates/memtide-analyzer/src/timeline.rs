@@ -1,7 +1,7 @@
 //! The series behind the charts.
 
 use crate::forecast;
-use crate::ledger::{self, Source};
+use crate::ledger::{Source, Split};
 use crate::record::{Record, Track};
 use crate::trend;
 use memtide_model::report::Forecast;
@@ -11,7 +11,7 @@ use memtide_model::{Bytes, Observations, Shape, Timeline, TimelinePoint};
 pub(crate) fn timeline(
     observations: &Observations,
     record: &Record,
-    source: Source,
+    split: Option<Split>,
     goes_on: bool,
     forecast: Option<&Forecast>,
 ) -> Timeline {
@@ -19,11 +19,9 @@ pub(crate) fn timeline(
         seconds: sample.at.seconds_since(observations.recording.started),
         rss: sample.memory.rss,
         rss_range: (sample.merged.rss_min, sample.merged.rss_max),
-        accounts: if source == Source::Nothing {
-            Vec::new()
-        } else {
-            ledger::accounts(sample, source)
-        },
+        accounts: split
+            .filter(|split| split.source != Source::Nothing)
+            .map_or_else(Vec::new, |split| split.accounts(record, sample)),
     };
     Timeline {
         points: observations.samples.iter().map(point).collect(),
@@ -37,6 +35,7 @@ pub(crate) fn timeline(
 }
 
 /// The robust line of RSS from the first to the last analysed sample, where a line describes its course.
+/// It is that of the program, drawn where RSS is: higher by what the shim takes at the end.
 fn trend_line(record: &Record) -> Option<[(f64, f64); 2]> {
     let series = record.series(Track::Rss);
     let shape = trend::form(&series, record.material()).shape();
@@ -44,6 +43,7 @@ fn trend_line(record: &Record) -> Option<[(f64, f64); 2]> {
         return None;
     }
     let line = forecast::Line::of(&series)?;
-    let end = |t: f64| (t, line.at(t).middle);
+    let own = record.own_at_end();
+    let end = |t: f64| (t, line.at(t).middle + own);
     Some([end(*series.t.first()?), end(*series.t.last()?)])
 }

@@ -3,10 +3,11 @@
 use crate::ended;
 use crate::ledger::{Ledger, Source};
 use crate::record::Record;
+use crate::stacks::Stacks;
 use crate::thresholds::{
-    FEWEST_SAMPLES, SAMPLES_FOR_GROWTH, SECONDS_FOR_GROWTH, UNEXPLAINED_SHARE,
+    FEWEST_SAMPLES, SAMPLES_FOR_GROWTH, SAMPLING_ERROR, SECONDS_FOR_GROWTH, UNEXPLAINED_SHARE,
 };
-use memtide_model::{Account, Observations, ReadCost, ReadKind, text};
+use memtide_model::{Account, Lost, Observations, ReadCost, ReadKind, text};
 
 /// Share of the time that some task waited for memory from which it is worth a word.
 const PRESSURE_SHARE: f64 = 0.01;
@@ -19,11 +20,19 @@ pub(crate) fn warnings(
     observations: &Observations,
     record: &Record,
     ledger: Option<&Ledger>,
+    stacks: Option<&Stacks>,
 ) -> Vec<String> {
     let mut all = Vec::new();
     length(observations, record, &mut all);
     recording(observations, &mut all);
     sources(record, ledger, &mut all);
+    if let Some(stacks) = stacks {
+        all.extend(sampled(stacks));
+        all.extend(lost(&stacks.allocations.lost));
+    }
+    if let Some(stacks) = &observations.stacks {
+        all.extend(stacks.symbol_warnings.iter().cloned());
+    }
     all.extend(pressure(record));
     for unseen in &observations.target.unseen {
         let remedy = if unseen.remedy.is_empty() {
@@ -50,7 +59,12 @@ fn length(observations: &Observations, record: &Record, all: &mut Vec<String>) {
         );
     }
     let (samples, seconds) = (record.samples.len(), record.seconds());
-    if samples < FEWEST_SAMPLES {
+    if observations.samples.is_empty() && observations.stacks.is_some() {
+        all.push(
+            "The process was not sampled: there is no ledger, and its growth is not known."
+                .to_owned(),
+        );
+    } else if samples < FEWEST_SAMPLES {
         all.push(format!(
             "The record is too short: {}.",
             text::plural(samples as u64, "sample")
@@ -99,12 +113,12 @@ fn matters_when_put_off(read: &ReadCost) -> bool {
 
 fn sources(record: &Record, ledger: Option<&Ledger>, all: &mut Vec<String>) {
     let Some(ledger) = ledger else { return };
-    match ledger.source {
+    match ledger.split.source {
         Source::Maps => {}
         Source::Status => all.push("The mappings could not be read: heap, stacks and other anonymous memory are not told apart.".to_owned()),
         Source::Nothing => all.push("This kernel does not split RSS and the mappings could not be read: all of it is unexplained.".to_owned()),
     }
-    if ledger.source == Source::Maps
+    if ledger.split.source == Source::Maps
         && record.samples.iter().filter(|s| s.maps.is_some()).count() < 6
     {
         all.push(
@@ -119,12 +133,72 @@ fn sources(record: &Record, ledger: Option<&Ledger>, all: &mut Vec<String>) {
     .map(|row| row.start.abs().max(row.end.abs()))
     .max()
     .unwrap_or(0) as f64;
-    if ledger.source != Source::Nothing && unexplained > UNEXPLAINED_SHARE * rss {
+    if ledger.split.source != Source::Nothing && unexplained > UNEXPLAINED_SHARE * rss {
         all.push(format!(
             "{} of RSS is unexplained: RSS and the mappings were read while they changed.",
             text::bytes(unexplained)
         ));
     }
+}
+
+/// The error of estimates, where it is worth a word.
+fn sampled(stacks: &Stacks) -> Option<String> {
+    let samples = stacks.live_samples?;
+    let error = 1.0 / (samples.max(1) as f64).sqrt();
+    let remedy = "record in full mode, or with more samples (MEMTIDE_INTERVAL in bytes)";
+    (error > SAMPLING_ERROR).then(|| match samples {
+        0 => format!(
+            "No block that is live was drawn as a sample: live bytes are not known; {remedy}."
+        ),
+        _ => format!(
+            "Live bytes are an estimate from {}: about {:.0} % off; {remedy}.",
+            text::plural(samples, "sample"),
+            100.0 * error.min(1.0)
+        ),
+    })
+}
+
+/// What the shim could not record, in one sentence.
+fn lost(lost: &Lost) -> Option<String> {
+    let parts: Vec<String> = [
+        (lost.reentered, "block", "in signal handlers"),
+        (lost.threadless, "block", "of threads without a slot"),
+        (lost.no_room, "block", "for want of room"),
+        (
+            lost.overflow,
+            "stack",
+            "put together because their table was full",
+        ),
+        (
+            lost.ruleless,
+            "stack",
+            "cut off at code without unwinding rules",
+        ),
+        (
+            lost.truncated,
+            "stack",
+            "cut off because they were too deep",
+        ),
+        (
+            lost.foreign,
+            "stack",
+            "known by the caller only (fibers, signal stacks)",
+        ),
+        (lost.processes, "process", "not at all"),
+    ]
+    .into_iter()
+    .filter(|(count, ..)| *count > 0)
+    .map(|(count, unit, why)| match unit {
+        "process" if count > 1 => format!("{count} processes {why}"),
+        _ => format!("{} {why}", text::plural(count, unit)),
+    })
+    .collect();
+    (!parts.is_empty()).then(|| {
+        format!(
+            "Allocations not or not wholly recorded: {}.",
+            parts.join(", ")
+        )
+    })
 }
 
 /// Stalls for memory during the record, where the kernel measures them.

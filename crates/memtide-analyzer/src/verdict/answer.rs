@@ -27,6 +27,8 @@ pub struct Answer {
 pub enum Standing {
     /// Proven by a counter: all of these were right in the corpus.
     Counted,
+    /// By live bytes that were counted.
+    Measured,
     /// By shape and size of memory.
     Shaped,
     /// Between candidates.

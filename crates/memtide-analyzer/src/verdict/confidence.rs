@@ -2,7 +2,8 @@
 //!
 //! The strongest sign that knows no scale: of verdicts with which 0, 1 or 2 of the shorter records
 //! agree .78, .89 and .93 were right, on the programs that the rules were made on and on others alike.
-//! Counters were right in every case that they decided: half of the doubt is taken off. With fewer
+//! Counters were right in every case that they decided: half of the doubt is taken off. So it is where
+//! live bytes were counted: of the answers that two looks at the heap decided .993 were right. With fewer
 //! samples than [`MANY`] shapes are told apart less well (right among the decided: .86 of records of
 //! 20 s against .96 of 48 s at 4 Hz); the factor falls with the logarithm of their number. Of an open
 //! answer the confidence is that of its first candidate.
@@ -24,6 +25,7 @@ pub(super) fn confidence(answer: &Answer, agreeing: usize, samples: usize) -> f6
     let factor = FEW_FACTOR + (1.0 - FEW_FACTOR) * fullness;
     match answer.standing {
         Standing::Counted => 1.0 - (1.0 - agreement) / 2.0,
+        Standing::Measured => 1.0 - (1.0 - agreement * factor) / 2.0,
         Standing::Shaped => agreement * factor,
         Standing::Open => agreement * factor * first_candidate(&answer.candidates),
     }

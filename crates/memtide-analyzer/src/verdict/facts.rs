@@ -1,6 +1,7 @@
 //! What the stages ask of a record: deltas, counts, rates.
 
 use crate::record::{Record, Track};
+use crate::stacks::Stacks;
 use crate::statistics::{Series, blocks, theil_sen};
 use crate::thresholds::{
     SAMPLES_FOR_COUNTS, SAMPLES_FOR_GROWTH, SECONDS_FOR_COUNTS, SECONDS_FOR_GROWTH,
@@ -15,6 +16,8 @@ pub struct Facts<'a> {
     pub record: &'a Record,
     /// The process and its threads.
     pub observations: &'a Observations,
+    /// Its call stacks, where the preload shim looked.
+    pub stacks: Option<&'a Stacks>,
     /// Growth of RSS in bytes.
     pub rss: f64,
     /// Growth of anonymous memory in bytes.
@@ -25,10 +28,15 @@ pub struct Facts<'a> {
 
 impl<'a> Facts<'a> {
     /// The facts of a record.
-    pub fn of(record: &'a Record, observations: &'a Observations) -> Self {
+    pub fn of(
+        record: &'a Record,
+        observations: &'a Observations,
+        stacks: Option<&'a Stacks>,
+    ) -> Self {
         Self {
             record,
             observations,
+            stacks,
             rss: record.series(Track::Rss).delta(),
             anon: record.series(Track::Anon).delta(),
             material: record.material(),

@@ -4,11 +4,13 @@
 //! of 150 to 400 KB/s under a sawtooth of 24 MB is invisible in the sum and plain in its own class.
 //! What rises without an end in sight is never called a leak here: the answer is open until the heap
 //! can be read. Two exceptions are decided: many anonymous mappings that no allocator or runtime can
-//! own are a leak of mappings, and level shapes are what they are.
+//! own are a leak of mappings, and level shapes are what they are. Where the preload shim counted live
+//! blocks, what the growth consists of decides ([`split`]).
 
 use super::answer::{Answer, Standing};
 use super::facts::Facts;
 use super::gate::{self, Missing};
+use super::split::{self, Cause, Parts};
 use super::words;
 use crate::record::Track;
 use crate::statistics::{Series, blocks};
@@ -53,22 +55,30 @@ pub(super) fn decide(facts: &Facts, rest: Option<Series>) -> Answer {
         .then(|| hidden_class(facts, &sum, form.shape()))
         .flatten();
     let subject = hidden.unwrap_or_else(|| visible(facts, sum, form));
-    if let Some(answer) = super::units::arenas(facts, subject.form.shape()) {
+    let parts = Parts::of(facts, &subject.series);
+    // Live blocks are no bloat, however many arenas they lie in.
+    let live = parts.is_some_and(|parts| parts.cause() == Cause::Live);
+    if let (Some(answer), false) = (super::units::arenas(facts, subject.form.shape()), live) {
         return answer;
     }
-    by_shape(facts, &subject)
+    let answer = by_shape(facts, &subject, parts.as_ref());
+    match parts {
+        Some(parts) if answer.standing != Standing::Measured => parts.fact(answer),
+        _ => answer,
+    }
 }
 
-fn by_shape(facts: &Facts, subject: &Subject) -> Answer {
+fn by_shape(facts: &Facts, subject: &Subject, parts: Option<&Parts>) -> Answer {
     use VerdictKind::{Fragmentation, HeapLeak, NoGrowth, Plateau, Retention, Sawtooth};
     match subject.form.shape() {
         Shape::Flat if creeps(subject) => {
             words::creeping(facts, subject, &[NoGrowth, HeapLeak, Plateau])
         }
-        Shape::Flat | Shape::Fluctuating => words::level(facts, subject),
+        Shape::Flat | Shape::Fluctuating => split::hidden(facts, words::level(facts, subject)),
         Shape::Sawtooth => words::sawtooth(subject),
-        Shape::Step => words::step(facts, subject),
-        Shape::Plateau => words::plateau(facts, subject),
+        Shape::Step | Shape::Plateau => (parts)
+            .and_then(|parts| split::ended(facts, subject, parts))
+            .unwrap_or_else(|| words::ended(facts, subject)),
         Shape::Decelerating => words::decelerating(
             facts,
             subject,
@@ -81,12 +91,12 @@ fn by_shape(facts: &Facts, subject: &Subject) -> Answer {
         ),
         Shape::Unclear => words::unclear(facts, subject, &[Plateau, HeapLeak, Fragmentation]),
         Shape::Linear | Shape::Accelerating | Shape::Stairs | Shape::RisingSawtooth => {
-            growth(facts, subject)
+            growth(facts, subject, parts)
         }
     }
 }
 
-fn growth(facts: &Facts, subject: &Subject) -> Answer {
+fn growth(facts: &Facts, subject: &Subject, parts: Option<&Parts>) -> Answer {
     use VerdictKind::{Fragmentation, HeapLeak, MmapLeak, NoGrowth, Plateau};
     let candidates: &[VerdictKind] = match subject.owner {
         Owner::Heap => &[HeapLeak, Fragmentation, Plateau],
@@ -101,8 +111,12 @@ fn growth(facts: &Facts, subject: &Subject) -> Answer {
             words::unproven(facts, subject, &more, Missing::Steadiness)
         }
         Some(missing) => words::unproven(facts, subject, candidates, missing),
-        None if subject.owner == Owner::Mappings => words::mappings(facts, subject),
-        None => words::growing(facts, subject, candidates),
+        None => (parts)
+            .and_then(|parts| split::growing(facts, subject, parts))
+            .unwrap_or_else(|| match subject.owner {
+                Owner::Mappings => words::mappings(facts, subject),
+                _ => words::growing(facts, subject, candidates),
+            }),
     }
 }
 

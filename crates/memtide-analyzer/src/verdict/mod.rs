@@ -1,4 +1,4 @@
-//! The verdict in three stages: counters, shape, gate; then how sure.
+//! The verdict in four stages: counters, shape, gate, live bytes; then how sure.
 //!
 //! Counters come first because they prove, and because no detector that looks at RSS alone passes an
 //! F1 of .87 against all causes: the cause is in the other counters. The order of the stages is that
@@ -11,6 +11,7 @@ mod counters;
 mod facts;
 mod gate;
 mod heap;
+mod split;
 mod units;
 mod words;
 
@@ -20,6 +21,7 @@ pub use gate::{Missing, missing};
 
 use crate::ended;
 use crate::record::Record;
+use crate::stacks::Stacks;
 use crate::thresholds::{FEWEST_SAMPLES, LEAST_CONFIDENCE, SHORTER};
 use memtide_model::report::{Evidence, Verdict};
 use memtide_model::{Observations, VerdictKind, text};
@@ -34,19 +36,19 @@ pub struct Judgement {
     pub goes_on: bool,
 }
 
-/// Judges a record.
-pub fn judge(record: &Record, observations: &Observations) -> Judgement {
+/// Judges a record. `stacks` as found in the same observations, where the preload shim looked.
+pub fn judge(record: &Record, observations: &Observations, stacks: Option<&Stacks>) -> Judgement {
     if record.samples.len() < FEWEST_SAMPLES || record.seconds() <= 0.0 {
-        return too_short(record, observations);
+        return too_short(record, observations, stacks);
     }
-    let facts = Facts::of(record, observations);
+    let facts = Facts::of(record, observations, stacks);
     let (answer, also) = decide_with_others(&facts);
     if !facts.is_long_enough() && !is_count(answer.kind) {
         return too_early(&facts, &answer);
     }
     let agreeing = SHORTER
         .iter()
-        .filter(|&&share| agrees(&answer, &record.first_part(share), observations))
+        .filter(|&&share| agrees(&answer, &facts, &record.first_part(share)))
         .count();
     let sure = confidence::confidence(&answer, agreeing, record.samples.len());
     let mut answer = if sure < LEAST_CONFIDENCE && answer.kind != VerdictKind::Undetermined {
@@ -165,11 +167,11 @@ fn is_count(kind: VerdictKind) -> bool {
 }
 
 /// True if a shorter record gives the same answer.
-fn agrees(answer: &Answer, shorter: &Record, observations: &Observations) -> bool {
+fn agrees(answer: &Answer, facts: &Facts, shorter: &Record) -> bool {
     if shorter.samples.len() < FEWEST_SAMPLES {
         return false;
     }
-    let other = decide(&Facts::of(shorter, observations));
+    let other = decide(&Facts::of(shorter, facts.observations, facts.stacks));
     other.kind == answer.kind && other.candidates.first() == answer.candidates.first()
 }
 
@@ -187,19 +189,26 @@ fn doubtful(answer: Answer) -> Answer {
     .advise("Record longer: shorter parts of this record tell something else.")
 }
 
-fn too_short(record: &Record, observations: &Observations) -> Judgement {
+fn too_short(record: &Record, observations: &Observations, stacks: Option<&Stacks>) -> Judgement {
     let count = text::plural(record.samples.len() as u64, "sample");
     let pid = observations.target.id.pid;
-    let advice = if ended::is_gone(observations) {
+    let summary = if observations.samples.is_empty() && stacks.is_some() {
+        "No samples of the process: only its allocations were recorded".to_owned()
+    } else {
+        format!("The record is too short: {count} cannot tell growth")
+    };
+    let advice = if observations.samples.is_empty() && stacks.is_some() {
+        format!(
+            "To see its memory beside its allocations: memtide run --heap full -- {}",
+            words::command(&observations.target)
+        )
+    } else if ended::is_gone(observations) {
         FROM_ITS_START.to_owned()
     } else {
         format!("Record at least 20 s: memtide attach {pid} --for 1m")
     };
-    undecided(
-        format!("The record is too short: {count} cannot tell growth"),
-        Vec::new(),
-        advice,
-    )
+    let facts = split::allocations(stacks, Answer::open(&[], String::new()));
+    undecided(summary, facts.evidence, advice)
 }
 
 /// Before the least record: what moved, and what is missing. No cause is named.

@@ -7,10 +7,14 @@ use super::answer::Answer;
 use super::facts::Facts;
 use super::gate::Missing;
 use super::heap::{Owner, STANDING, Subject};
+use super::split;
 use crate::statistics::blocks;
 use crate::statistics::quantile::quantile;
 use crate::thresholds::{BLOCKS, MATERIAL_BYTES, MATERIAL_SHARE};
-use memtide_model::{Shape, Slope, VerdictKind, text};
+use memtide_model::{Shape, Slope, StackKind, VerdictKind, text};
+
+/// Characters of a command line that advice repeats.
+const LONGEST_COMMAND: usize = 120;
 
 /// Level, or wandering.
 pub(super) fn level(facts: &Facts, subject: &Subject) -> Answer {
@@ -99,9 +103,18 @@ pub(super) fn sawtooth(subject: &Subject) -> Answer {
     .advise("This is what a collector or periodic work looks like; plan for the peaks, not for the mean.")
 }
 
+/// Growth that has ended, by its shape.
+pub(super) fn ended(facts: &Facts, subject: &Subject) -> Answer {
+    if subject.form.shape() == Shape::Step {
+        step(facts, subject)
+    } else {
+        plateau(facts, subject)
+    }
+}
+
 /// One jump. Whether what came with it is still in use or was freed and kept by malloc, the kernel does
 /// not know; that it has ended is what can be said, so it is a plateau until the heap can be read.
-pub(super) fn step(facts: &Facts, subject: &Subject) -> Answer {
+fn step(facts: &Facts, subject: &Subject) -> Answer {
     let share = 100.0 * subject.form.largest_jump.unwrap_or_default().min(1.0);
     size_fact(
         facts,
@@ -118,7 +131,7 @@ pub(super) fn step(facts: &Facts, subject: &Subject) -> Answer {
 }
 
 /// Growth that ended, or whose end is in sight.
-pub(super) fn plateau(facts: &Facts, subject: &Subject) -> Answer {
+fn plateau(facts: &Facts, subject: &Subject) -> Answer {
     let late = 100.0 * subject.form.late_share.unwrap_or_default().max(0.0);
     let mut answer = size_fact(
         facts,
@@ -258,11 +271,26 @@ pub(super) fn mappings(facts: &Facts, subject: &Subject) -> Answer {
         "Anonymous mappings are made and never unmapped: {} more",
         text::rate(rate_of(subject).per_second)
     );
-    rate_fact(facts, subject, Answer::decided(VerdictKind::MmapLeak, STANDING, headline))
-        .number(format!("Anonymous mappings {} in {}.", facts.ends(count), facts.time()), facts.rate(count), "mappings/s")
-        .fact("No runtime and no allocator that keeps its heap in such mappings was found.".to_owned())
-        .advise(format!("Find the caller: sudo strace -f -k -e trace=mmap,munmap -p {}; each mmap() wants its munmap().", facts.observations.target.id.pid))
-        .going_on()
+    let answer = rate_fact(
+        facts,
+        subject,
+        Answer::decided(VerdictKind::MmapLeak, STANDING, headline),
+    )
+    .number(
+        format!(
+            "Anonymous mappings {} in {}.",
+            facts.ends(count),
+            facts.time()
+        ),
+        facts.rate(count),
+        "mappings/s",
+    )
+    .fact("No runtime and no allocator that keeps its heap in such mappings was found.".to_owned());
+    match facts.stacks.and_then(|stacks| stacks.leading(StackKind::Mapping)) {
+        Some(listed) => split::with_stack(answer, Some(listed)).advise("Each mmap() wants its munmap(): look where the mappings of that stack should end."),
+        None => answer.advise(format!("Find the caller: sudo strace -f -k -e trace=mmap,munmap -p {}; each mmap() wants its munmap().", facts.observations.target.id.pid)),
+    }
+    .going_on()
 }
 
 /// Growth without an end in sight, the gate passed; from outside its cause stays open.
@@ -327,28 +355,50 @@ fn deciding(facts: &Facts) -> Vec<String> {
     let target = &facts.observations.target;
     let pid = target.id.pid;
     let runtime = target.runtime.as_str();
-    let first = if runtime.starts_with("cpython") {
-        "Compare two tracemalloc snapshots (python -X tracemalloc=10): what grows there is held by Python objects; the rest is native.".to_owned()
+    let own = if runtime.starts_with("cpython") {
+        Some("Compare two tracemalloc snapshots (python -X tracemalloc=10): what grows there is held by Python objects; the rest is native.".to_owned())
     } else if runtime == "jvm" {
-        format!(
+        Some(format!(
             "Ask the runtime: jcmd {pid} GC.heap_info and jcmd {pid} VM.native_memory (with -XX:NativeMemoryTracking=summary)."
-        )
+        ))
     } else if runtime == "node" {
-        "Take two heap snapshots (node --heapsnapshot-signal=SIGUSR2) and compare them.".to_owned()
+        Some(
+            "Take two heap snapshots (node --heapsnapshot-signal=SIGUSR2) and compare them."
+                .to_owned(),
+        )
     } else if runtime == "go" {
-        "Compare two heap profiles (net/http/pprof, /debug/pprof/heap): inuse_space that grows is live.".to_owned()
+        Some("Compare two heap profiles (net/http/pprof, /debug/pprof/heap): inuse_space that grows is live.".to_owned())
     } else {
-        "Run it under heaptrack, or valgrind --tool=massif, with the same load: live bytes that grow are a leak, live bytes that are level mean fragmentation.".to_owned()
+        None
     };
-    vec![
-        first,
-        format!(
-            "On a copy that may be stopped for a moment: gdb -p {pid} -batch -ex 'call (int)malloc_trim(0)'; if RSS falls back, the memory was free."
-        ),
-        format!(
-            "Record longer, over low and high load: memtide attach {pid} --for 10m. A cache slows down in the end, a leak does not."
-        ),
-    ]
+    let mut advice: Vec<String> = own.into_iter().collect();
+    advice.extend(split::run_under_shim(facts));
+    advice.push(format!(
+        "On a copy that may be stopped for a moment: gdb -p {pid} -batch -ex 'call (int)malloc_trim(0)'; if RSS falls back, the memory was free."
+    ));
+    advice.push(format!(
+        "Record longer, over low and high load: memtide attach {pid} --for 10m. A cache slows down in the end, a leak does not."
+    ));
+    advice
+}
+
+/// The command that started the process, as a shell takes it; shortened where it is long.
+pub(super) fn command(target: &memtide_model::Target) -> String {
+    let quoted = |argument: &String| {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:=@%+,".contains(c);
+        if !argument.is_empty() && argument.chars().all(plain) {
+            argument.clone()
+        } else {
+            format!("'{}'", argument.replace('\'', "'\\''"))
+        }
+    };
+    let words: Vec<String> = target.cmdline.iter().map(quoted).collect();
+    let line = words.join(" ");
+    match words.first() {
+        Some(_) if line.chars().count() <= LONGEST_COMMAND => line,
+        Some(program) if program.chars().count() <= LONGEST_COMMAND => format!("{program} …"),
+        _ => "CMD".to_owned(),
+    }
 }
 
 /// The thread whose first touches make up most of the growth, where there are several threads.
@@ -374,7 +424,7 @@ fn culprit(facts: &Facts, subject: &Subject) -> Option<(String, f64)> {
 }
 
 /// With the growth of the subject as a fact, whose number is its rate.
-fn rate_fact(facts: &Facts, subject: &Subject, answer: Answer) -> Answer {
+pub(super) fn rate_fact(facts: &Facts, subject: &Subject, answer: Answer) -> Answer {
     let slope = rate_of(subject);
     let moved = moved(facts, subject);
     let fact = if slope.low < slope.high {
@@ -393,7 +443,7 @@ fn rate_fact(facts: &Facts, subject: &Subject, answer: Answer) -> Answer {
 }
 
 /// With the growth of the subject as a fact, for shapes that have no rate of their own.
-fn size_fact(facts: &Facts, subject: &Subject, answer: Answer) -> Answer {
+pub(super) fn size_fact(facts: &Facts, subject: &Subject, answer: Answer) -> Answer {
     answer
         .number(
             format!("{}.", moved(facts, subject)),
@@ -404,7 +454,7 @@ fn size_fact(facts: &Facts, subject: &Subject, answer: Answer) -> Answer {
 }
 
 /// "The heap grew by 25 MiB in 47 s (4.1 MiB → 29 MiB)".
-fn moved(facts: &Facts, subject: &Subject) -> String {
+pub(super) fn moved(facts: &Facts, subject: &Subject) -> String {
     let (start, end) = (subject.series.start(), subject.series.end());
     let verb = if end < start { "shrank" } else { "grew" };
     format!(
@@ -418,7 +468,7 @@ fn moved(facts: &Facts, subject: &Subject) -> String {
 }
 
 /// The subject's rate; that of its ends where it is too short for one.
-fn rate_of(subject: &Subject) -> Slope {
+pub(super) fn rate_of(subject: &Subject) -> Slope {
     crate::trend::Trend::of_form(&subject.series, subject.form)
         .slope
         .unwrap_or_else(|| {

@@ -1,0 +1,185 @@
+//! What the preload shim adds to the samples: live bytes at each moment, and what of the memory is its own.
+//!
+//! The shim lives in the process that it measures: its tables, its region file and its code are part of
+//! RSS and of the address space. Every track that is judged is therefore taken less its own memory; only
+//! the ledger shows it, as the account `shim`.
+//!
+//! Live bytes are read at the same tick as the mappings, shortly after them: a sample takes the totals
+//! that lie at most half an interval after it, else the nearest earlier ones. Before the first totals
+//! nothing is known, and nothing is guessed.
+
+use crate::record::class_maps;
+use memtide_model::{Bytes, ClassTotals, MappingClass, Nanos, Observations, Sample, StackTotals};
+
+/// What a block costs glibc beside what was asked for: its header of 8 bytes and, on the average, 8 to
+/// fill it up to 16 (malloc/malloc.c, `MALLOC_ALIGNMENT`).
+const GLIBC_BLOCK: f64 = 16.0;
+/// The least block of glibc (`MINSIZE`).
+const GLIBC_LEAST: f64 = 32.0;
+/// Other allocators have no headers but size classes, four to each doubling (jemalloc, mimalloc; tcmalloc
+/// is finer): half a class, an eighth, is lost on the average.
+const SIZE_CLASSES: f64 = 0.125;
+
+/// What the shim tells of the time of a recording; empty where it did not look.
+#[derive(Clone, Debug, Default)]
+pub struct Shim {
+    /// Sums over the stacks of the target, in order of time.
+    totals: Vec<StackTotals>,
+    /// Its own memory at the samples that read the mappings, in order of time; empty if it has none.
+    own: Vec<(Nanos, OwnMemory)>,
+    /// How long after a sample totals may be read that belong to it.
+    slack: Nanos,
+    /// True where blocks have the headers of glibc.
+    glibc: bool,
+}
+
+/// Memory of the shim in the process, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OwnMemory {
+    /// Address space.
+    pub size: Bytes,
+    /// Resident.
+    pub rss: Bytes,
+    /// Of that anonymous.
+    pub anonymous: Bytes,
+    /// Of that shared memory: a region on a tmpfs.
+    pub shared: Bytes,
+    /// Of that pages of files: a region on a disk, and the shim's code.
+    pub file: Bytes,
+    /// Mappings.
+    pub mappings: u64,
+}
+
+impl Shim {
+    /// What the observations hold of it.
+    pub fn of(observations: &Observations) -> Self {
+        let mut totals =
+            (observations.stacks.as_ref()).map_or_else(Vec::new, |stacks| stacks.totals.clone());
+        totals.sort_by_key(|totals| totals.at);
+        let mut own: Vec<(Nanos, OwnMemory)> = (observations.samples.iter())
+            .filter_map(|sample| Some((sample.at, OwnMemory::of(sample)?)))
+            .collect();
+        if own
+            .iter()
+            .all(|(_, own)| own.mappings == 0 && own.rss.0 == 0)
+        {
+            own.clear();
+        }
+        Self {
+            totals,
+            own,
+            slack: Nanos(observations.recording.interval.0 / 2),
+            glibc: observations.target.allocator.starts_with("glibc"),
+        }
+    }
+
+    /// The sums that belong to a sample of that moment; `None` before the first ones.
+    pub fn totals_at(&self, at: Nanos) -> Option<&StackTotals> {
+        let until = at + self.slack;
+        let behind = self.totals.partition_point(|totals| totals.at <= until);
+        self.totals.get(behind.checked_sub(1)?)
+    }
+
+    /// Its own memory at a moment: as of the last read of the mappings, or of the first one after it.
+    pub fn own_at(&self, at: Nanos) -> OwnMemory {
+        let behind = self.own.partition_point(|(read, _)| *read <= at);
+        (self.own.get(behind.saturating_sub(1))).map_or_else(OwnMemory::default, |(_, own)| *own)
+    }
+
+    /// True if it has memory in the process at any time.
+    pub fn has_memory(&self) -> bool {
+        !self.own.is_empty()
+    }
+
+    /// Resident bytes that live blocks need at least, with what the allocator adds to each of them. A
+    /// leak of 8-byte blocks takes 32 bytes for each: by the bytes asked for three quarters of it
+    /// would pass for holes.
+    pub fn live_with_overhead(&self, totals: &StackTotals) -> f64 {
+        let (bytes, blocks) = (totals.live_bytes.as_f64(), totals.live_blocks as f64);
+        if self.glibc {
+            (bytes + GLIBC_BLOCK * blocks).max(GLIBC_LEAST * blocks)
+        } else {
+            bytes * (1.0 + SIZE_CLASSES)
+        }
+    }
+}
+
+impl OwnMemory {
+    /// At a sample that has its mappings by class.
+    fn of(sample: &Sample) -> Option<Self> {
+        let maps = class_maps(sample)?;
+        let ClassTotals {
+            count,
+            size,
+            rss,
+            anonymous,
+            ..
+        } = *maps.classes.get(MappingClass::Shim);
+        let pages = rss.saturating_sub(anonymous);
+        // Which file system holds the region, the mappings do not tell: shared memory that the kernel
+        // counts and no other class has is the region's.
+        let shared = (sample.memory.rss_shmem)
+            .map_or(Bytes::ZERO, |all| {
+                all.saturating_sub(maps.rss(MappingClass::Shared))
+            })
+            .min(pages);
+        Some(Self {
+            size,
+            rss,
+            anonymous: anonymous.min(rss),
+            shared,
+            file: pages.saturating_sub(shared),
+            mappings: count,
+        })
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::float_cmp, reason = "small whole numbers are exact")]
+mod tests {
+    use super::*;
+
+    fn totals(at: u64, live_bytes: u64, live_blocks: u64) -> StackTotals {
+        StackTotals {
+            at: Nanos::from_secs(at),
+            live_bytes: Bytes(live_bytes),
+            live_blocks,
+            ..StackTotals::default()
+        }
+    }
+
+    #[test]
+    fn totals_of_the_same_tick_and_else_the_nearest_earlier_ones_serve() {
+        let shim = Shim {
+            totals: vec![totals(10, 1, 1), totals(20, 2, 1)],
+            slack: Nanos(Nanos::SECOND.0 / 2),
+            ..Shim::default()
+        };
+        let live = |milliseconds: u64| {
+            let at = Nanos(milliseconds * 1_000_000);
+            shim.totals_at(at).map(|totals| totals.live_bytes.0)
+        };
+        assert_eq!(live(9_400), None);
+        assert_eq!(live(9_990), Some(1), "read just after the mappings");
+        assert_eq!(live(19_400), Some(1));
+        assert_eq!(live(90_000), Some(2));
+        assert_eq!(shim.own_at(Nanos(5)), OwnMemory::default());
+    }
+
+    #[test]
+    fn small_blocks_weigh_what_the_allocator_takes_for_them() {
+        let glibc = Shim {
+            glibc: true,
+            ..Shim::default()
+        };
+        // malloc(8) takes 32 bytes, malloc(100) 112, malloc(4096) 4,112.
+        assert_eq!(glibc.live_with_overhead(&totals(0, 8_000, 1_000)), 32_000.0);
+        assert_eq!(
+            glibc.live_with_overhead(&totals(0, 100_000, 1_000)),
+            116_000.0
+        );
+        assert_eq!(glibc.live_with_overhead(&totals(0, 4_096, 1)), 4_112.0);
+        let other = Shim::default();
+        assert_eq!(other.live_with_overhead(&totals(0, 8_000, 1_000)), 9_000.0);
+    }
+}
