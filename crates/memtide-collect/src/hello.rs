@@ -1,0 +1,54 @@
+//! What a region says of its process, without its stacks.
+
+use crate::collector::mode_of;
+use crate::source::{Blocks, RegionFile};
+use memtide_model::{Bytes, HeapMode, Nanos, text};
+use memtide_region::{Reader, State};
+use std::path::Path;
+
+/// A recorded process, as its region's header has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hello {
+    /// Its pid as it sees it itself.
+    pub pid: u32,
+    /// Its parent when recording began.
+    pub parent_pid: u32,
+    /// When recording began, `CLOCK_BOOTTIME`.
+    pub start: Nanos,
+    /// When it ended in the ordinary way; `None` while it runs and after a kill.
+    pub end: Option<Nanos>,
+    /// What is recorded.
+    pub mode: HeapMode,
+    /// Mean bytes between samples; 1 in full mode.
+    pub interval: Bytes,
+    /// Which build of the shim records.
+    pub build_hash: u64,
+    /// How far it is.
+    pub state: State,
+    /// The path of its program, unprintable bytes escaped; empty while that is not known.
+    pub program: String,
+}
+
+impl Hello {
+    /// Reads a region's header; `None` where there is none that can be read.
+    pub(crate) fn read(path: &Path) -> Option<Self> {
+        let mut blocks = Blocks::default();
+        let file = RegionFile::open(path, &mut blocks).ok()?;
+        let reader = Reader::new(&file).ok()?;
+        let summary = reader.summary().ok()?;
+        let program = (summary.modules > 0)
+            .then(|| reader.module(0).ok())
+            .flatten();
+        Some(Self {
+            pid: summary.pid,
+            parent_pid: summary.parent_pid,
+            start: Nanos(summary.start),
+            end: (summary.end > 0).then_some(Nanos(summary.end)),
+            mode: mode_of(summary.mode),
+            interval: Bytes(summary.interval),
+            build_hash: summary.build_hash,
+            state: summary.state,
+            program: program.map_or_else(String::new, |module| text::printable(module.path())),
+        })
+    }
+}
