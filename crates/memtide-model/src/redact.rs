@@ -27,6 +27,7 @@ use crate::event::Event;
 use crate::mapping::Mapping;
 use crate::observations::Observations;
 use crate::sample::Tick;
+use crate::stacks::{CodeModule, CodePlace, StacksTick, Symbol};
 use crate::target::Target;
 use known::Known;
 use std::collections::HashMap;
@@ -151,6 +152,24 @@ impl Redactor {
         }
     }
 
+    /// Redacts the paths of the files whose code is in stacks.
+    pub fn stacks(&mut self, tick: &mut StacksTick) {
+        self.modules(&mut tick.new_modules);
+    }
+
+    /// Redacts names of places, which are the program's sources: the paths of its files, and what is
+    /// said of files that are missing. Functions keep their names, as types do.
+    pub fn symbols(&mut self, symbols: &mut [(CodePlace, Vec<Symbol>)], warnings: &mut [String]) {
+        for symbol in symbols.iter_mut().flat_map(|(_, names)| names) {
+            if let Some(file) = &mut symbol.file {
+                *file = scan::path(&mut self.known, file).into();
+            }
+        }
+        for warning in warnings {
+            self.text(warning);
+        }
+    }
+
     /// Redacts the text of an event.
     pub fn event(&mut self, event: &mut Event) {
         self.text(&mut event.text);
@@ -172,12 +191,22 @@ impl Redactor {
         for event in &mut observations.events {
             self.event(event);
         }
+        if let Some(stacks) = &mut observations.stacks {
+            self.modules(&mut stacks.modules);
+            self.symbols(&mut stacks.symbols, &mut stacks.symbol_warnings);
+        }
     }
 
     /// Redacts free text: every secret met so far, and what is found in it as such (see the
     /// [module](self)). Placeholders in it are left as they are, so doing it twice changes nothing.
     pub fn text(&mut self, text: &mut String) {
         *text = scan::redact(&mut self.known, text);
+    }
+
+    fn modules(&mut self, modules: &mut [CodeModule]) {
+        for module in modules {
+            module.path = scan::path(&mut self.known, &module.path).into();
+        }
     }
 
     fn command_line(&mut self, arguments: &mut [String]) {

@@ -6,6 +6,7 @@ use crate::ids::{Pid, ProcessId, StartTime, ThreadId, Tid};
 use crate::mapping::{Mapping, MappingClass, MappingState};
 use crate::observations::{MappingHistory, Observations, Recording, ThreadHistory};
 use crate::sample::{Activity, Counts, Memory, Merged, Sample, Tick};
+use crate::stacks::{CodeModule, CodePlace, StacksTick, Symbol};
 use crate::target::{Limits, Target, Visibility};
 use crate::thread::ThreadState;
 use crate::units::{Bytes, Nanos};
@@ -391,4 +392,46 @@ fn ever_new_names_do_not_make_it_grow() {
     let mut first = mapping("/srv/file-0");
     redactor.mapping(&mut first);
     assert_eq!(&*first.name, "<path-1>");
+}
+
+#[test]
+fn stacks_keep_functions_and_lose_paths() {
+    let module = |path: &str| CodeModule {
+        path: path.into(),
+        build_id: "ab12".to_owned(),
+    };
+    let mut tick = StacksTick {
+        new_modules: vec![
+            module("/home/alice/shop/server"),
+            module("/usr/lib/libc.so.6"),
+        ],
+        ..StacksTick::default()
+    };
+    let mut redactor = Redactor::new();
+    redactor.stacks(&mut tick);
+    let paths: Vec<&str> = tick.new_modules.iter().map(|m| &*m.path).collect();
+    assert!(
+        !paths[0].contains("alice") && !paths[0].contains("shop"),
+        "{paths:?}"
+    );
+    assert_eq!(paths[1], "libc.so.6");
+    let place = CodePlace {
+        module: None,
+        address: 4096,
+    };
+    let symbol = Symbol {
+        function: Some("Cart::add".into()),
+        file: Some("/home/alice/shop/cart.cc".into()),
+        line: Some(7),
+        inlined: false,
+    };
+    let mut symbols = [(place, vec![symbol])];
+    let mut warnings = ["no debug file for /home/alice/shop/server".to_owned()];
+    redactor.symbols(&mut symbols, &mut warnings);
+    let shown = format!("{symbols:?}{warnings:?}");
+    assert!(
+        !shown.contains("alice") && !shown.contains("/shop"),
+        "{shown}"
+    );
+    assert!(shown.contains("Cart::add"), "{shown}");
 }
