@@ -13,9 +13,11 @@
   if (!boxes.length) { return; }
   var whole = boxes[0];
 
-  // The name or both of its ends, as many characters as the box has room for.
+  // The name or both of its ends, as many characters as the box has room for; where some are wide,
+  // as many as if all were.
   function fitted(name, width) {
     var room = Math.floor((width - 2 * PADDING) / ADVANCE);
+    if (/[\u1100-\uffff]/.test(name.replace(/…/g, ""))) { room = Math.floor(room / 2); }
     if (name.length <= room) { return name; }
     if (room < 3) { return ""; }
     var head = Math.floor((room - 1) * 2 / 5);

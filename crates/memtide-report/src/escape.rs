@@ -96,7 +96,7 @@ fn is_deceptive(character: char) -> bool {
             '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}'
             | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
             | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'
-            | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{e000}'..='\u{f8ff}'
+            | '\u{ffa0}' | '\u{fff0}'..='\u{fffc}' | '\u{fffe}'..='\u{ffff}' | '\u{e000}'..='\u{f8ff}'
             | '\u{e0000}'..='\u{10ffff}')
 }
 
@@ -113,6 +113,11 @@ mod tests {
             "cod\\u{202e}exe.txt\\u{200b}"
         );
         assert_eq!(plain("日本 grün \\xff"), "日本 grün \\xff");
+        // XML 1.0 has no place for these two.
+        assert_eq!(
+            plain("\u{fffd}\u{fffe}\u{ffff}"),
+            "\u{fffd}\\u{fffe}\\u{ffff}"
+        );
     }
 
     #[test]

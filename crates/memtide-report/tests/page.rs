@@ -1,6 +1,8 @@
 //! The page and the picture: no network, no script, nothing that a target's names could do, no matter
 //! how few or how odd the samples are.
 
+#![expect(clippy::unwrap_used, reason = "a helper of a test may fail it")]
+
 mod synthetic;
 
 use memtide_model::{Bytes, Findings, TimelinePoint};
@@ -205,6 +207,94 @@ fn the_page_is_small_and_can_be_heard() {
         page.contains("Most of the growth went to stacks: +30.0 MiB"),
         "the chart in words"
     );
+}
+
+/// The section on stacks.
+fn stacks(findings: &Findings) -> String {
+    let page = html::render(findings).unwrap();
+    let (_, section) = page.split_once("<section id=\"stacks\">").unwrap();
+    section.split_once("</section>").unwrap().0.to_owned()
+}
+
+#[test]
+fn stacks_unfold_without_scripts_and_are_drawn_twice() {
+    let section = stacks(&synthetic::c_full());
+    // Four that grew and three that were never freed.
+    assert_eq!(section.matches("<details").count(), 4 + 3, "{section}");
+    assert_eq!(
+        section.matches("<details open>").count(),
+        2,
+        "the first of each table"
+    );
+    assert_eq!(
+        section.matches("role=\"img\"").count(),
+        4,
+        "two graphs, wide and narrow"
+    );
+    assert!(section.contains("<summary><code>order_new</code> <span>order.c:57</span></summary>"));
+    assert!(section.contains("<li class=\"runtime\"><code>xmalloc</code>"));
+    assert!(
+        section
+            .contains("<li class=\"own\"><code>order_new</code> <span>src/order.c:57</span></li>")
+    );
+    assert!(
+        section.contains(
+            "<td class=\"n\">480 KiB/s</td><td class=\"n optional\">465 KiB/s to 499 KiB/s</td>"
+        ),
+        "{section}"
+    );
+    assert!(
+        section.contains("Not seen:</b> 3 blocks of signal handlers"),
+        "{section}"
+    );
+    assert!(section.contains("in other processes"), "{section}");
+    let inlined = stacks(&synthetic::cpp_templates());
+    assert!(inlined.contains("stl_vector.h:1301, inlined"), "{inlined}");
+    assert!(
+        inlined.contains("<code title=\"void shop::Registry&lt;std::__cxx11"),
+        "whole names"
+    );
+    assert!(
+        !html::render(&synthetic::linear_leak())
+            .unwrap()
+            .contains("Who allocated it")
+    );
+    assert!(stacks(&synthetic::no_stacks_hold()).contains("No stack holds memory."));
+}
+
+#[test]
+fn hostile_stacks_make_the_same_section_as_harmless_ones() {
+    let hostile = synthetic::hostile_stacks();
+    let mut harmless = hostile.clone();
+    for row in harmless.report.stacks.iter_mut().flatten() {
+        row.suppressed = row.suppressed.as_ref().map(|_| "x".to_owned());
+        for (index, frame) in row.frames.iter_mut().enumerate() {
+            frame.function = Some(format!("f{index}"));
+            frame.file = Some("x".to_owned());
+            frame.module = Some("x".to_owned());
+        }
+    }
+    // Narrow boxes lose their text and long names get a title, so what is compared is what acts.
+    let kinds =
+        |page: &str| -> std::collections::BTreeSet<String> { tags(page).into_iter().collect() };
+    let (hostile, harmless) = (stacks(&hostile), stacks(&harmless));
+    assert_eq!(kinds(&hostile), kinds(&harmless), "no tag of another kind");
+    let count = |page: &str, tag: &str| tags(page).iter().filter(|found| *found == tag).count();
+    for tag in ["g", "rect", "title", "li", "code", "details", "tr", "td"] {
+        assert_eq!(count(&hostile, tag), count(&harmless, tag), "{tag}");
+    }
+    assert!(
+        hostile.len() < 60_000,
+        "10 kB names are clipped: {}",
+        hostile.len()
+    );
+}
+
+#[test]
+fn a_thousand_stacks_stay_a_page() {
+    let section = stacks(&synthetic::thousand_stacks());
+    assert!(section.len() < 600_000, "{}", section.len());
+    assert!(section.contains("30 of "), "{}", section.len());
 }
 
 #[test]

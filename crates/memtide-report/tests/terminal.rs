@@ -67,6 +67,24 @@ fn the_words_are_those_of_the_snapshots() {
         "thread-leak-explained-100",
         &terminal::render(&synthetic::thread_leak(), &explain),
     );
+    for width in [40, 80, 200] {
+        snapshot(
+            &format!("cpp-templates-{width}"),
+            &terminal::render(&synthetic::cpp_templates(), &options(width)),
+        );
+    }
+    snapshot(
+        "c-full-80",
+        &terminal::render(&synthetic::c_full(), &options(80)),
+    );
+    snapshot(
+        "rust-sampled-explained-100",
+        &terminal::render(&synthetic::rust_sampled(), &explain),
+    );
+    snapshot(
+        "stripped-80",
+        &terminal::render(&synthetic::stripped(), &options(80)),
+    );
     let (target, sample) = suspect();
     let detectable = [
         (1024.0 * 1024.0 / 60.0, 120.0),
@@ -314,6 +332,103 @@ fn the_live_line_fits_and_never_cries_leak_too_early() {
         !live::line(&early, 200).contains("leak"),
         "no verdict before its gate"
     );
+}
+
+#[test]
+fn the_live_line_names_the_function_of_a_heap_leak() {
+    let line = |findings: &Findings| live::line(findings, 200);
+    assert!(line(&synthetic::c_full()).ends_with("in order_new"));
+    assert!(line(&synthetic::cpp_templates()).ends_with("in shop::Registry::insert"));
+    assert!(line(&synthetic::stripped()).ends_with("in shop+0x12ab"));
+    let mut other = synthetic::c_full();
+    other.report.verdict.kind = memtide_model::VerdictKind::Plateau;
+    assert!(
+        !line(&other).contains("order_new"),
+        "only where the heap leaks"
+    );
+}
+
+/// The section on stacks.
+fn stacks(findings: &Findings, options: Options) -> String {
+    let text = terminal::render(findings, &options);
+    let (_, section) = text.split_once("Who allocated it").unwrap();
+    section.split_once("Forecast").unwrap().0.to_owned()
+}
+
+#[test]
+fn stacks_are_five_in_short_and_twenty_explained_and_say_how_many_more() {
+    let findings = synthetic::thousand_stacks();
+    let grown = findings
+        .report
+        .stacks
+        .iter()
+        .flatten()
+        .filter(|row| row.growth_bytes > 0);
+    let grown = grown.count();
+    let explain = Options {
+        explain: true,
+        ..options(120)
+    };
+    for (options, shown) in [(options(120), 5), (explain, 20)] {
+        let text = stacks(&findings, options);
+        assert_eq!(text.matches("leak score 0.99").count(), shown, "{text}");
+        assert!(
+            text.contains(&format!("{} more stacks", grown - shown)),
+            "{text}"
+        );
+    }
+    let short = stacks(&findings, options(120));
+    assert!(
+        short.contains("… 190 more frames"),
+        "202 frames, 12 of them shown: {short}"
+    );
+    assert!(
+        short.contains("48211 stacks, of which the report lists 1001"),
+        "{short}"
+    );
+}
+
+#[test]
+fn estimates_have_a_mark_and_exact_numbers_none() {
+    let sampled = stacks(&synthetic::rust_sampled(), options(120));
+    assert!(
+        sampled.contains("~+86.0 MiB, 100 % of the growth, ~147 KiB/s"),
+        "{sampled}"
+    );
+    assert!(
+        sampled.contains("live ~88.0 MiB in ~44000 blocks"),
+        "{sampled}"
+    );
+    assert!(
+        sampled.contains("177 samples, give or take 8 %"),
+        "{sampled}"
+    );
+    assert!(!stacks(&synthetic::c_full(), options(120)).contains('~'));
+}
+
+#[test]
+fn what_was_lost_is_said_where_something_was() {
+    let text = stacks(&synthetic::c_full(), options(200));
+    assert!(text.contains("lost  3 blocks of signal handlers that came in between; 1 stack deeper than the shim follows"), "{text}");
+    assert!(
+        !text.contains("; 0 ") && !text.contains("lost  0 "),
+        "{text}"
+    );
+    assert!(!stacks(&synthetic::cpp_templates(), options(200)).contains("lost "));
+}
+
+#[test]
+fn suppressed_blocks_are_summed_and_not_listed() {
+    let text = stacks(&synthetic::c_full(), options(120));
+    let (_, left) = text.split_once("Never freed at exit").unwrap();
+    // 290, 7.5, 12 and 1 MiB, of which the last is suppressed.
+    assert!(
+        left.contains("74905 blocks, 310 MiB, 1.00 MiB of them suppressed"),
+        "{left}"
+    );
+    assert!(!left.contains("init_tables"), "{left}");
+    assert!(left.contains("stack 1 above: order_new"), "{left}");
+    assert!(left.contains("→ cache_load"), "{left}");
 }
 
 #[test]

@@ -51,7 +51,7 @@ pub(super) fn boxes(tree: &Tree, what: What, bounds: Bounds) -> Vec<Frame> {
         what,
         total: total as f64,
         narrowest: NARROWEST,
-        shorten: depth(tree) > bounds.depth,
+        heights: heights(tree),
         bounds,
         boxes: Vec::new(),
     };
@@ -65,18 +65,17 @@ pub(super) fn boxes(tree: &Tree, what: What, bounds: Bounds) -> Vec<Frame> {
     walk.boxes
 }
 
-/// Rows of the whole tree. Children stand after their parents.
-fn depth(tree: &Tree) -> usize {
-    let mut depths = vec![1; tree.nodes.len()];
-    for (at, node) in tree.nodes.iter().enumerate() {
-        let own = depths.get(at).copied().unwrap_or(1);
-        for child in &node.children {
-            if let Some(depth) = depths.get_mut(*child) {
-                *depth = own + 1;
-            }
+/// Rows that each node needs with all below it. Children stand after their parents.
+fn heights(tree: &Tree) -> Vec<usize> {
+    let mut heights = vec![1; tree.nodes.len()];
+    for (at, node) in tree.nodes.iter().enumerate().rev() {
+        let below = node.children.iter().filter_map(|child| heights.get(*child));
+        let below = below.max().copied().unwrap_or(0);
+        if let Some(height) = heights.get_mut(at) {
+            *height = below + 1;
         }
     }
-    depths.into_iter().max().unwrap_or(0)
+    heights
 }
 
 struct Walk<'a> {
@@ -84,7 +83,7 @@ struct Walk<'a> {
     what: What,
     total: f64,
     narrowest: f64,
-    shorten: bool,
+    heights: Vec<usize>,
     bounds: Bounds,
     boxes: Vec<Frame>,
 }
@@ -97,7 +96,7 @@ impl Walk<'_> {
                 continue;
             };
             self.boxes.push(self.frame(node, left, depth));
-            match self.chain(node) {
+            match self.chain(node, at, depth) {
                 Some((last, frames)) if depth + 2 < self.bounds.depth => {
                     let words = format!("{frames} frames, each called by the one above only");
                     self.rest(node.bytes, left, depth + 1, &words);
@@ -144,8 +143,9 @@ impl Walk<'_> {
     }
 
     /// The last of a long chain of only children, and how many stand before it.
-    fn chain(&self, node: &Node) -> Option<(usize, usize)> {
-        if !self.shorten {
+    /// `None` where all fits without.
+    fn chain(&self, node: &Node, at: usize, depth: usize) -> Option<(usize, usize)> {
+        if depth + self.heights.get(at)? <= self.bounds.depth {
             return None;
         }
         let (mut node, mut last, mut length) = (node, 0, 0_usize);
