@@ -10,6 +10,9 @@
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// One slot of a table; all zero is empty.
+///
+/// Numbers have 24 bits and addresses 48; what is left of their words holds the probe position, so
+/// that a table can be copied into a larger one without the paths.
 #[repr(C)]
 #[derive(Debug, Default)]
 pub struct Slot {
@@ -17,6 +20,9 @@ pub struct Slot {
     parent: AtomicU32,
     id: AtomicU32,
 }
+
+const NUMBER: u32 = (1 << 24) - 1;
+const ADDRESS: u64 = (1 << 48) - 1;
 
 /// Hash of all return addresses from the root to a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,9 +39,62 @@ impl PathHash {
         Self((self.0.rotate_left(23) ^ address).wrapping_mul(0x9E37_79B9_7F4A_7C15))
     }
 
+    /// As a number that can be kept.
+    pub const fn number(self) -> u64 {
+        self.0
+    }
+
+    /// From [`Self::number`].
+    pub const fn from_number(number: u64) -> Self {
+        Self(number)
+    }
+
     #[inline]
-    const fn position(self) -> u64 {
-        (self.0 ^ (self.0 >> 32)).wrapping_mul(0xD6E8_FEB8_6659_FD93) >> 32
+    const fn position(self) -> u32 {
+        ((self.0 ^ (self.0 >> 32)).wrapping_mul(0xD6E8_FEB8_6659_FD93) >> 32) as u32
+    }
+}
+
+/// What a slot holds of a node, but for its number.
+#[derive(Clone, Copy)]
+struct Key {
+    position: u32,
+    address: u64,
+    parent: u32,
+}
+
+impl Key {
+    #[inline]
+    fn new(position: u32, parent: u32, address: u64) -> Self {
+        Self {
+            position,
+            address: address & ADDRESS | u64::from(position) << 48,
+            parent: parent & NUMBER | (position >> 16) << 24,
+        }
+    }
+}
+
+impl Slot {
+    /// Its node's key and number; `None` if it is empty.
+    fn get(&self) -> Option<(Key, u32)> {
+        let id = self.id.load(Ordering::Acquire);
+        let address = self.address.load(Ordering::Relaxed);
+        let parent = self.parent.load(Ordering::Relaxed);
+        let low = u32::try_from(address >> 48).unwrap_or(0);
+        let position = low | (parent >> 24) << 16 | (id >> 24) << 24;
+        let key = Key {
+            position,
+            address,
+            parent,
+        };
+        (id != 0).then_some((key, id & NUMBER))
+    }
+
+    fn set(&self, key: Key, id: u32) {
+        self.address.store(key.address, Ordering::Relaxed);
+        self.parent.store(key.parent, Ordering::Relaxed);
+        let id = id & NUMBER | key.position & !NUMBER;
+        self.id.store(id, Ordering::Release);
     }
 }
 
@@ -53,11 +112,16 @@ pub enum Found {
 /// Looks for a node. `slots` must be a power of two in number; anything else has no room.
 #[inline]
 pub fn find(slots: &[Slot], path: PathHash, parent: u32, address: u64) -> Found {
+    look(slots, Key::new(path.position(), parent, address))
+}
+
+#[inline]
+fn look(slots: &[Slot], key: Key) -> Found {
     if !slots.len().is_power_of_two() {
         return Found::NoRoom;
     }
     let mask = slots.len() - 1;
-    let first = usize::try_from(path.position()).unwrap_or(0);
+    let first = usize::try_from(key.position).unwrap_or(0);
     for step in 0..slots.len() {
         let index = first.wrapping_add(step) & mask;
         let Some(slot) = slots.get(index) else {
@@ -67,21 +131,35 @@ pub fn find(slots: &[Slot], path: PathHash, parent: u32, address: u64) -> Found 
         if id == 0 {
             return Found::Vacant(index);
         }
-        if slot.address.load(Ordering::Relaxed) == address
-            && slot.parent.load(Ordering::Relaxed) == parent
+        if slot.address.load(Ordering::Relaxed) == key.address
+            && slot.parent.load(Ordering::Relaxed) == key.parent
         {
-            return Found::Node(id);
+            return Found::Node(id & NUMBER);
         }
     }
     Found::NoRoom
 }
 
-/// Fills the slot that [`find`] called vacant, under the inserter's lock. `id` is not 0.
-pub fn insert(slots: &[Slot], index: usize, parent: u32, address: u64, id: u32) {
+/// Fills the slot that [`find`] called vacant, under the inserter's lock. `id` is not 0 and below 2^24.
+pub fn insert(
+    slots: &[Slot],
+    index: usize,
+    (path, parent, address): (PathHash, u32, u64),
+    id: u32,
+) {
     if let Some(slot) = slots.get(index) {
-        slot.address.store(address, Ordering::Relaxed);
-        slot.parent.store(parent, Ordering::Relaxed);
-        slot.id.store(id, Ordering::Release);
+        slot.set(Key::new(path.position(), parent, address), id);
+    }
+}
+
+/// Copies all nodes into a larger table that nobody else uses yet.
+pub fn copy(from: &[Slot], into: &[Slot]) {
+    for (key, id) in from.iter().filter_map(Slot::get) {
+        if let Found::Vacant(index) = look(into, key)
+            && let Some(slot) = into.get(index)
+        {
+            slot.set(key, id);
+        }
     }
 }
 
@@ -111,7 +189,7 @@ mod tests {
                 let id = match find(&slots, path, parent, address) {
                     Found::Node(id) => id,
                     Found::Vacant(index) if next_id < 50_000 => {
-                        insert(&slots, index, parent, address, next_id);
+                        insert(&slots, index, (path, parent, address), next_id);
                         next_id += 1;
                         next_id - 1
                     }
@@ -133,6 +211,26 @@ mod tests {
     }
 
     #[test]
+    fn a_copy_in_a_larger_table_has_the_same_numbers() {
+        let small: Vec<Slot> = (0..1 << 8).map(|_| Slot::default()).collect();
+        let large: Vec<Slot> = (0..1 << 9).map(|_| Slot::default()).collect();
+        let mut nodes = Vec::new();
+        for id in 1..200_u32 {
+            let address = u64::from(id) * 0x1_2345_6789;
+            let (parent, path) = (id / 3, PathHash::ROOT.then(u64::from(id / 3)).then(address));
+            let Found::Vacant(index) = find(&small, path, parent, address) else {
+                panic!("node {id} is new");
+            };
+            insert(&small, index, (path, parent, address), id);
+            nodes.push((path, parent, address));
+        }
+        copy(&small, &large);
+        for (id, (path, parent, address)) in (1..).zip(nodes) {
+            assert_eq!(find(&large, path, parent, address), Found::Node(id));
+        }
+    }
+
+    #[test]
     fn a_full_table_has_no_room_and_says_so() {
         let slots: Vec<Slot> = (0..4).map(|_| Slot::default()).collect();
         for id in 1..=4 {
@@ -141,7 +239,7 @@ mod tests {
             let Found::Vacant(index) = find(&slots, path, 0, address) else {
                 panic!("there is room for node {id}");
             };
-            insert(&slots, index, 0, address, id);
+            insert(&slots, index, (path, 0, address), id);
         }
         let path = PathHash::ROOT.then(7);
         assert_eq!(find(&slots, path, 0, 7), Found::NoRoom);

@@ -1,0 +1,691 @@
+//! The exported functions.
+//!
+//! `malloc`, `free` and the operators are written in assembly: a countdown or a filter, and a jump to
+//! the next allocator. Only blocks that are recorded go further. A countdown that reaches zero takes
+//! the slow way; in full mode it always is at zero, and the filter always full.
+//!
+//! The registers `rsp` and `rbp` as the caller had them are where unwinding starts: `slot` is the
+//! address of the return address, `base` the value of `rbp`. Operators new may throw, so their frames
+//! have unwinding rules of their own and no Rust code is below them when they do.
+
+use crate::next::{self, Function};
+use crate::tls::tls;
+use crate::{code, mappings, record};
+use core::arch::naked_asm;
+use core::ffi::{c_int, c_void};
+use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+type Block = *mut c_void;
+
+/// The filter that free looks into: a byte for each 64 bytes of address, modulo its size. As it is at
+/// first, it lets every block pass.
+pub(crate) static FILTER: AtomicUsize = AtomicUsize::new(0);
+/// The filter's size less one.
+pub(crate) static FILTER_MASK: AtomicUsize = AtomicUsize::new(0);
+
+static MALLOC: AtomicUsize = AtomicUsize::new(0);
+static FREE: AtomicUsize = AtomicUsize::new(0);
+/// Where each operator goes on: its function behind the shim, or the counting one below; 0 at first.
+static OPERATORS: [AtomicUsize; next::NEWS + next::DELETES] =
+    [const { AtomicUsize::new(0) }; next::NEWS + next::DELETES];
+/// Each operator's function behind the shim.
+static BEHIND: [AtomicUsize; next::NEWS + next::DELETES] =
+    [const { AtomicUsize::new(0) }; next::NEWS + next::DELETES];
+
+/// A filter of one byte that lets all pass.
+static OPEN: u8 = 0;
+/// A filter of one byte that stops all.
+static SHUT: u8 = 255;
+
+/// Every block passes `free` unseen.
+pub(crate) fn open_filter() {
+    FILTER_MASK.store(0, Relaxed);
+    FILTER.store((&raw const OPEN).addr(), Relaxed);
+}
+
+/// Every block is looked up.
+pub(crate) fn shut_filter() {
+    FILTER_MASK.store(0, Relaxed);
+    FILTER.store((&raw const SHUT).addr(), Relaxed);
+}
+
+extern "C" fn no_memory(_: usize) -> Block {
+    core::ptr::null_mut()
+}
+
+extern "C" fn no_free(_: Block) {}
+
+/// Fills in what the assembly jumps through.
+#[cold]
+extern "C" fn prepare() {
+    next::resolve();
+    if FILTER.load(Relaxed) == 0 {
+        open_filter();
+    }
+    let or = |function, instead| match next::get(function) {
+        0 => instead,
+        found => found,
+    };
+    FREE.store(or(Function::Free, no_free as *const () as usize), Relaxed);
+    MALLOC.store(
+        or(Function::Malloc, no_memory as *const () as usize),
+        Relaxed,
+    );
+}
+
+/// A block was made by the next allocator; gives it back to the assembly.
+unsafe extern "C" fn made(block: Block, size: usize, slot: u64, base: u64) -> Block {
+    record::made(block.addr() as u64, size as u64, slot, base);
+    block
+}
+
+unsafe extern "C" fn forget(block: Block) {
+    record::forget(block.addr() as u64);
+}
+
+/// Finds where an operator goes on; `counting` is its function here that counts.
+#[cold]
+unsafe extern "C" fn find_operator(index: usize, counting: usize) -> usize {
+    prepare();
+    let (found, allocates) = next::operator(index);
+    let (Some(slot), Some(behind)) = (OPERATORS.get(index), BEHIND.get(index)) else {
+        return no_memory as *const () as usize;
+    };
+    if found == 0 {
+        // Who calls it has no C++ runtime; nothing better can be done.
+        return if index < next::NEWS {
+            no_memory as *const () as usize
+        } else {
+            no_free as *const () as usize
+        };
+    }
+    behind.store(found, Relaxed);
+    let goes_to = if allocates { counting } else { found };
+    slot.store(goes_to, Relaxed);
+    goes_to
+}
+
+/// `void *malloc(size_t size)`.
+#[unsafe(no_mangle)]
+#[unsafe(naked)]
+pub unsafe extern "C" fn malloc(size: usize) -> Block {
+    naked_asm!(
+        ".cfi_startproc",
+        "mov rax, qword ptr [rip + mt_tls@GOTTPOFF]",
+        "sub qword ptr fs:[rax], rdi",
+        "jbe 2f",
+        "jmp qword ptr [rip + {malloc}]",
+        "2:",
+        "sub rsp, 24",
+        ".cfi_adjust_cfa_offset 24",
+        "mov qword ptr [rsp], rdi",
+        "cmp qword ptr [rip + {malloc}], 0",
+        "je 4f",
+        "3:",
+        "call qword ptr [rip + {malloc}]",
+        "mov rdi, rax",
+        "mov rsi, qword ptr [rsp]",
+        "lea rdx, [rsp + 24]",
+        "mov rcx, rbp",
+        "call {made}",
+        "add rsp, 24",
+        ".cfi_adjust_cfa_offset -24",
+        "ret",
+        ".cfi_adjust_cfa_offset 24",
+        "4:",
+        "call {prepare}",
+        "mov rdi, qword ptr [rsp]",
+        "jmp 3b",
+        ".cfi_endproc",
+        malloc = sym MALLOC,
+        made = sym made,
+        prepare = sym prepare,
+    )
+}
+
+/// `void free(void *block)`.
+#[unsafe(no_mangle)]
+#[unsafe(naked)]
+pub unsafe extern "C" fn free(block: Block) {
+    naked_asm!(
+        ".cfi_startproc",
+        "cmp qword ptr [rip + {free}], 0",
+        "je 3f",
+        "mov rax, rdi",
+        "shr rax, 6",
+        "and rax, qword ptr [rip + {mask}]",
+        "add rax, qword ptr [rip + {filter}]",
+        "cmp byte ptr [rax], 0",
+        "jne 2f",
+        "jmp qword ptr [rip + {free}]",
+        "2:",
+        "push rdi",
+        ".cfi_adjust_cfa_offset 8",
+        "call {forget}",
+        "pop rdi",
+        ".cfi_adjust_cfa_offset -8",
+        "jmp qword ptr [rip + {free}]",
+        "3:",
+        "push rdi",
+        ".cfi_adjust_cfa_offset 8",
+        "call {prepare}",
+        "pop rdi",
+        ".cfi_adjust_cfa_offset -8",
+        "jmp qword ptr [rip + {free}]",
+        ".cfi_endproc",
+        free = sym FREE,
+        mask = sym FILTER_MASK,
+        filter = sym FILTER,
+        forget = sym forget,
+        prepare = sym prepare,
+    )
+}
+
+/// An operator's exported function, which goes where `OPERATORS` says, and its counting function.
+macro_rules! operator {
+    ($index:literal, $name:ident, $counting:ident, $($counting_asm:tt)*) => {
+        #[unsafe(naked)]
+        unsafe extern "C" fn $counting() {
+            naked_asm!($($counting_asm)*)
+        }
+
+        /// A C++ operator, by its mangled name.
+        #[unsafe(no_mangle)]
+        #[unsafe(naked)]
+        pub unsafe extern "C" fn $name() {
+            naked_asm!(
+                ".cfi_startproc",
+                "mov rax, qword ptr [rip + {slots} + 8 * {index}]",
+                "test rax, rax",
+                "je 2f",
+                "jmp rax",
+                "2:",
+                "push rdi",
+                ".cfi_adjust_cfa_offset 8",
+                "push rsi",
+                ".cfi_adjust_cfa_offset 8",
+                "push rdx",
+                ".cfi_adjust_cfa_offset 8",
+                "mov edi, {index}",
+                "lea rsi, [rip + {counting}]",
+                "call {find}",
+                "pop rdx",
+                ".cfi_adjust_cfa_offset -8",
+                "pop rsi",
+                ".cfi_adjust_cfa_offset -8",
+                "pop rdi",
+                ".cfi_adjust_cfa_offset -8",
+                "jmp rax",
+                ".cfi_endproc",
+                slots = sym OPERATORS,
+                index = const $index,
+                counting = sym $counting,
+                find = sym find_operator,
+            )
+        }
+    };
+}
+
+macro_rules! operator_new {
+    ($($index:literal $name:ident $counting:ident;)*) => {$(
+        operator!(
+            $index, $name, $counting,
+            ".cfi_startproc",
+            "mov rax, qword ptr [rip + mt_tls@GOTTPOFF]",
+            "sub qword ptr fs:[rax], rdi",
+            "jbe 2f",
+            "jmp qword ptr [rip + {behind} + 8 * {index}]",
+            "2:",
+            "sub rsp, 24",
+            ".cfi_adjust_cfa_offset 24",
+            "mov qword ptr [rsp], rdi",
+            "call qword ptr [rip + {behind} + 8 * {index}]",
+            "mov rdi, rax",
+            "mov rsi, qword ptr [rsp]",
+            "lea rdx, [rsp + 24]",
+            "mov rcx, rbp",
+            "call {made}",
+            "add rsp, 24",
+            ".cfi_adjust_cfa_offset -24",
+            "ret",
+            ".cfi_endproc",
+            behind = sym BEHIND,
+            index = const $index,
+            made = sym made,
+        );
+    )*};
+}
+
+macro_rules! operator_delete {
+    ($($index:literal $name:ident $counting:ident;)*) => {$(
+        operator!(
+            $index, $name, $counting,
+            ".cfi_startproc",
+            "mov rax, rdi",
+            "shr rax, 6",
+            "and rax, qword ptr [rip + {mask}]",
+            "add rax, qword ptr [rip + {filter}]",
+            "cmp byte ptr [rax], 0",
+            "jne 2f",
+            "jmp qword ptr [rip + {behind} + 8 * {index}]",
+            "2:",
+            "push rdi",
+            ".cfi_adjust_cfa_offset 8",
+            "push rsi",
+            ".cfi_adjust_cfa_offset 8",
+            "push rdx",
+            ".cfi_adjust_cfa_offset 8",
+            "call {forget}",
+            "pop rdx",
+            ".cfi_adjust_cfa_offset -8",
+            "pop rsi",
+            ".cfi_adjust_cfa_offset -8",
+            "pop rdi",
+            ".cfi_adjust_cfa_offset -8",
+            "jmp qword ptr [rip + {behind} + 8 * {index}]",
+            ".cfi_endproc",
+            mask = sym FILTER_MASK,
+            filter = sym FILTER,
+            behind = sym BEHIND,
+            index = const $index,
+            forget = sym forget,
+        );
+    )*};
+}
+
+// In the order of `next::OPERATORS`.
+operator_new! {
+    0 _Znwm new_0;
+    1 _Znam new_1;
+    2 _ZnwmRKSt9nothrow_t new_2;
+    3 _ZnamRKSt9nothrow_t new_3;
+    4 _ZnwmSt11align_val_t new_4;
+    5 _ZnamSt11align_val_t new_5;
+    6 _ZnwmSt11align_val_tRKSt9nothrow_t new_6;
+    7 _ZnamSt11align_val_tRKSt9nothrow_t new_7;
+}
+operator_delete! {
+    8 _ZdlPv delete_8;
+    9 _ZdaPv delete_9;
+    10 _ZdlPvRKSt9nothrow_t delete_10;
+    11 _ZdaPvRKSt9nothrow_t delete_11;
+    12 _ZdlPvm delete_12;
+    13 _ZdaPvm delete_13;
+    14 _ZdlPvSt11align_val_t delete_14;
+    15 _ZdaPvSt11align_val_t delete_15;
+    16 _ZdlPvSt11align_val_tRKSt9nothrow_t delete_16;
+    17 _ZdaPvSt11align_val_tRKSt9nothrow_t delete_17;
+    18 _ZdlPvmSt11align_val_t delete_18;
+    19 _ZdaPvmSt11align_val_t delete_19;
+}
+
+/// An exported function of two arguments that passes `slot` and `base` on as third and fourth.
+macro_rules! with_registers_after_two {
+    ($($(#[$doc:meta])* $name:ident($a:ty, $b:ty) -> $result:ty => $work:ident;)*) => {$(
+        $(#[$doc])*
+        #[unsafe(no_mangle)]
+        #[unsafe(naked)]
+        pub unsafe extern "C" fn $name(a: $a, b: $b) -> $result {
+            naked_asm!("mov rdx, rsp", "mov rcx, rbp", "jmp {work}", work = sym $work)
+        }
+    )*};
+}
+
+with_registers_after_two! {
+    /// `void *calloc(size_t count, size_t size)`.
+    calloc(usize, usize) -> Block => calloc_here;
+    /// `void *realloc(void *block, size_t size)`.
+    realloc(Block, usize) -> Block => realloc_here;
+    /// `void *aligned_alloc(size_t alignment, size_t size)`.
+    aligned_alloc(usize, usize) -> Block => aligned_alloc_here;
+    /// `void *memalign(size_t alignment, size_t size)`.
+    memalign(usize, usize) -> Block => memalign_here;
+}
+
+/// An exported function of three arguments that passes `slot` and `base` on as fourth and fifth.
+macro_rules! with_registers_after_three {
+    ($($(#[$doc:meta])* $name:ident($a:ty, $b:ty, $c:ty) -> $result:ty => $work:ident;)*) => {$(
+        $(#[$doc])*
+        #[unsafe(no_mangle)]
+        #[unsafe(naked)]
+        pub unsafe extern "C" fn $name(a: $a, b: $b, c: $c) -> $result {
+            naked_asm!("mov rcx, rsp", "mov r8, rbp", "jmp {work}", work = sym $work)
+        }
+    )*};
+}
+
+with_registers_after_three! {
+    /// `void *reallocarray(void *block, size_t count, size_t size)`.
+    reallocarray(Block, usize, usize) -> Block => reallocarray_here;
+    /// `int posix_memalign(void **block, size_t alignment, size_t size)`.
+    posix_memalign(*mut Block, usize, usize) -> c_int => posix_memalign_here;
+}
+
+/// An exported function of one argument that passes `slot` and `base` on as second and third.
+macro_rules! with_registers_after_one {
+    ($($(#[$doc:meta])* $name:ident => $work:ident;)*) => {$(
+        $(#[$doc])*
+        #[unsafe(no_mangle)]
+        #[unsafe(naked)]
+        pub unsafe extern "C" fn $name(size: usize) -> Block {
+            naked_asm!("mov rsi, rsp", "mov rdx, rbp", "jmp {work}", work = sym $work)
+        }
+    )*};
+}
+
+with_registers_after_one! {
+    /// `void *valloc(size_t size)`.
+    valloc => valloc_here;
+    /// `void *pvalloc(size_t size)`.
+    pvalloc => pvalloc_here;
+}
+
+/// The function behind the shim as a function of that type, if there is one.
+macro_rules! behind {
+    ($function:ident as $type:ty) => {
+        match next::function(Function::$function) {
+            0 => None,
+            // SAFETY: the symbol of that name has that signature, by the C standard or the manual.
+            found => Some(unsafe { core::mem::transmute::<usize, $type>(found) }),
+        }
+    };
+}
+
+/// Lowers the countdown; true where the block is to be recorded.
+#[inline(always)]
+fn is_due(size: usize) -> bool {
+    let left = &tls().left;
+    let before = left.get().cast_unsigned();
+    left.set(before.wrapping_sub(size as u64).cast_signed());
+    before <= size as u64
+}
+
+#[inline(always)]
+fn note(block: Block, size: usize, slot: u64, base: u64) -> Block {
+    if is_due(size) {
+        record::made(block.addr() as u64, size as u64, slot, base);
+    }
+    block
+}
+
+type Two = unsafe extern "C" fn(usize, usize) -> Block;
+type One = unsafe extern "C" fn(usize) -> Block;
+
+unsafe extern "C" fn calloc_here(count: usize, size: usize, slot: u64, base: u64) -> Block {
+    let Some(behind) = behind!(Calloc as Two) else {
+        return core::ptr::null_mut();
+    };
+    // SAFETY: any arguments are calloc's to check.
+    let block = unsafe { behind(count, size) };
+    note(block, count.wrapping_mul(size), slot, base)
+}
+
+unsafe extern "C" fn aligned_alloc_here(align: usize, size: usize, slot: u64, base: u64) -> Block {
+    let Some(behind) = behind!(AlignedAlloc as Two) else {
+        return core::ptr::null_mut();
+    };
+    // SAFETY: any arguments are its own to check.
+    note(unsafe { behind(align, size) }, size, slot, base)
+}
+
+unsafe extern "C" fn memalign_here(align: usize, size: usize, slot: u64, base: u64) -> Block {
+    let Some(behind) = behind!(Memalign as Two) else {
+        return core::ptr::null_mut();
+    };
+    // SAFETY: any arguments are its own to check.
+    note(unsafe { behind(align, size) }, size, slot, base)
+}
+
+unsafe extern "C" fn valloc_here(size: usize, slot: u64, base: u64) -> Block {
+    let Some(behind) = behind!(Valloc as One) else {
+        return core::ptr::null_mut();
+    };
+    // SAFETY: any argument is its own to check.
+    note(unsafe { behind(size) }, size, slot, base)
+}
+
+unsafe extern "C" fn pvalloc_here(size: usize, slot: u64, base: u64) -> Block {
+    let Some(behind) = behind!(Pvalloc as One) else {
+        return core::ptr::null_mut();
+    };
+    // SAFETY: any argument is its own to check.
+    note(unsafe { behind(size) }, size, slot, base)
+}
+
+unsafe extern "C" fn posix_memalign_here(
+    place: *mut Block,
+    align: usize,
+    size: usize,
+    slot: u64,
+    base: u64,
+) -> c_int {
+    const ENOMEM: c_int = 12;
+    let Some(behind) =
+        behind!(PosixMemalign as unsafe extern "C" fn(*mut Block, usize, usize) -> c_int)
+    else {
+        return ENOMEM;
+    };
+    // SAFETY: the caller's arguments, passed on.
+    let result = unsafe { behind(place, align, size) };
+    if result == 0 {
+        // SAFETY: on success the block is there.
+        note(unsafe { place.read() }, size, slot, base);
+    }
+    result
+}
+
+unsafe extern "C" fn realloc_here(old: Block, size: usize, slot: u64, base: u64) -> Block {
+    let Some(behind) = behind!(Realloc as unsafe extern "C" fn(Block, usize) -> Block) else {
+        return core::ptr::null_mut();
+    };
+    // The record goes before the block does: once it is freed, another thread may get its address.
+    let record = record::take(old.addr() as u64);
+    // SAFETY: the caller's arguments, passed on.
+    let block = unsafe { behind(old, size) };
+    moved(old, block, size, record);
+    note(block, size, slot, base)
+}
+
+unsafe extern "C" fn reallocarray_here(
+    old: Block,
+    count: usize,
+    size: usize,
+    slot: u64,
+    base: u64,
+) -> Block {
+    type Behind = unsafe extern "C" fn(Block, usize, usize) -> Block;
+    let Some(bytes) = count.checked_mul(size) else {
+        // It fails and sets errno; no libc without it has programs that call it.
+        // SAFETY: the caller's arguments, passed on.
+        return behind!(ReallocArray as Behind).map_or(core::ptr::null_mut(), |behind| unsafe {
+            behind(old, count, size)
+        });
+    };
+    // SAFETY: the caller's block, and a size that did not overflow.
+    unsafe { realloc_here(old, bytes, slot, base) }
+}
+
+/// What becomes of the old block's record: back where the block is still there, counted otherwise.
+#[inline(always)]
+fn moved(old: Block, new: Block, size: usize, record: Option<record::Taken>) {
+    let Some(record) = record else {
+        return;
+    };
+    // glibc and tcmalloc free a block that is given no bytes, and have nothing to return.
+    if new.is_null() && size != 0 {
+        record::put_back(old.addr() as u64, record);
+    } else {
+        record::count_gone(record);
+    }
+}
+
+/// `size_t malloc_usable_size(void *block)`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn malloc_usable_size(block: Block) -> usize {
+    // SAFETY: the caller's argument, passed on.
+    behind!(UsableSize as unsafe extern "C" fn(Block) -> usize)
+        .map_or(0, |behind| unsafe { behind(block) })
+}
+
+/// `void free_sized(void *block, size_t size)` of C23.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn free_sized(block: Block, size: usize) {
+    let behind = behind!(FreeSized as unsafe extern "C" fn(Block, usize));
+    // SAFETY: the caller's arguments, passed on; where the allocator does not know sizes, free does it.
+    unsafe {
+        match behind {
+            Some(behind) => {
+                record::forget(block.addr() as u64);
+                behind(block, size);
+            }
+            None => free(block),
+        }
+    }
+}
+
+/// `void free_aligned_sized(void *block, size_t alignment, size_t size)` of C23.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn free_aligned_sized(block: Block, align: usize, size: usize) {
+    let behind = behind!(FreeAlignedSized as unsafe extern "C" fn(Block, usize, usize));
+    // SAFETY: as for `free_sized`.
+    unsafe {
+        match behind {
+            Some(behind) => {
+                record::forget(block.addr() as u64);
+                behind(block, align, size);
+            }
+            None => free(block),
+        }
+    }
+}
+
+/// `void *mmap(void *, size_t, int, int, int, off_t)`.
+#[unsafe(no_mangle)]
+#[unsafe(naked)]
+pub unsafe extern "C" fn mmap(
+    place: Block,
+    bytes: usize,
+    protection: c_int,
+    flags: c_int,
+    descriptor: c_int,
+    offset: i64,
+) -> Block {
+    naked_asm!(
+        ".cfi_startproc",
+        "sub rsp, 8",
+        ".cfi_adjust_cfa_offset 8",
+        "lea rax, [rsp + 8]",
+        "push rbp",
+        ".cfi_adjust_cfa_offset 8",
+        "push rax",
+        ".cfi_adjust_cfa_offset 8",
+        "call {here}",
+        "add rsp, 24",
+        ".cfi_adjust_cfa_offset -24",
+        "ret",
+        ".cfi_endproc",
+        here = sym mmap_here,
+    )
+}
+
+/// `mmap` by its other name; the same on x86-64.
+#[unsafe(no_mangle)]
+#[unsafe(naked)]
+pub unsafe extern "C" fn mmap64(
+    place: Block,
+    bytes: usize,
+    protection: c_int,
+    flags: c_int,
+    descriptor: c_int,
+    offset: i64,
+) -> Block {
+    naked_asm!("jmp {mmap}", mmap = sym mmap)
+}
+
+#[expect(clippy::too_many_arguments, reason = "mmap has six, and two registers")]
+unsafe extern "C" fn mmap_here(
+    place: Block,
+    bytes: usize,
+    protection: c_int,
+    flags: c_int,
+    descriptor: c_int,
+    offset: i64,
+    slot: u64,
+    base: u64,
+) -> Block {
+    type Behind = unsafe extern "C" fn(Block, usize, c_int, c_int, c_int, i64) -> Block;
+    let Some(behind) = behind!(Mmap as Behind) else {
+        return core::ptr::without_provenance_mut(usize::MAX);
+    };
+    // SAFETY: the caller's arguments, passed on.
+    let found = unsafe { behind(place, bytes, protection, flags, descriptor, offset) };
+    mappings::mapped(found.addr(), bytes, (protection, flags), slot, base);
+    found
+}
+
+/// `int munmap(void *, size_t)`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn munmap(place: Block, bytes: usize) -> c_int {
+    let Some(behind) = behind!(Munmap as unsafe extern "C" fn(Block, usize) -> c_int) else {
+        return -1;
+    };
+    mappings::unmapped(place.addr(), bytes);
+    // SAFETY: the caller's arguments, passed on.
+    unsafe { behind(place, bytes) }
+}
+
+/// `void *mremap(void *, size_t, size_t, int, ...)`; the fifth argument is passed on whether it was
+/// given or not.
+#[unsafe(no_mangle)]
+#[unsafe(naked)]
+pub unsafe extern "C" fn mremap(
+    place: Block,
+    old_bytes: usize,
+    bytes: usize,
+    flags: c_int,
+    new_place: Block,
+) -> Block {
+    naked_asm!(
+        ".cfi_startproc",
+        "mov r9, rsp",
+        "push rbp",
+        ".cfi_adjust_cfa_offset 8",
+        "call {here}",
+        "add rsp, 8",
+        ".cfi_adjust_cfa_offset -8",
+        "ret",
+        ".cfi_endproc",
+        here = sym mremap_here,
+    )
+}
+
+unsafe extern "C" fn mremap_here(
+    place: Block,
+    old_bytes: usize,
+    bytes: usize,
+    flags: c_int,
+    new_place: Block,
+    slot: u64,
+    base: u64,
+) -> Block {
+    type Behind = unsafe extern "C" fn(Block, usize, usize, c_int, Block) -> Block;
+    let Some(behind) = behind!(Mremap as Behind) else {
+        return core::ptr::without_provenance_mut(usize::MAX);
+    };
+    // SAFETY: the caller's arguments, passed on.
+    let found = unsafe { behind(place, old_bytes, bytes, flags, new_place) };
+    mappings::moved(place.addr(), old_bytes, found.addr(), bytes, slot, base);
+    found
+}
+
+/// `int dlclose(void *handle)`: what was known of unloaded code is forgotten.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dlclose(handle: *mut c_void) -> c_int {
+    let Some(behind) = behind!(Dlclose as unsafe extern "C" fn(*mut c_void) -> c_int) else {
+        return -1;
+    };
+    // SAFETY: the caller's argument, passed on.
+    let result = unsafe { behind(handle) };
+    code::forget_rules();
+    result
+}

@@ -1,0 +1,159 @@
+//! Full mode: every block, with its stack and size in shadow memory.
+//!
+//! A word for each granule of address, in leaves of 64 MiB of address that are mapped when they are
+//! needed. The word of a block is written after the allocator made it and cleared before the allocator
+//! frees it, so the allocator itself hands words over between threads: plain loads and stores do.
+
+use crate::counters::{self, Amount};
+use crate::record::Taken;
+use crate::tls::{Tls, tls};
+use crate::{memory, next, recorder, region, stacks};
+use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
+
+/// A leaf covers so many bits of address.
+const LEAF_BITS: u32 = 26;
+/// Addresses of user space have 47 bits.
+const LEAVES: usize = 1 << (47 - LEAF_BITS);
+/// A word is a stack (28 bits) and a size (36 bits).
+const SIZE_BITS: u32 = 36;
+const MOST_BYTES: u64 = (1 << SIZE_BITS) - 1;
+
+static TOP: AtomicPtr<AtomicPtr<AtomicU64>> = AtomicPtr::new(core::ptr::null_mut());
+static GRANULE_BITS: AtomicU32 = AtomicU32::new(4);
+
+/// Bytes of address per word: glibc aligns all blocks to 16, others align the smallest to 8.
+pub(crate) fn granule() -> u32 {
+    if next::is_libc_allocator() { 16 } else { 8 }
+}
+
+/// Maps the table of leaves.
+pub(crate) fn prepare() -> bool {
+    GRANULE_BITS.store(granule().trailing_zeros(), Ordering::Relaxed);
+    // SAFETY: null pointers are all zero.
+    let top = unsafe { memory::map_slice::<AtomicPtr<AtomicU64>>(LEAVES) };
+    TOP.store(top.unwrap_or(core::ptr::null_mut()), Ordering::Release);
+    top.is_some()
+}
+
+/// The place of the leaf of an address.
+#[inline(always)]
+fn leaf(address: u64) -> Option<&'static AtomicPtr<AtomicU64>> {
+    let index = (address >> LEAF_BITS) as usize;
+    let top = TOP.load(Ordering::Relaxed);
+    if top.is_null() || index >= LEAVES {
+        return None;
+    }
+    // SAFETY: below the length that was mapped.
+    Some(unsafe { &*top.add(index) })
+}
+
+/// The word of an address within its leaf.
+#[inline(always)]
+fn word(leaf: *mut AtomicU64, address: u64) -> &'static AtomicU64 {
+    let within = address & ((1 << LEAF_BITS) - 1);
+    let index = within >> GRANULE_BITS.load(Ordering::Relaxed);
+    // SAFETY: a leaf has a word for each granule of its 64 MiB, and stays mapped.
+    unsafe { &*leaf.add(index as usize) }
+}
+
+#[inline(always)]
+fn found(address: u64) -> Option<&'static AtomicU64> {
+    let leaf = leaf(address)?.load(Ordering::Acquire);
+    (!leaf.is_null()).then(|| word(leaf, address))
+}
+
+#[inline(always)]
+fn found_or_mapped(address: u64) -> Option<&'static AtomicU64> {
+    match found(address) {
+        Some(word) => Some(word),
+        None => map_leaf(address),
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn map_leaf(address: u64) -> Option<&'static AtomicU64> {
+    let place = leaf(address)?;
+    let words = 1_usize << (LEAF_BITS - GRANULE_BITS.load(Ordering::Relaxed));
+    // SAFETY: words are all zero at first.
+    let mapped = unsafe { memory::map_slice::<AtomicU64>(words) }?;
+    let first = place.compare_exchange(
+        core::ptr::null_mut(),
+        mapped,
+        Ordering::AcqRel,
+        Ordering::Acquire,
+    );
+    // Whoever lost has a mapping too many; it is never touched, and costs address space only.
+    Some(word(first.err().unwrap_or(mapped), address))
+}
+
+/// See `record::made`.
+#[inline(always)]
+pub(crate) fn made(tls: &Tls, block: u64, size: u64, slot: u64, base: u64) {
+    // The next block is due again.
+    tls.left.set(0);
+    if block == 0 {
+        return;
+    }
+    recorder::with(tls, |recorder| {
+        let header = region::header()?;
+        let stack = stacks::number(recorder, slot, base)?;
+        let bytes = size.min(MOST_BYTES);
+        let amount = Amount {
+            blocks: 1,
+            bytes,
+            samples: 0,
+        };
+        let word = found_or_mapped(block)?;
+        if !counters::made(recorder, header, stack, amount) {
+            return None;
+        }
+        word.store(u64::from(stack) << SIZE_BITS | bytes, Ordering::Relaxed);
+        Some(())
+    })
+    .unwrap_or_else(|| Some(()))
+    .unwrap_or_else(|| region::count_lost(|lost| &lost.no_room));
+}
+
+/// See `record::take`.
+#[inline(always)]
+pub(crate) fn take(block: u64) -> Option<Taken> {
+    let word = found(block)?;
+    let entry = word.load(Ordering::Relaxed);
+    if entry == 0 {
+        return None;
+    }
+    word.store(0, Ordering::Relaxed);
+    Some(Taken {
+        stack: (entry >> SIZE_BITS) as u32,
+        bytes: entry & MOST_BYTES,
+    })
+}
+
+/// See `record::put_back`.
+pub(crate) fn put_back(block: u64, taken: Taken) {
+    if let Some(word) = found(block) {
+        let entry = u64::from(taken.stack) << SIZE_BITS | taken.bytes;
+        word.store(entry, Ordering::Relaxed);
+    }
+}
+
+/// See `record::count_gone`.
+#[inline(always)]
+pub(crate) fn count_gone(taken: Taken) {
+    let amount = Amount {
+        blocks: 1,
+        bytes: taken.bytes,
+        samples: 0,
+    };
+    recorder::with(tls(), |recorder| {
+        if let Some(header) = region::header() {
+            counters::gone(recorder, header, taken.stack, amount);
+        }
+    });
+}
+
+/// Forgets all blocks. Only in a new child of `fork`; the memory itself goes with the region's ranges.
+pub(crate) fn forget() {
+    TOP.store(core::ptr::null_mut(), Ordering::Release);
+}

@@ -1,0 +1,56 @@
+//! The library that memtide preloads into a program: who allocates, counted where it happens.
+//!
+//! It stands in front of whatever allocator the program has (`RTLD_NEXT`), in one of two modes.
+//! *Sampled* draws blocks by bytes and costs the program two instructions per block otherwise; *full*
+//! counts every block. Either way a block is counted on the call stack that asked for it, in the
+//! region file that the collector reads from outside (`memtide-region`).
+//!
+//! ```text
+//! entry      exported functions: a countdown, a filter, and the way to the next allocator
+//! next       the next allocator, found by an ELF look-up of our own
+//! record     a block was made, a block goes away: which mode, which thread
+//! full       shadow memory: the stack and size of every live block
+//! samples    the table of live sampled blocks, and the filter that keeps others away from it
+//! mappings   anonymous mappings that the program makes itself
+//! stacks     from registers to the number of a stack: bounds, walk, interning
+//! code       modules and the unwinding rules of their return addresses
+//! recorder   what belongs to one thread
+//! counters   counters per thread and stack; live bytes at the peak
+//! region     the file that is written
+//! life       start, fork, end
+//! memory, system, tls, lock   what std would be for
+//! ```
+//!
+//! What it refuses to do: allocate from the program's heap, print, change `errno`, take a lock while it
+//! calls into libc, the loader or the allocator, or end the program. What it cannot record it counts.
+//! It has no dependency on any library: no `NEEDED` entry, no versioned symbol.
+#![no_std]
+#![expect(
+    clippy::inline_always,
+    reason = "the paths of every malloc and free were measured with it"
+)]
+
+mod code;
+mod counters;
+mod entry;
+mod full;
+mod life;
+mod lock;
+mod mappings;
+mod memory;
+mod next;
+mod record;
+mod recorder;
+mod region;
+mod samples;
+mod stacks;
+mod system;
+mod tls;
+
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    // Nothing here panics; should it, waiting harms less than ending somebody else's process.
+    loop {
+        system::yield_now();
+    }
+}
