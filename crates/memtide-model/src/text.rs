@@ -37,15 +37,34 @@ pub fn signed_bytes(value: f64) -> String {
 /// A rate of growth in the unit of time that gives readable numbers: `1.2 MiB/s`, `300 KiB/min`,
 /// `2.5 MiB/h`, `4.1 MiB/day`. Zero is `0 B/s`.
 pub fn rate(bytes_per_second: f64) -> String {
-    let size = bytes_per_second.abs();
-    let (factor, unit) = match size {
-        s if s < 0.5 / 86_400.0 => return "0 B/s".to_owned(),
+    per(bytes_per_second, time_unit(bytes_per_second))
+}
+
+/// Two rates in the same unit of time, that of the greater: `5.53 MiB/min to 5.93 MiB/min`.
+pub fn rates(low: f64, high: f64) -> String {
+    let unit = time_unit(low.abs().max(high.abs()));
+    format!("{} to {}", per(low, unit), per(high, unit))
+}
+
+/// Seconds of the unit of time that gives readable numbers, and its name.
+fn time_unit(bytes_per_second: f64) -> (f64, &'static str) {
+    match bytes_per_second.abs() {
+        s if s < NO_RATE => (1.0, "s"),
         s if s >= 100.0 * 1024.0 => (1.0, "s"),
         s if s * 60.0 >= 100.0 * 1024.0 => (60.0, "min"),
         s if s * 3600.0 >= 100.0 * 1024.0 => (3600.0, "h"),
         _ => (86_400.0, "day"),
-    };
-    format!("{}/{unit}", bytes(bytes_per_second * factor))
+    }
+}
+
+/// Less than half a byte a day.
+const NO_RATE: f64 = 0.5 / 86_400.0;
+
+fn per(bytes_per_second: f64, (seconds, unit): (f64, &str)) -> String {
+    if bytes_per_second.abs() < NO_RATE {
+        return format!("0 B/{unit}");
+    }
+    format!("{}/{unit}", bytes(bytes_per_second * seconds))
 }
 
 /// A count's rate: `2.0 per second`, `14 per minute`, `3.1 per hour`.
@@ -162,6 +181,13 @@ mod tests {
         assert_eq!(rate(1024.0 * 1024.0 / 60.0), "1.00 MiB/min");
         assert_eq!(rate(1024.0 * 1024.0 / 3600.0), "1.00 MiB/h");
         assert_eq!(rate(-1024.0 * 5.0), "-300 KiB/min");
+        // Alone, these would be 5.97 MiB/min and 100 KiB/s.
+        assert_eq!(
+            rates(1024.0 * 99.0, 1024.0 * 101.0),
+            "99.0 KiB/s to 101 KiB/s"
+        );
+        assert_eq!(rates(-1024.0 * 5.0, 0.0), "-300 KiB/min to 0 B/min");
+        assert_eq!(rates(0.0, 0.0), "0 B/s to 0 B/s");
     }
 
     #[test]

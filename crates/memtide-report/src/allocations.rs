@@ -66,8 +66,7 @@ pub(crate) fn rate(row: &StackRow) -> String {
 /// "470 KiB/s to 490 KiB/s".
 pub(crate) fn interval(row: &StackRow) -> Option<String> {
     let (low, high) = (row.low?, row.high?);
-    (low.is_finite() && high.is_finite())
-        .then(|| format!("{} to {}", text::rate(low), text::rate(high)))
+    (low.is_finite() && high.is_finite()).then(|| text::rates(low, high))
 }
 
 /// "0.99", or a dash.

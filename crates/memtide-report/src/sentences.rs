@@ -74,11 +74,7 @@ pub(crate) fn rate(report: &Report) -> Option<String> {
     let rate = text::rate(single_rate(growth)?);
     Some(match (growth.low, growth.high) {
         (Some(low), Some(high)) if low.is_finite() && high.is_finite() => {
-            format!(
-                "{rate} (90 % interval {} to {})",
-                text::rate(low),
-                text::rate(high)
-            )
+            format!("{rate} (90 % interval {})", text::rates(low, high))
         }
         _ => rate,
     })

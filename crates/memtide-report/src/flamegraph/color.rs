@@ -128,7 +128,7 @@ pub(crate) fn style_sheet() -> String {
     let theme = |ink, muted, paper, fills: &dyn Fn(u32, u32) -> u32| {
         let mut rules = format!(
             ".flame text{{fill:{0}}}.flame .muted{{fill:{1}}}.flame .paper{{fill:{2}}}\
-             .flame rect{{stroke:{2}}}.flame g:hover>rect{{stroke:{0}}}",
+             svg.flame:root{{background:{2}}}.flame rect{{stroke:{2}}}.flame g:hover>rect{{stroke:{0}}}",
             hex(ink),
             hex(muted),
             hex(paper)

@@ -42,10 +42,10 @@ fn figures(report: &Report) -> String {
     let rate = sentences::single_rate(growth);
     let interval = match (rate, growth.low, growth.high) {
         (Some(_), Some(low), Some(high)) if low.is_finite() && high.is_finite() => {
+            let rates = unbroken(&words::rates(low, high));
             format!(
-                "90\u{a0}% interval {} to {}",
-                unbroken(&words::rate(low)),
-                unbroken(&words::rate(high))
+                "90\u{a0}% interval {}",
+                rates.replace("\u{a0}to\u{a0}", " to ")
             )
         }
         _ => String::new(),
