@@ -80,10 +80,19 @@ impl Shim {
         self.totals.get(behind.checked_sub(1)?)
     }
 
-    /// Its own memory at a moment: as of the last read of the mappings, or of the first one after it.
+    /// Its own memory at a moment. Between two reads of the mappings it is taken to move evenly: held at
+    /// the earlier one it would grow by leaps, and what is left of RSS would swing against them.
     pub fn own_at(&self, at: Nanos) -> OwnMemory {
         let behind = self.own.partition_point(|(read, _)| *read <= at);
-        (self.own.get(behind.saturating_sub(1))).map_or_else(OwnMemory::default, |(_, own)| *own)
+        let before = self.own.get(behind.wrapping_sub(1));
+        match (before, self.own.get(behind)) {
+            (Some((from, start)), Some((to, end))) => {
+                let share = at.seconds_since(*from) / to.seconds_since(*from).max(1e-9);
+                start.towards(end, share)
+            }
+            (Some((_, own)), None) | (None, Some((_, own))) => *own,
+            (None, None) => OwnMemory::default(),
+        }
     }
 
     /// True if it has memory in the process at any time.
@@ -105,6 +114,27 @@ impl Shim {
 }
 
 impl OwnMemory {
+    /// What lies between two of them.
+    fn towards(&self, end: &Self, share: f64) -> Self {
+        let between = |from: Bytes, to: Bytes| {
+            let value = from.as_f64() + share * (to.as_f64() - from.as_f64());
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "it lies between two sizes, and the cast saturates"
+            )]
+            Bytes(value.round() as u64)
+        };
+        Self {
+            size: between(self.size, end.size),
+            rss: between(self.rss, end.rss),
+            anonymous: between(self.anonymous, end.anonymous),
+            shared: between(self.shared, end.shared),
+            file: between(self.file, end.file),
+            mappings: self.mappings,
+        }
+    }
+
     /// At a sample that has its mappings by class.
     fn of(sample: &Sample) -> Option<Self> {
         let maps = class_maps(sample)?;
@@ -164,6 +194,29 @@ mod tests {
         assert_eq!(live(19_400), Some(1));
         assert_eq!(live(90_000), Some(2));
         assert_eq!(shim.own_at(Nanos(5)), OwnMemory::default());
+    }
+
+    #[test]
+    fn own_memory_moves_evenly_between_two_reads() {
+        let own = |rss: u64| OwnMemory {
+            rss: Bytes(rss),
+            mappings: rss,
+            ..OwnMemory::default()
+        };
+        let shim = Shim {
+            own: vec![(Nanos(100), own(10)), (Nanos(200), own(30))],
+            ..Shim::default()
+        };
+        for (at, rss, mappings) in [
+            (50, 10, 10),
+            (100, 10, 10),
+            (150, 20, 10),
+            (200, 30, 30),
+            (900, 30, 30),
+        ] {
+            let now = shim.own_at(Nanos(at));
+            assert_eq!((now.rss.0, now.mappings), (rss, mappings), "at {at}");
+        }
     }
 
     #[test]

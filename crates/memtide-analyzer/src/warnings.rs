@@ -7,7 +7,7 @@ use crate::stacks::Stacks;
 use crate::thresholds::{
     FEWEST_SAMPLES, SAMPLES_FOR_GROWTH, SAMPLING_ERROR, SECONDS_FOR_GROWTH, UNEXPLAINED_SHARE,
 };
-use memtide_model::{Account, Lost, Observations, ReadCost, ReadKind, text};
+use memtide_model::{Account, Lost, Observations, ReadCost, ReadKind, Visibility, text};
 
 /// Share of the time that some task waited for memory from which it is worth a word.
 const PRESSURE_SHARE: f64 = 0.01;
@@ -34,7 +34,11 @@ pub(crate) fn warnings(
         all.extend(stacks.symbol_warnings.iter().cloned());
     }
     all.extend(pressure(record));
+    let told_by_shim = [Visibility::LIVE_BLOCKS, Visibility::ALLOCATING_CODE];
     for unseen in &observations.target.unseen {
+        if stacks.is_some() && told_by_shim.contains(&unseen.what.as_str()) {
+            continue;
+        }
         let remedy = if unseen.remedy.is_empty() {
             String::new()
         } else {

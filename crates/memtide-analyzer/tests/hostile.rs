@@ -8,8 +8,12 @@
 
 mod support;
 
-use memtide_analyzer::{analyze, detectable, noise};
-use memtide_model::{Bytes, MappingClass, Maps, Nanos, Observations};
+use memtide_analyzer::{Suppressions, analyze, analyze_with, detectable, noise};
+use memtide_model::{
+    Account, Bytes, CallStack, CodeModule, CodeModuleId, CodePlace, HeapMode, Lost, MappingClass,
+    Maps, Nanos, Observations, StackCounters, StackEnd, StackHistory, StackKind, StackObservations,
+    StackOwner, StackPoint, StackTotals, Symbol,
+};
 use support::{Random, heap_sample, observations};
 
 /// A value from nothing to the largest there is.
@@ -59,6 +63,165 @@ fn hostile(random: &mut Random) -> Observations {
     let mut samples: Vec<_> = samples.collect();
     samples.sort_by_key(|sample| sample.at);
     observations(samples, "none")
+}
+
+/// A moment within the recording, before it, or at the end of time; in no order.
+fn any_moment(random: &mut Random) -> Nanos {
+    match random.uniform() {
+        p if p < 0.05 => Nanos(0),
+        p if p < 0.1 => Nanos(u64::MAX),
+        _ => Nanos::from_secs_f64(random.uniform().mul_add(60.0, 1_000.0)),
+    }
+}
+
+fn any_place(random: &mut Random) -> CodePlace {
+    CodePlace {
+        module: (random.uniform() < 0.8).then(|| CodeModuleId((random.uniform() * 4.0) as u32)),
+        address: (random.uniform() * 20.0) as u64,
+    }
+}
+
+fn any_history(random: &mut Random) -> StackHistory {
+    let pick = random.uniform();
+    let frames = (random.uniform() * 5.0) as usize;
+    let points = (random.uniform() * 20.0) as usize;
+    StackHistory {
+        stack: CallStack {
+            kind: if pick < 0.7 {
+                StackKind::Heap
+            } else {
+                StackKind::Mapping
+            },
+            owner: if pick < 0.8 {
+                StackOwner::Target
+            } else {
+                StackOwner::Others
+            },
+            end: StackEnd::Truncated,
+            frames: (0..frames).map(|_| any_place(random)).collect(),
+        },
+        last: StackCounters {
+            allocs: value(random),
+            bytes: value(random),
+            frees: value(random),
+            freed: value(random),
+            peak_bytes: value(random),
+            samples: value(random),
+            freed_samples: value(random),
+        },
+        points: (0..points)
+            .map(|_| StackPoint {
+                at: any_moment(random),
+                allocs: value(random),
+                frees: value(random),
+                live_bytes: Bytes(value(random)),
+            })
+            .collect(),
+    }
+}
+
+/// Counters that contradict each other, moments out of order, modules and names that are not there.
+fn hostile_stacks(random: &mut Random) -> StackObservations {
+    let totals = (random.uniform() * 60.0) as usize;
+    let histories = (random.uniform() * 30.0) as usize;
+    let mut symbols: Vec<(CodePlace, Vec<Symbol>)> = (0..10)
+        .map(|k| {
+            let symbol = Symbol {
+                function: (k % 3 > 0).then(|| "\u{202e}f\n*$^".into()),
+                file: (k % 2 > 0).then(|| "".into()),
+                line: (k % 4 > 0).then_some(u32::MAX),
+                inlined: k % 5 > 0,
+            };
+            (any_place(random), vec![symbol; k % 3])
+        })
+        .collect();
+    if random.uniform() < 0.7 {
+        symbols.sort_by_key(|(place, _)| *place);
+    }
+    StackObservations {
+        mode: if random.uniform() < 0.5 {
+            HeapMode::Full
+        } else {
+            HeapMode::Sampled
+        },
+        interval: Bytes(value(random)),
+        totals: (0..totals)
+            .map(|_| StackTotals {
+                at: any_moment(random),
+                live_bytes: Bytes(value(random)),
+                live_blocks: value(random),
+                mapping_bytes: Bytes(value(random)),
+                peak_bytes: Bytes(value(random)),
+                allocs: value(random),
+                allocated_bytes: Bytes(value(random)),
+            })
+            .collect(),
+        modules: vec![
+            CodeModule {
+                path: "".into(),
+                build_id: String::new(),
+            };
+            2
+        ],
+        stacks: (0..histories).map(|_| any_history(random)).collect(),
+        symbols,
+        symbol_warnings: Vec::new(),
+        lost: Lost {
+            no_room: value(random),
+            processes: value(random),
+            ..Lost::default()
+        },
+        ended: random.uniform() < 0.5,
+    }
+}
+
+#[test]
+fn any_stacks_are_answered_and_the_ledger_still_adds_up() {
+    let suppressions = Suppressions::parse("leak:f*^\nleak:$\\n").expect("two patterns");
+    let mut random = Random(0x5_7ac6);
+    let mut sums = 0;
+    for run in 0..1_000 {
+        let mut observations = hostile(&mut random);
+        let stacks = hostile_stacks(&mut random);
+        let listed = stacks.stacks.len().min(200);
+        observations.stacks = Some(stacks);
+        if run % 10 == 0 {
+            observations.samples.clear();
+        }
+        let report = analyze_with(&observations, &suppressions).report;
+        let text = serde_json::to_string(&report).expect("a report is JSON");
+        assert!(
+            !text.contains("NaN") && !text.contains("inf "),
+            "run {run}: {text}"
+        );
+        let rows = report.stacks.expect("the shim looked");
+        assert_eq!(rows.len(), listed, "run {run}");
+        for row in &rows {
+            let score = row.leak_score.unwrap_or(0.5);
+            assert!((0.0..=1.0).contains(&score), "run {run}: {row:?}");
+        }
+        let sum: i128 = report
+            .ledger
+            .iter()
+            .map(|row| i128::from(row.end_bytes))
+            .sum();
+        let small = |row: &memtide_model::report::LedgerRow| row.end_bytes.abs() < 1 << 50;
+        // Without mappings, a kernel that gives a part of its split now and then has no such sum.
+        let by_class = report
+            .ledger
+            .iter()
+            .any(|row| row.account == Account::Stacks);
+        if by_class && report.ledger.iter().all(small) {
+            sums += 1;
+            let seen = |s: &memtide_model::Sample| i128::from(s.memory.rss.0) == sum;
+            assert!(
+                observations.samples.iter().any(seen),
+                "run {run}: {:?}",
+                report.ledger
+            );
+        }
+    }
+    assert!(sums > 50, "only {sums} ledgers had sizes that can be added");
 }
 
 #[test]

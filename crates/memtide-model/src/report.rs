@@ -191,7 +191,7 @@ pub struct Evidence {
     pub unit: Option<String>,
 }
 
-/// Growth of RSS over the recording.
+/// Growth of RSS over the recording, less the preload shim's own memory (account `shim`).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Growth {
     /// Its shape.

@@ -45,6 +45,13 @@ pub struct Visibility {
     pub remedy: String,
 }
 
+impl Visibility {
+    /// [`Visibility::what`] of a heap that is only looked at from outside; the preload shim counts them.
+    pub const LIVE_BLOCKS: &str = "which blocks of the heap are live and which are free";
+    /// [`Visibility::what`] where nothing runs inside the process; the preload shim does.
+    pub const ALLOCATING_CODE: &str = "which code allocated the memory";
+}
+
 /// Bounds on memory. `None`: no limit, or not known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {

@@ -114,16 +114,14 @@ fn unseen(access: Access, pid: Pid) -> Vec<Visibility> {
         });
     }
     list.push(Visibility {
-        what: "which blocks of the heap are live and which are free".to_owned(),
+        what: Visibility::LIVE_BLOCKS.to_owned(),
         why: "/proc does not tell".to_owned(),
-        remedy: format!(
-            "heaptrack --pid {pid} (stops the process for a moment and loads code into it)"
-        ),
+        remedy: "a start with its allocations counted: memtide run --heap full -- CMD".to_owned(),
     });
     list.push(Visibility {
-        what: "which code allocated the memory".to_owned(),
+        what: Visibility::ALLOCATING_CODE.to_owned(),
         why: "nothing runs inside the process".to_owned(),
-        remedy: "a start under heaptrack, or valgrind --tool=massif".to_owned(),
+        remedy: "memtide run --heap sampled -- CMD, at little cost, or --heap full".to_owned(),
     });
     list
 }

@@ -115,7 +115,7 @@ fn growth(facts: &Facts, subject: &Subject, parts: Option<&Parts>) -> Answer {
             .and_then(|parts| split::growing(facts, subject, parts))
             .unwrap_or_else(|| match subject.owner {
                 Owner::Mappings => words::mappings(facts, subject),
-                _ => words::growing(facts, subject, candidates),
+                _ => words::growing(facts, subject, candidates, parts),
             }),
     }
 }

@@ -214,6 +214,7 @@ fn too_short(record: &Record, observations: &Observations, stacks: Option<&Stack
 /// Before the least record: what moved, and what is missing. No cause is named.
 fn too_early(facts: &Facts, answer: &Answer) -> Judgement {
     let needs = text::duration(facts.seconds_missing());
+    let counted = split::allocations(facts.stacks, Answer::open(&[], String::new()));
     let moved = if facts.rss.abs() < facts.material {
         "RSS did not grow".to_owned()
     } else {
@@ -230,7 +231,9 @@ fn too_early(facts: &Facts, answer: &Answer) -> Judgement {
             facts.time()
         ),
         // The first fact is what was measured; shapes and candidates would be guesses.
-        answer.evidence.iter().take(1).cloned().collect(),
+        (answer.evidence.iter().take(1).cloned())
+            .chain(counted.evidence)
+            .collect(),
         advice,
     )
 }

@@ -23,13 +23,15 @@ use super::gate;
 use super::heap::Subject;
 use super::words::{command, moved, rate_fact, rate_of, size_fact};
 use crate::record::Track;
-use crate::stacks::{Listed, site};
+use crate::stacks::{Listed, Stacks, site};
 use crate::statistics::quantile::robust_deviation;
 use crate::statistics::{Series, blocks, theil_sen};
 use crate::thresholds::{BLOCKS, FREE_SHARE, LIVE_SHARE};
 use crate::trend;
 use memtide_model::{Account, HeapMode, MappingClass, StackKind, VerdictKind, text};
 
+/// Share of the growth from which a stack is named in the headline.
+const NAMED_SHARE: f64 = 0.2;
 /// One-sided 95 % quantile of the normal distribution.
 const NORMAL: f64 = 1.645;
 
@@ -108,7 +110,9 @@ impl Parts {
 
     /// With what is live of the growth as a fact.
     pub(super) fn fact(&self, answer: Answer) -> Answer {
-        let live = self.live.max(0.0) * self.grown;
+        // Shares are of different sums: live blocks that are not resident make more than all of it.
+        let share = self.live.clamp(0.0, 1.0);
+        let live = share * self.grown;
         let error = if self.error > 0.0 {
             format!(", give or take {:.0} %", 100.0 * self.error)
         } else {
@@ -119,7 +123,7 @@ impl Parts {
                 format!(
                     "Live blocks are {} of that growth ({:.0} %{error}), what the allocator keeps beside them {}.",
                     text::bytes(live),
-                    100.0 * self.live.max(0.0),
+                    100.0 * share,
                     text::bytes((self.kept * self.grown).max(0.0)),
                 ),
                 live,
@@ -184,16 +188,50 @@ pub(super) fn growing(facts: &Facts, subject: &Subject, parts: &Parts) -> Option
     }
 }
 
+/// Why live blocks that were counted do not decide, as the end of the headline; with what would.
+pub(super) fn undecided(facts: &Facts, parts: &Parts) -> (&'static str, Vec<String>) {
+    let short = parts.live <= FREE_SHARE && parts.kept < LIVE_SHARE;
+    let full = format!(
+        "Count every block: memtide run --heap full -- {}",
+        command(&facts.observations.target)
+    );
+    if parts.cause() == Cause::Mapped {
+        ("its runtime maps it for a heap of its own", Vec::new())
+    } else if parts.error > LIVE_SHARE - FREE_SHARE {
+        (
+            "there are too few samples to tell a leak from fragmentation",
+            vec![full],
+        )
+    } else if short && parts.mapped <= FREE_SHARE {
+        (
+            "blocks or mappings that were made long ago are being touched: it may be a pool that fills",
+            vec![
+                "Record until all of it has been touched once: a pool that is full stops growing."
+                    .to_owned(),
+            ],
+        )
+    } else {
+        (
+            "part of it is live, part is kept by the allocator",
+            Vec::new(),
+        )
+    }
+}
+
 fn leak(facts: &Facts, subject: &Subject, parts: &Parts) -> Answer {
     let rate = text::rate(rate_of(subject).per_second);
     let leading = facts
         .stacks
         .and_then(|stacks| stacks.leading(StackKind::Heap));
-    let by = leading.map_or_else(String::new, |listed| {
-        let share = share(listed).map_or_else(String::new, |share| format!("{share} of it by "));
-        format!("; {share}{}", site(&listed.row).trim_end_matches(','))
-    });
-    let headline = format!("Live blocks grow by {rate} and are not freed{by}");
+    let by = (leading.filter(|listed| listed.row.growth_share >= Some(NAMED_SHARE)))
+        .and_then(|listed| Some((share(listed)?, site(&listed.row))))
+        .map_or_else(String::new, |(share, site)| {
+            format!("; {share} of it by {}", site.trim_end_matches(','))
+        });
+    let headline = format!(
+        "{} grows by {rate} in blocks that are not freed{by}",
+        subject.name
+    );
     let answer = Answer::decided(VerdictKind::HeapLeak, Standing::Measured, headline);
     let mut answer = parts.fact(rate_fact(facts, subject, answer));
     answer = with_stack(answer, leading);
@@ -236,7 +274,7 @@ fn mappings(facts: &Facts, subject: &Subject, parts: &Parts) -> Answer {
             "Mappings that the program made itself are {} of that growth ({:.0} %); live blocks are {:.0} % of it.",
             text::bytes(mapped),
             100.0 * parts.mapped,
-            100.0 * parts.live.max(0.0)
+            100.0 * parts.live.clamp(0.0, 1.0)
         ),
         mapped,
         "bytes",
@@ -312,6 +350,18 @@ pub(super) fn hidden(facts: &Facts, answer: Answer) -> Answer {
     with_stack(answer, leading)
 }
 
+/// With the foremost stack of each kind.
+pub(super) fn leading(facts: &Facts, answer: Answer) -> Answer {
+    let Some(stacks) = facts.stacks else {
+        return answer;
+    };
+    [StackKind::Heap, StackKind::Mapping]
+        .into_iter()
+        .fold(answer, |answer, kind| {
+            with_stack(answer, stacks.leading(kind))
+        })
+}
+
 /// With what a stack holds of the growth as a fact.
 pub(super) fn with_stack(answer: Answer, listed: Option<&Listed>) -> Answer {
     let Some(listed) = listed else { return answer };
@@ -352,8 +402,8 @@ fn share(listed: &Listed) -> Option<String> {
 }
 
 /// What of the allocations is worth a word where samples decide nothing.
-pub(super) fn allocations(facts: Option<&crate::stacks::Stacks>, mut answer: Answer) -> Answer {
-    let Some(stacks) = facts else { return answer };
+pub(super) fn allocations(stacks: Option<&Stacks>, mut answer: Answer) -> Answer {
+    let Some(stacks) = stacks else { return answer };
     let all = &stacks.allocations;
     answer = answer
         .number(
@@ -368,15 +418,16 @@ pub(super) fn allocations(facts: Option<&crate::stacks::Stacks>, mut answer: Ans
         )
         .of_account(Account::HeapLive);
     if let (Some(blocks), Some(bytes)) = (all.never_freed_blocks, all.never_freed_bytes) {
-        answer = answer.number(
+        let fact = if blocks == 0 && bytes == 0 {
+            "It ended with all of its blocks freed.".to_owned()
+        } else {
             format!(
                 "It ended with {} never freed: {}.",
                 text::plural(blocks, "block"),
                 text::bytes(bytes as f64)
-            ),
-            bytes as f64,
-            "bytes",
-        );
+            )
+        };
+        answer = answer.number(fact, bytes as f64, "bytes");
     }
     with_stack(answer, stacks.leading(StackKind::Heap))
 }

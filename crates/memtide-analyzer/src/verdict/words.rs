@@ -7,7 +7,7 @@ use super::answer::Answer;
 use super::facts::Facts;
 use super::gate::Missing;
 use super::heap::{Owner, STANDING, Subject};
-use super::split;
+use super::split::{self, Parts};
 use crate::statistics::blocks;
 use crate::statistics::quantile::quantile;
 use crate::thresholds::{BLOCKS, MATERIAL_BYTES, MATERIAL_SHARE};
@@ -294,11 +294,19 @@ pub(super) fn mappings(facts: &Facts, subject: &Subject) -> Answer {
 }
 
 /// Growth without an end in sight, the gate passed; from outside its cause stays open.
-pub(super) fn growing(facts: &Facts, subject: &Subject, candidates: &[VerdictKind]) -> Answer {
+/// `parts` where live blocks were counted and did not decide.
+pub(super) fn growing(
+    facts: &Facts,
+    subject: &Subject,
+    candidates: &[VerdictKind],
+    parts: Option<&Parts>,
+) -> Answer {
     let rate = text::rate(rate_of(subject).per_second);
-    let between = match subject.owner {
-        Owner::FirstTouch => "it may be a pool of fixed size that fills",
-        _ => "from outside a leak and fragmentation look alike",
+    let counted = parts.map(|parts| split::undecided(facts, parts));
+    let between = match (&counted, subject.owner) {
+        (Some((why, _)), _) => why,
+        (None, Owner::FirstTouch) => "it may be a pool of fixed size that fills",
+        (None, _) => "from outside a leak and fragmentation look alike",
     };
     let mut answer = rate_fact(
         facts,
@@ -325,8 +333,12 @@ pub(super) fn growing(facts: &Facts, subject: &Subject, candidates: &[VerdictKin
                 .to_owned(),
         );
     }
-    for advice in deciding(facts) {
+    let advice = counted.map_or_else(Vec::new, |(_, advice)| advice);
+    for advice in advice.into_iter().chain(deciding(facts)) {
         answer = answer.advise(advice);
+    }
+    if parts.is_some() {
+        answer = split::leading(facts, answer);
     }
     answer.going_on()
 }

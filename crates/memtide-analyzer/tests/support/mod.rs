@@ -7,6 +7,8 @@
     reason = "each test file uses its own part of this module, and series hold small positive numbers"
 )]
 
+pub(crate) mod shim;
+
 use memtide_model::{
     Activity, Bytes, Children, Counts, Descriptors, Host, Limits, MappingClass, Maps, Memory,
     Merged, Nanos, Observations, Pid, ProcessId, Recording, Sample, StartTime, Target,
