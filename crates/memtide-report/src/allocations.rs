@@ -191,7 +191,7 @@ pub(crate) fn sums(sums: &Allocations) -> String {
         bytes => format!(" and {} of mappings", size(bytes)),
     };
     format!(
-        "{about}{} of {} in all made; live {} in {about}{}{mappings}; highest {}",
+        "made {about}{}, {} in all; live {} in {about}{}{mappings}; highest {}",
         text::plural(sums.allocs, "block"),
         size(sums.allocated_bytes),
         size(sums.live_bytes),

@@ -37,9 +37,9 @@ pub(super) enum Fill {
 /// Every fill with its class, its colour on paper and on a dark screen.
 const FILLS: [(Fill, &str, u32, u32); 18] = [
     (Fill::Level(-4), "b4", 0x006f_a9e0, 0x0039_6ca6),
-    (Fill::Level(-3), "b3", 0x0092_bee8, 0x003a_618f),
-    (Fill::Level(-2), "b2", 0x00b4_d2ef, 0x003b_5678),
-    (Fill::Level(-1), "b1", 0x00d0_e0f0, 0x003b_4b61),
+    (Fill::Level(-3), "b3", 0x0092_bee8, 0x0033_6398),
+    (Fill::Level(-2), "b2", 0x00b4_d2ef, 0x0034_587f),
+    (Fill::Level(-1), "b1", 0x00d0_e0f0, 0x0037_4a62),
     (Fill::Level(0), "l0", 0x00e3_e6ea, 0x003a_424d),
     (Fill::Level(1), "r1", 0x00f6_d9d1, 0x005a_3f41),
     (Fill::Level(2), "r2", 0x00f5_bbac, 0x007a_3d38),

@@ -22,6 +22,9 @@ const ADVANCE: f64 = 7.25;
 /// Room left of and right of a box's text.
 const PADDING: f64 = 4.0;
 
+/// The longest name that the script is told, in characters.
+const NAME: usize = 140;
+
 /// Edge around a file's picture.
 const MARGIN: f64 = 16.0;
 
@@ -105,19 +108,18 @@ fn legend(body: &mut String, boxes: &[Frame], what: What, top: f64, width: f64) 
     if entries.is_empty() { y } else { y + 14.0 }
 }
 
-/// The boxes into `(left, top, width)`; returns the rows. With `names` each box also says its whole
-/// name to the script.
-fn draw(body: &mut String, boxes: &[Frame], place: (f64, f64, f64), names: bool) -> usize {
+/// The boxes into `(left, top, width)`; returns the rows. With `script` each box also says its name
+/// to the script, for when it is wider.
+fn draw(body: &mut String, boxes: &[Frame], place: (f64, f64, f64), script: bool) -> usize {
     let (left, top, width) = place;
     for frame in boxes {
         let x = left + frame.left * width;
         let y = top + frame.depth as f64 * ROW;
         let wide = frame.width * width;
-        let name = if names {
-            format!(
-                " data-name=\"{}\"",
-                escape::html(&escape::clip(&frame.label, 200))
-            )
+        let name = if script {
+            let fits = |text: &str| text.chars().count() <= NAME;
+            let name = names::fitted(&frame.label, fits).unwrap_or_default();
+            format!(" data-name=\"{}\"", escape::html(&name))
         } else {
             String::new()
         };
