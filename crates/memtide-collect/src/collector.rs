@@ -7,7 +7,6 @@ use crate::source::{Blocks, RegionFile};
 use crate::stacks::Stacks;
 use crate::{Hello, Result};
 use memtide_model::{Bytes, HeapMode, Lost, Nanos, StackId, StackOwner, StackTotals, StacksTick};
-use memtide_region::reader::LostCounts;
 use memtide_region::{Error as RegionError, Mode};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -119,9 +118,7 @@ impl Collector {
         for name in names.into_iter().rev() {
             let has_younger = younger.is_some_and(|younger| younger.pid == name.pid);
             younger = Some(name);
-            if let Some(counts) = self.look(name, has_younger) {
-                add_lost(&mut lost, &counts);
-            }
+            add_all(&mut lost, &self.look(name, has_younger));
         }
         add_all(&mut lost, &self.lost);
         let changed = self.stacks.take_changed();
@@ -198,10 +195,13 @@ impl Collector {
     }
 
     /// Reads one region; gives what it has lost, if it is not over.
-    fn look(&mut self, name: Name, has_younger: bool) -> Option<LostCounts> {
-        let progress = self.regions.get_mut(&name)?;
+    fn look(&mut self, name: Name, has_younger: bool) -> Lost {
+        let nothing = Lost::default();
+        let Some(progress) = self.regions.get_mut(&name) else {
+            return nothing;
+        };
         let start = match progress {
-            Progress::Over => return None,
+            Progress::Over => return nothing,
             Progress::Waiting => Nanos(u64::MAX),
             Progress::Open(region) => Nanos(region.summary.start),
         };
@@ -212,7 +212,7 @@ impl Collector {
             if is_over {
                 self.give_up(name, is_over);
             }
-            return None;
+            return nothing;
         };
         if let Progress::Waiting = progress {
             match Region::new(&file, owner(name, &self.target)) {
@@ -221,27 +221,27 @@ impl Collector {
                     is_over = is_over || !(self.is_running)(name.pid, start);
                     *progress = Progress::Open(Box::new(region));
                 }
-                Err(RegionError::Magic | RegionError::Short) if !is_over => return None,
+                Err(RegionError::Magic | RegionError::Short) if !is_over => return nothing,
                 Err(_never_readable) => {
                     self.give_up(name, is_over);
-                    return None;
+                    return nothing;
                 }
             }
         }
         let Progress::Open(region) = progress else {
-            return None;
+            return nothing;
         };
         region.read(&file, &mut self.stacks);
-        let lost = region.summary.lost;
+        let lost = lost_of(region);
         if Some(name) == self.target.name {
             self.target.note(region);
         }
         if !is_over {
-            return Some(lost);
+            return lost;
         }
-        add_lost(&mut self.lost, &lost);
+        add_all(&mut self.lost, &lost);
         self.close(name);
-        None
+        nothing
     }
 
     /// A region that can never be read.
@@ -256,9 +256,6 @@ impl Collector {
         let Some(Progress::Open(region)) = self.regions.insert(name, Progress::Over) else {
             return;
         };
-        if region.is_damaged() {
-            self.lost.processes += 1;
-        }
         if Some(name) == self.target.name {
             // Its rows are not needed any more: they stay as they are.
             self.target.is_over = true;
@@ -307,19 +304,18 @@ pub(crate) const fn mode_of(mode: Mode) -> HeapMode {
 }
 
 /// What one region has lost, in the model's words. Mappings without room are blocks without room.
-fn add_lost(sum: &mut Lost, counts: &LostCounts) {
-    let no_room = counts.no_room.saturating_add(counts.mappings);
-    let more = Lost {
+fn lost_of(region: &Region) -> Lost {
+    let counts = region.summary.lost;
+    Lost {
         reentered: counts.reentered,
         threadless: counts.threadless,
-        no_room,
+        no_room: counts.no_room.saturating_add(counts.mappings),
         overflow: counts.nodes,
         ruleless: counts.rules,
         truncated: counts.truncated,
         foreign: counts.foreign,
-        processes: 0,
-    };
-    add_all(sum, &more);
+        processes: u64::from(region.is_incomplete()),
+    }
 }
 
 fn add_all(sum: &mut Lost, more: &Lost) {

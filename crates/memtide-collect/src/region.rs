@@ -12,11 +12,10 @@ use crate::stacks::{Key, Stacks};
 use crate::sums::Sums;
 use memtide_model::{StackKind, StackOwner};
 use memtide_region::layout::{
-    FIRST_ADDRESS, MARK_FOREIGN, MARK_MAPPING, MARK_TRUNCATED, OVERFLOW, PAGE_BYTES, PAGE_STACKS,
-    ROOT,
+    FIRST_ADDRESS, MARK_FOREIGN, MARK_MAPPING, MARK_TRUNCATED, OVERFLOW, PAGE_BYTES, ROOT,
 };
 use memtide_region::reader::Summary;
-use memtide_region::{Counters, Error, Mode, Node, PageEntry, Reader, Table};
+use memtide_region::{Counters, Error, Mode, Node, PageEntry, Reader, State, Table};
 
 /// How often the counters are read anew when the peak moved on meanwhile.
 const PEAK_TRIES: usize = 3;
@@ -31,24 +30,14 @@ struct NodeRef {
 /// A counted stack of the region.
 #[derive(Debug)]
 struct Row {
-    /// Its place in the page.
-    index: u8,
     /// Its number in [`Stacks`].
     stack: u32,
+    /// What [`Stacks`] was told.
     last: Sums,
-    /// What [`Stacks`] was told of its bytes at the peak, and what was read after that.
+    /// The sum over threads that is being read.
+    now: Counters,
+    /// What [`Stacks`] was told of its bytes at the peak.
     peak: u64,
-    peak_read: u64,
-}
-
-/// The pages of all threads that hold the same stacks.
-#[derive(Debug)]
-struct Group {
-    number: u32,
-    /// Their offsets in the file.
-    pages: Vec<u64>,
-    /// By index.
-    rows: Vec<Row>,
 }
 
 /// What was read of a region.
@@ -57,10 +46,13 @@ pub(crate) struct Region {
     owner: StackOwner,
     modules: RegionModules,
     nodes: Vec<NodeRef>,
+    /// The row of a node that is a counted stack, or [`NO_ROW`]; as long as `nodes`.
+    row_of_node: Vec<u32>,
+    rows: Vec<Row>,
     /// Rows of the directory that were read.
-    pages: u32,
-    /// By number.
-    groups: Vec<Group>,
+    directory: u32,
+    /// By number, so that the pages of the same stacks follow each other.
+    pages: Vec<PageEntry>,
     ranges: Vec<(u64, u64)>,
     /// Whether bytes at the peak were ever read while it stood still.
     peak_known: bool,
@@ -69,7 +61,9 @@ pub(crate) struct Region {
     pub(crate) summary: Summary,
 }
 
-type Source<'a, 'b> = &'a RegionFile<'b>;
+const NO_ROW: u32 = u32::MAX;
+
+type FileReader<'a, 'b> = Reader<&'a RegionFile<'b>>;
 
 impl Region {
     /// A region whose header can be read; nothing else was.
@@ -78,8 +72,10 @@ impl Region {
             owner,
             modules: RegionModules::default(),
             nodes: Vec::new(),
-            pages: 0,
-            groups: Vec::new(),
+            row_of_node: Vec::new(),
+            rows: Vec::new(),
+            directory: 0,
+            pages: Vec::new(),
             ranges: Vec::new(),
             peak_known: false,
             damaged: false,
@@ -88,19 +84,23 @@ impl Region {
     }
 
     /// Reads what is new and tells `stacks`. What cannot be read is left out, see
-    /// [`Region::is_damaged`].
+    /// [`Region::is_incomplete`].
     pub(crate) fn read(&mut self, file: &RegionFile<'_>, stacks: &mut Stacks) {
-        if let Err(_unreadable) = self.read_tables(file, stacks) {
-            self.damaged = true;
-        }
-        if let Err(_unreadable) = self.read_counters(file, stacks) {
-            self.damaged = true;
-        }
+        let tables = self.read_tables(file, stacks);
+        let counters = self.read_counters(file, stacks);
+        self.damaged |= tables.is_err() || counters.is_err();
     }
 
-    /// Whether something in it lies where nothing is.
-    pub(crate) fn is_damaged(&self) -> bool {
-        self.damaged
+    /// Whether something in it lies where nothing is, or the shim has refused to record.
+    pub(crate) fn is_incomplete(&self) -> bool {
+        let refused = matches!(
+            self.summary.state,
+            State::RefusedLimit
+                | State::RefusedOvercommit
+                | State::RefusedKernel
+                | State::RefusedAllocator
+        );
+        self.damaged || refused
     }
 
     /// Private memory of the shim in the process, as (first address, bytes).
@@ -108,26 +108,25 @@ impl Region {
         &self.ranges
     }
 
-    fn read_tables(&mut self, file: Source<'_, '_>, stacks: &mut Stacks) -> Result<(), Error> {
+    fn read_tables(&mut self, file: &RegionFile<'_>, stacks: &mut Stacks) -> Result<(), Error> {
         let reader = Reader::new(file)?;
         self.summary = reader.summary()?;
-        let (count, generation) = (self.summary.modules, self.summary.generation);
-        let fit = |count: u32, bytes: usize| {
-            let room = file.bytes() / bytes as u64;
+        let summary = self.summary;
+        // No table holds more entries than fit into the file.
+        let bytes = file.bytes();
+        let fit = |count: u32, entry_bytes: usize| {
+            let room = bytes / entry_bytes as u64;
             count.min(u32::try_from(room).unwrap_or(u32::MAX))
         };
-        let modules = fit(count, Table::MODULES.entry_bytes as usize);
+        let modules = fit(summary.modules, Table::MODULES.entry_bytes as usize);
         self.modules
-            .update(&reader, modules, generation, &mut stacks.modules)?;
-        self.read_nodes(
-            &reader,
-            fit(self.summary.nodes, Table::NODES.entry_bytes as usize),
-            stacks,
-        )?;
-        // Each page lies somewhere in the file, so there are no more of them than fit.
-        self.read_directory(&reader, fit(self.summary.pages, PAGE_BYTES))?;
-        let ranges = fit(self.summary.ranges, Table::RANGES.entry_bytes as usize);
-        for index in u32::try_from(self.ranges.len()).unwrap_or(u32::MAX)..ranges {
+            .update(&reader, modules, summary.generation, &mut stacks.modules)?;
+        let nodes = fit(summary.nodes, Table::NODES.entry_bytes as usize);
+        self.read_nodes(&reader, nodes, stacks)?;
+        // Neither are there more pages than fit.
+        self.read_directory(&reader, fit(summary.pages, PAGE_BYTES))?;
+        let ranges = fit(summary.ranges, Table::RANGES.entry_bytes as usize);
+        for index in count_of(&self.ranges)..ranges {
             self.ranges.push(reader.range(index)?);
         }
         Ok(())
@@ -135,22 +134,22 @@ impl Region {
 
     fn read_nodes(
         &mut self,
-        reader: &Reader<Source<'_, '_>>,
+        reader: &FileReader<'_, '_>,
         count: u32,
         stacks: &mut Stacks,
     ) -> Result<(), Error> {
-        for id in u32::try_from(self.nodes.len()).unwrap_or(u32::MAX)..count {
+        for id in count_of(&self.nodes)..count {
             let node = reader.node(id)?;
-            if node.generation > self.modules.generation() {
-                // The header was read before modules changed places. Nothing else is made of it:
-                // from here on, nodes wait for the next look.
-                let now = reader.summary()?;
-                if now.generation >= node.generation {
-                    return Ok(());
-                }
+            // Modules have changed places since the header was read, so whose the address is will be
+            // known at the next look. A node that is ahead of the header itself is damaged.
+            if node.generation > self.modules.generation()
+                && node.generation <= reader.summary()?.generation
+            {
+                return Ok(());
             }
             let known = self.node_ref(id, &node, stacks);
             self.nodes.push(known);
+            self.row_of_node.push(NO_ROW);
         }
         Ok(())
     }
@@ -182,68 +181,76 @@ impl Region {
         }
     }
 
-    fn read_directory(&mut self, reader: &Reader<Source<'_, '_>>, count: u32) -> Result<(), Error> {
-        for index in self.pages..count {
-            let page = reader.page(index)?;
-            self.pages = index + 1;
-            if page.number >= Table::NODES.most / PAGE_STACKS {
-                self.damaged = true;
-                continue;
-            }
-            match self
-                .groups
-                .binary_search_by_key(&page.number, |group| group.number)
-            {
-                Ok(at) => {
-                    if let Some(group) = self.groups.get_mut(at) {
-                        group.pages.push(page.offset);
-                    }
-                }
-                Err(at) => self.groups.insert(
-                    at,
-                    Group {
-                        number: page.number,
-                        pages: vec![page.offset],
-                        rows: Vec::new(),
-                    },
-                ),
-            }
+    fn read_directory(&mut self, reader: &FileReader<'_, '_>, count: u32) -> Result<(), Error> {
+        if self.directory >= count {
+            return Ok(());
         }
+        while self.directory < count {
+            let page = reader.page(self.directory)?;
+            self.directory += 1;
+            self.pages.push(page);
+        }
+        self.pages.sort_by_key(|page| page.number);
         Ok(())
     }
 
     /// Reads all counters, and again if the peak moved on while they were read: bytes at the peak
     /// are then of two peaks. If it never stands still, those of the last look stay.
-    fn read_counters(&mut self, file: Source<'_, '_>, stacks: &mut Stacks) -> Result<(), Error> {
+    fn read_counters(&mut self, file: &RegionFile<'_>, stacks: &mut Stacks) -> Result<(), Error> {
         let reader = Reader::new(file)?;
+        let mut outcome = Ok(());
+        let mut stood_still = false;
         for _ in 0..PEAK_TRIES {
             let before = reader.summary()?;
-            let mut outcome = Ok(());
-            for group in &mut self.groups {
-                let sums = group.sums(&reader, before.peak_epoch);
-                outcome = outcome.and(sums.map(|sums| {
-                    group.take(&sums, before.mode, self.owner, &self.nodes, stacks);
-                }));
+            outcome = self.sum_threads(&reader, before.peak_epoch, stacks);
+            for row in &mut self.rows {
+                row.tell(before.mode, stacks);
             }
-            outcome?;
             self.summary = reader.summary()?;
-            if self.summary.peak_epoch == before.peak_epoch {
-                self.peak_known = true;
-                self.tell_peaks(stacks);
-                return Ok(());
+            stood_still = self.summary.peak_epoch == before.peak_epoch;
+            if stood_still {
+                break;
             }
         }
-        if !self.peak_known {
-            self.tell_peaks(stacks);
+        if stood_still || !self.peak_known {
+            self.peak_known |= stood_still;
+            for row in &mut self.rows {
+                row.tell_peak(stacks);
+            }
         }
-        Ok(())
+        outcome
     }
 
-    fn tell_peaks(&mut self, stacks: &mut Stacks) {
-        for row in self.rows_mut().filter(|row| row.peak != row.peak_read) {
-            stacks.advance_peak(row.stack, row.peak, row.peak_read);
-            row.peak = row.peak_read;
+    /// Leaves out pages that cannot be read, and stacks whose node was not yet read.
+    fn sum_threads(
+        &mut self,
+        reader: &FileReader<'_, '_>,
+        peak_epoch: u64,
+        stacks: &mut Stacks,
+    ) -> Result<(), Error> {
+        for row in &mut self.rows {
+            row.now = Counters::default();
         }
+        let (owner, nodes, rows) = (self.owner, &self.nodes, &mut self.rows);
+        let mut outcome = Ok(());
+        for page in &self.pages {
+            let read = reader.counters(page, peak_epoch, |node, counters| {
+                let id = node as usize;
+                let (Some(number), Some(node)) = (self.row_of_node.get_mut(id), nodes.get(id))
+                else {
+                    return;
+                };
+                if *number == NO_ROW {
+                    *number = count_of(rows);
+                    rows.push(Row::new(*node, owner, stacks));
+                }
+                if let Some(row) = rows.get_mut(*number as usize) {
+                    row.now.add(&counters);
+                }
+            });
+            outcome = outcome.and(read);
+        }
+        outcome
     }
 
     /// Moves all that was counted from one owner to the other.
@@ -253,7 +260,7 @@ impl Region {
         }
         self.owner = owner;
         let nothing = Sums::default();
-        for row in self.rows_mut() {
+        for row in &mut self.rows {
             stacks.advance(row.stack, &row.last, &nothing);
             stacks.advance_peak(row.stack, row.peak, 0);
             row.stack = stacks.number_for(row.stack, owner);
@@ -263,86 +270,45 @@ impl Region {
     }
 
     /// The process ended: what is live was never freed.
-    pub(crate) fn abandon(mut self, stacks: &mut Stacks) {
-        for row in self.rows_mut() {
+    pub(crate) fn abandon(self, stacks: &mut Stacks) {
+        for row in self.rows {
             stacks.abandon(row.stack, &row.last, row.peak);
-        }
-    }
-
-    fn rows_mut(&mut self) -> impl Iterator<Item = &mut Row> {
-        self.groups.iter_mut().flat_map(|group| &mut group.rows)
-    }
-}
-
-/// Sums over threads, by place in the page.
-type PageSums = [Counters; PAGE_STACKS as usize];
-
-impl Group {
-    fn sums(&self, reader: &Reader<Source<'_, '_>>, peak_epoch: u64) -> Result<PageSums, Error> {
-        let mut sums = [Counters::default(); PAGE_STACKS as usize];
-        for offset in &self.pages {
-            let page = PageEntry {
-                offset: *offset,
-                thread: 0,
-                number: 0,
-            };
-            reader.counters(&page, peak_epoch, |index, counters| {
-                if let Some(sum) = sums.get_mut(index as usize) {
-                    sum.add(&counters);
-                }
-            })?;
-        }
-        Ok(sums)
-    }
-
-    /// Tells `stacks` what came since the last look. Stacks whose node was not yet read wait for the
-    /// next one.
-    fn take(
-        &mut self,
-        sums: &PageSums,
-        mode: Mode,
-        owner: StackOwner,
-        nodes: &[NodeRef],
-        stacks: &mut Stacks,
-    ) {
-        let first = self.number as usize * PAGE_STACKS as usize;
-        let nodes = nodes.get(first..).unwrap_or_default();
-        let mut at = 0;
-        for ((index, counters), node) in (0_u8..=u8::MAX).zip(sums).zip(nodes) {
-            let is_known = self.rows.get(at).is_some_and(|row| row.index == index);
-            if !is_known && *counters == Counters::default() {
-                continue;
-            }
-            if !is_known {
-                let key = Key {
-                    leaf: node.frame,
-                    kind: node.kind,
-                    owner,
-                };
-                let row = Row {
-                    index,
-                    stack: stacks.number(key),
-                    last: Sums::default(),
-                    peak: 0,
-                    peak_read: 0,
-                };
-                self.rows.insert(at, row);
-            }
-            if let Some(row) = self.rows.get_mut(at) {
-                row.take(counters, mode, stacks);
-            }
-            at += 1;
         }
     }
 }
 
 impl Row {
-    fn take(&mut self, counters: &Counters, mode: Mode, stacks: &mut Stacks) {
-        let now = Sums::of_counters(counters, mode);
+    fn new(node: NodeRef, owner: StackOwner, stacks: &mut Stacks) -> Self {
+        let key = Key {
+            leaf: node.frame,
+            kind: node.kind,
+            owner,
+        };
+        Self {
+            stack: stacks.number(key),
+            last: Sums::default(),
+            now: Counters::default(),
+            peak: 0,
+        }
+    }
+
+    fn tell(&mut self, mode: Mode, stacks: &mut Stacks) {
+        let now = Sums::of_counters(&self.now, mode);
         if now != self.last {
             stacks.advance(self.stack, &self.last, &now);
             self.last = now;
         }
-        self.peak_read = counters.peak_bytes;
     }
+
+    fn tell_peak(&mut self, stacks: &mut Stacks) {
+        if self.now.peak_bytes != self.peak {
+            stacks.advance_peak(self.stack, self.peak, self.now.peak_bytes);
+            self.peak = self.now.peak_bytes;
+        }
+    }
+}
+
+/// Entries of a table that was read; no table has more than 2^24.
+fn count_of<T>(entries: &[T]) -> u32 {
+    u32::try_from(entries.len()).unwrap_or(u32::MAX)
 }

@@ -37,7 +37,6 @@ struct Block {
 #[derive(Debug)]
 pub(crate) struct RegionFile<'a> {
     file: File,
-    bytes: u64,
     blocks: RefCell<&'a mut Blocks>,
 }
 
@@ -45,18 +44,16 @@ impl<'a> RegionFile<'a> {
     /// Opens the file. `blocks` is emptied first, so what is read is not older than this.
     pub(crate) fn open(path: &Path, blocks: &'a mut Blocks) -> io::Result<Self> {
         let file = File::open(path)?;
-        let bytes = file.metadata()?.len();
         blocks.forget();
         Ok(Self {
             file,
-            bytes,
             blocks: RefCell::new(blocks),
         })
     }
 
-    /// Bytes of the file when it was opened: a bound for whatever it says that it holds.
+    /// Bytes of the file: a bound for whatever a header that was read before says that it holds.
     pub(crate) fn bytes(&self) -> u64 {
-        self.bytes
+        self.file.metadata().map_or(0, |metadata| metadata.len())
     }
 }
 

@@ -94,7 +94,7 @@ impl Abandoned {
     }
 
     /// Blocks, rounded, and bytes.
-    pub(crate) fn shown(&self) -> (u64, u64) {
+    pub(crate) fn shown(self) -> (u64, u64) {
         (whole(self.blocks), self.bytes)
     }
 }
