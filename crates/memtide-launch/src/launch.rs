@@ -222,6 +222,11 @@ impl Ending {
             .unwrap_or(u8::MAX)
     }
 
+    /// The wait status as of waitpid(2).
+    pub fn wait_status(self) -> i32 {
+        self.status.into_raw()
+    }
+
     /// The signal that ended it.
     pub fn signal(self) -> Option<i32> {
         self.status.signal()

@@ -1,8 +1,9 @@
 //! `memtide demo`: a suspect that comes with the program, watched as any process would be.
 
-use crate::attach::{stamp, watch};
+use crate::attach::watch;
 use crate::cli::options::{Attach, Demo, Outputs, Who};
 use crate::exit::Code;
+use crate::naming::stamp;
 use crate::signals::Stop;
 use anyhow::Context as _;
 use memtide_model::{Nanos, Pid};

@@ -6,10 +6,9 @@ use crate::exit::Code;
 use memtide_record::ErrorKind as RecordKind;
 use memtide_sampler::ErrorKind as SamplerKind;
 use std::io::Write as _;
-use std::process::ExitCode;
 
-/// Prints the failure and its remedy on standard error and gives the exit code.
-pub(crate) fn print(failure: &anyhow::Error) -> ExitCode {
+/// Prints the failure and its remedy on standard error.
+pub(crate) fn print(failure: &anyhow::Error) {
     let remedy = remedy(failure);
     let separator = if remedy.is_empty() { "" } else { "; " };
     let text = one_line(&format!("{failure:#}"));
@@ -18,7 +17,16 @@ pub(crate) fn print(failure: &anyhow::Error) -> ExitCode {
         std::io::stderr().lock(),
         "memtide: {text}{separator}{remedy}"
     );
-    Code::Failed.into()
+}
+
+/// What `run` ends with where the program was not started: 127 and 126 as env(1) if that is the program's
+/// own fault.
+pub(crate) fn code_of_start(failure: &anyhow::Error) -> Code {
+    let kind = failure
+        .chain()
+        .find_map(|cause| cause.downcast_ref::<memtide_launch::Error>())
+        .map(memtide_launch::Error::kind);
+    kind.map_or(Code::NotStarted, |kind| Code::Program(kind.exit_code()))
 }
 
 /// Some errors draw pictures over several lines; the words of all of them fit one.
@@ -68,12 +76,11 @@ const fn of_record(kind: RecordKind) -> &'static str {
             "`sqlite3 FILE .recover` may save what is still readable"
         }
         RecordKind::NotARecording => "memtide report takes the .memtide file that attach wrote",
-        RecordKind::OlderSchema { .. } => "record anew with this memtide",
-        RecordKind::BeingWritten => "wait until the recording has ended",
-        RecordKind::NoStacks => "record with `memtide run --heap sampled -- COMMAND`",
         RecordKind::OlderSchema { .. } => "record it again with this memtide",
         RecordKind::BeingWritten => "try again when its recorder has ended",
-        RecordKind::NoStacks => "record with `memtide run --heap=full -- COMMAND` to see call stacks",
+        RecordKind::NoStacks => {
+            "record with `memtide run --heap=full -- COMMAND` to see call stacks"
+        }
         RecordKind::NotFound | RecordKind::OtherProcess | RecordKind::Io => "",
     }
 }

@@ -10,11 +10,19 @@ mod demo;
 mod doctor;
 mod error;
 mod exit;
+mod heap;
+mod leash;
+mod lens;
+mod naming;
 mod output;
 mod progress;
 mod report;
+mod run;
 mod secrets;
+mod session;
+mod shim;
 mod signals;
+mod suppressions;
 mod suspects;
 
 use clap::Parser;
@@ -22,20 +30,42 @@ use cli::args::{Args, Command};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    // clap prints help and usage errors itself, and ends with 0 or 2.
-    let args = Args::parse();
-    match run(args) {
-        Ok(code) => code.into(),
-        Err(failure) => error::print(&failure),
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => return not_understood(&error),
+    };
+    let starts = matches!(args.command, Command::Run(_));
+    let code = dispatch(args).unwrap_or_else(|failure| {
+        error::print(&failure);
+        if starts {
+            error::code_of_start(&failure)
+        } else {
+            exit::Code::Failed
+        }
+    });
+    code.into()
+}
+
+/// clap prints help and usage errors itself. A wrong use of `run` must not look like a code of its program.
+fn not_understood(error: &clap::Error) -> ExitCode {
+    // A closed terminal is no reason to fail differently.
+    let _ = error.print();
+    let starts = std::env::args_os().nth(1).is_some_and(|word| word == "run");
+    match (error.use_stderr(), starts) {
+        (false, _) => exit::Code::Done.into(),
+        (true, true) => exit::Code::NotStarted.into(),
+        (true, false) => exit::Code::Failed.into(),
     }
 }
 
-fn run(args: Args) -> anyhow::Result<exit::Code> {
+fn dispatch(args: Args) -> anyhow::Result<exit::Code> {
     match args.command {
         Command::Attach(args) => attach::run(&cli::options::Attach::try_from(args)?),
+        Command::Run(args) => run::run(&cli::options::Run::try_from(args)?),
         Command::Report(args) => report::run(&cli::options::Report::try_from(args)?),
         Command::Doctor(args) => doctor::run(&cli::options::Doctor::try_from(args)?),
         Command::Demo(args) => demo::run(&cli::options::Demo::try_from(args)?),
+        Command::Hello => Ok(exit::Code::Done),
         Command::Suspect { kind } => suspects::run(kind),
     }
 }

@@ -5,9 +5,10 @@
 //! leaves no half of a page.
 
 use crate::cli::options::Outputs;
+use crate::progress;
 use anyhow::{Context as _, bail};
 use memtide_model::Findings;
-use memtide_report::{html, json, png, terminal};
+use memtide_report::{flamegraph, html, json, png, terminal};
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -16,17 +17,45 @@ use std::path::{Path, PathBuf};
 /// Pixels per unit of the picture: twice, for sharp text on today's screens.
 const PNG_SCALE: f32 = 2.0;
 
+/// Logical pixels of a flame graph's width: as wide as the other pictures.
+const FLAMEGRAPH_WIDTH: u32 = 1200;
+
+/// What the text of a report is on its standard output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Show {
+    /// The result: on standard output, unless JSON is there.
+    Result,
+    /// Beside what a program writes there: on standard error.
+    Aside,
+}
+
 /// Fails where a file that was asked for could not be written later.
 pub(crate) fn check(outputs: &Outputs) -> anyhow::Result<()> {
-    for path in [&outputs.json, &outputs.html, &outputs.png]
-        .into_iter()
-        .flatten()
-    {
+    let files = [
+        &outputs.json,
+        &outputs.html,
+        &outputs.png,
+        &outputs.flamegraph,
+        &outputs.folded,
+    ];
+    for path in files.into_iter().flatten() {
         if !is_stdout(path) {
             probe(path)?;
         }
     }
     Ok(())
+}
+
+/// Fails where a recording could not be created later; `None` is the working directory.
+pub(crate) fn check_recording(path: Option<&Path>) -> anyhow::Result<()> {
+    match path {
+        Some(path) if path.exists() => bail!(
+            "{} exists; name another file with -o, or remove that one",
+            path.display()
+        ),
+        Some(path) => probe(path),
+        None => probe(Path::new("recording.memtide")),
+    }
 }
 
 fn probe(path: &Path) -> anyhow::Result<()> {
@@ -40,13 +69,14 @@ fn probe(path: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Writes all that was asked for; text goes to standard output unless JSON does.
+/// Writes all that was asked for, and the text.
 pub(crate) fn write(
     findings: &Findings,
     outputs: &Outputs,
     explain: bool,
+    show: Show,
 ) -> anyhow::Result<Vec<PathBuf>> {
-    let mut written = Vec::new();
+    let mut written = stacks(findings, outputs)?;
     if let Some(path) = &outputs.html {
         save(path, html::render(findings)?.as_bytes())?;
         written.push(path.clone());
@@ -66,14 +96,37 @@ pub(crate) fn write(
             written.push(path.clone());
         }
     }
-    if !json_on_stdout && !outputs.quiet {
-        let width = crate::progress::width(rustix::stdio::stdout());
+    let text = |width| {
         let options = terminal::Options {
             width,
             color: outputs.color,
             explain,
         };
-        print(&terminal::render(findings, &options))?;
+        terminal::render(findings, &options)
+    };
+    match show {
+        _ if outputs.quiet => {}
+        Show::Aside => progress::tell(&text(progress::width(rustix::stdio::stderr()))),
+        Show::Result if json_on_stdout => {}
+        Show::Result => print(&text(progress::width(rustix::stdio::stdout())))?,
+    }
+    Ok(written)
+}
+
+/// Writes what is drawn of call stacks alone.
+fn stacks(findings: &Findings, outputs: &Outputs) -> anyhow::Result<Vec<PathBuf>> {
+    let mut written = Vec::new();
+    let (report, of) = (&findings.report, outputs.flamegraph_of);
+    if let Some(path) = &outputs.flamegraph {
+        save(
+            path,
+            flamegraph::svg(report, of, FLAMEGRAPH_WIDTH).as_bytes(),
+        )?;
+        written.push(path.clone());
+    }
+    if let Some(path) = &outputs.folded {
+        save(path, flamegraph::folded(report, of).as_bytes())?;
+        written.push(path.clone());
     }
     Ok(written)
 }

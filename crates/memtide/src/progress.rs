@@ -27,10 +27,22 @@ pub(crate) fn width(fd: BorrowedFd<'_>) -> usize {
     }
 }
 
+/// Prints text as it is.
+pub(crate) fn tell(text: &str) {
+    let _ = std::io::stderr().lock().write_all(text.as_bytes());
+}
+
+/// Says something that must be heard, also where little is to be said.
+pub(crate) fn warn(text: &str) {
+    tell(&format!("memtide: {text}\n"));
+}
+
 /// Progress of one recording.
 #[derive(Debug)]
 pub(crate) struct Progress {
     quiet: bool,
+    /// False where the terminal is a program's own, whose lines must not be written over.
+    lines: bool,
     on_terminal: bool,
     /// True while a rewritten line stands on the terminal.
     standing: bool,
@@ -38,19 +50,27 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    pub(crate) fn new(quiet: bool) -> Self {
+    /// Says nothing at all if `quiet`, and shows no line of progress unless `lines`.
+    pub(crate) fn new(quiet: bool, lines: bool) -> Self {
         let on_terminal = std::io::stderr().is_terminal();
         Self {
             quiet,
+            lines,
             on_terminal,
             standing: false,
             last_line: None,
         }
     }
 
+    /// Whether nothing is to be said.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
     /// Whether a new line would be shown at `now`, so that nobody computes one for nothing.
     pub(crate) fn wants_line(&self, now: Nanos) -> bool {
-        !self.quiet && (self.on_terminal || self.last_line.is_none_or(|at| now - at >= LINE_EVERY))
+        let due = self.on_terminal || self.last_line.is_none_or(|at| now - at >= LINE_EVERY);
+        self.lines && !self.quiet && due
     }
 
     /// Shows the state of the recording.

@@ -6,19 +6,34 @@
 
 use crate::suspects::Kind;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::values::parse_duration;
+use super::values::{parse_bytes, parse_duration, parse_what};
+use memtide_report::flamegraph::What;
 
 const EXAMPLES: &str = "\
 Examples:
   memtide attach 4182                     watch process 4182; Ctrl-C prints the verdict
   memtide attach 4182 --for 10m --html r.html --png r.png
   memtide attach --name 'gunicorn: master' --json -
+  memtide run --heap sampled -- ./server  start it, and see which code allocates
   memtide report worker-4182.memtide      the verdict again, from the recording
   memtide doctor 4182                     what can be seen of it, and what would allow the rest
   memtide demo threads                    a suspect that comes with the program";
+
+const RUN_STREAMS: &str = "\
+Streams: standard input, output and error are the program's, untouched. memtide's own words, the text
+of the report among them, go to standard error; only `--json -` adds to standard output.
+
+Signals: Ctrl-C reaches the program from the terminal; memtide stays until the program has ended.
+SIGTERM and SIGHUP to memtide are passed on once; where the program has not ended 5 seconds later,
+or a second one comes, the report is made and the program runs on. The same holds for the SIGTERM
+that --for sends.
+
+Exit code: that of the program, 128 + n where signal n ended it; 124 where --for ended it; 125 where
+memtide failed before the start, 126 where the program cannot be run, 127 where there is none.";
 
 /// Tells why the memory of a Linux process grows.
 #[derive(Debug, Parser)]
@@ -32,12 +47,18 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Watch a running process from outside; Ctrl-C or --for ends it and prints the verdict
     Attach(Attach),
+    /// Start a program, watch it until it ends, print the verdict; with --heap also who allocates
+    #[command(after_long_help = RUN_STREAMS)]
+    Run(Run),
     /// Print the verdict of a recording again, as text, JSON, HTML or PNG
     Report(Report),
     /// Say what can be seen here and of this process, and what would allow the rest
     Doctor(Doctor),
     /// Start a suspect that comes with the program, watch it for half a minute, give the verdict
     Demo(Demo),
+    /// What the self-test of the shim runs: nothing
+    #[command(hide = true)]
+    Hello,
     /// The suspect itself
     #[command(hide = true)]
     Suspect { kind: Kind },
@@ -67,6 +88,15 @@ pub(crate) struct Outputs {
     /// Write the chart as a picture
     #[arg(long, value_name = "FILE")]
     pub(crate) png: Option<PathBuf>,
+    /// Write a flame graph of the call stacks as SVG (needs a recording by `run --heap`)
+    #[arg(long, value_name = "FILE.svg")]
+    pub(crate) flamegraph: Option<PathBuf>,
+    /// Write the call stacks folded, a line each, for other tools
+    #[arg(long, value_name = "FILE")]
+    pub(crate) folded: Option<PathBuf>,
+    /// What these two show: growth, live, peak or never-freed
+    #[arg(long, value_name = "WHAT", default_value = "live", value_parser = parse_what)]
+    pub(crate) flamegraph_of: What,
     /// Replace command lines, paths and user names by placeholders everywhere
     #[arg(long)]
     pub(crate) redact: bool,
@@ -109,6 +139,58 @@ pub(crate) struct Attach {
     pub(crate) outputs: Outputs,
 }
 
+/// What is recorded of the heap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Heap {
+    /// Nothing: the program is only watched from outside
+    Off,
+    /// One block in so many bytes (--interval): cheap enough to leave on
+    Sampled,
+    /// Every block: exact, and slower
+    Full,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Run {
+    /// Record which code allocates, by a library that is preloaded into the program
+    #[arg(long, value_name = "MODE", default_value = "off")]
+    pub(crate) heap: Heap,
+    /// With --heap sampled: the mean number of bytes from one sample to the next
+    #[arg(long, value_name = "SIZE", default_value = "512KiB", value_parser = parse_bytes)]
+    pub(crate) interval: u64,
+    /// The preload shim, where it is not to be the one that memtide carries; also MEMTIDE_SHIM
+    #[arg(long, value_name = "FILE")]
+    pub(crate) shim: Option<PathBuf>,
+    /// Look for debug files in this folder, too, as below /usr/lib/debug; may be given often
+    #[arg(long, value_name = "DIR")]
+    pub(crate) debug_dir: Vec<PathBuf>,
+    /// Call stacks that are known and accepted, as `leak:PATTERN` lines of LeakSanitizer
+    #[arg(long, value_name = "FILE")]
+    pub(crate) suppressions: Option<PathBuf>,
+    /// Send SIGTERM after this long, such as 30s, 10m, 2h; without it the program's end is awaited
+    #[arg(long = "for", value_name = "DURATION", value_parser = parse_duration)]
+    pub(crate) duration: Option<Duration>,
+    /// Take a sample this often
+    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = parse_duration)]
+    pub(crate) every: Duration,
+    /// The recorder's own cost may reach this share of one core, in percent
+    #[arg(long, value_name = "PERCENT", default_value_t = 1.0)]
+    pub(crate) budget: f64,
+    /// The recording; without it NAME-PID-DATE.memtide in this directory
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) outputs: Outputs,
+    /// The program and its arguments
+    #[arg(
+        required = true,
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "COMMAND"
+    )]
+    pub(crate) command: Vec<OsString>,
+}
+
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Report {
     /// A recording
@@ -117,6 +199,9 @@ pub(crate) struct Report {
     /// Add what each account means and how to read the table
     #[arg(long)]
     pub(crate) explain: bool,
+    /// Call stacks that are known and accepted, as `leak:PATTERN` lines of LeakSanitizer
+    #[arg(long, value_name = "FILE")]
+    pub(crate) suppressions: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) outputs: Outputs,
 }

@@ -3,9 +3,11 @@
 use super::args;
 use crate::suspects::Kind;
 use anyhow::{anyhow, bail, ensure};
-use memtide_model::{Nanos, Pid};
+use memtide_model::{Bytes, HeapMode, Nanos, Pid};
+use memtide_report::flamegraph::What;
 use regex::bytes::Regex;
-use std::io::IsTerminal as _;
+use std::ffi::OsString;
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -27,9 +29,12 @@ pub(crate) struct Outputs {
     pub(crate) json: Option<PathBuf>,
     pub(crate) html: Option<PathBuf>,
     pub(crate) png: Option<PathBuf>,
+    pub(crate) flamegraph: Option<PathBuf>,
+    pub(crate) folded: Option<PathBuf>,
+    pub(crate) flamegraph_of: What,
     pub(crate) redact: bool,
     pub(crate) quiet: bool,
-    /// Whether text on standard output is coloured.
+    /// Whether the text of the report is coloured.
     pub(crate) color: bool,
 }
 
@@ -45,11 +50,32 @@ pub(crate) struct Attach {
     pub(crate) outputs: Outputs,
 }
 
+/// `memtide run`.
+#[derive(Clone, Debug)]
+pub(crate) struct Run {
+    /// What is recorded of the heap; `None`: nothing.
+    pub(crate) heap: Option<HeapMode>,
+    /// Mean bytes between samples, from 1 on; 1 in full mode.
+    pub(crate) interval: Bytes,
+    pub(crate) shim: Option<PathBuf>,
+    pub(crate) debug_dirs: Vec<PathBuf>,
+    pub(crate) suppressions: Option<PathBuf>,
+    pub(crate) duration: Option<Nanos>,
+    pub(crate) every: Nanos,
+    /// Share of one core, 0 to 1.
+    pub(crate) budget: f64,
+    pub(crate) output: Option<PathBuf>,
+    pub(crate) outputs: Outputs,
+    pub(crate) program: OsString,
+    pub(crate) arguments: Vec<OsString>,
+}
+
 /// `memtide report`.
 #[derive(Clone, Debug)]
 pub(crate) struct Report {
     pub(crate) file: PathBuf,
     pub(crate) explain: bool,
+    pub(crate) suppressions: Option<PathBuf>,
     pub(crate) outputs: Outputs,
 }
 
@@ -98,12 +124,16 @@ impl TryFrom<args::Who> for Who {
     }
 }
 
-impl From<args::Outputs> for Outputs {
-    fn from(outputs: args::Outputs) -> Self {
+impl Outputs {
+    /// With the text of the report on `stream`, whose colour is decided here.
+    fn on(stream: &impl IsTerminal, outputs: args::Outputs) -> Self {
         let args::Outputs {
             json,
             html,
             png,
+            flamegraph,
+            folded,
+            flamegraph_of,
             redact,
             quiet,
             color,
@@ -112,7 +142,7 @@ impl From<args::Outputs> for Outputs {
             args::Color::Always => true,
             args::Color::Never => false,
             args::Color::Auto => {
-                std::io::stdout().is_terminal()
+                stream.is_terminal()
                     && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
                     && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
             }
@@ -121,6 +151,9 @@ impl From<args::Outputs> for Outputs {
             json,
             html,
             png,
+            flamegraph,
+            folded,
+            flamegraph_of,
             redact,
             quiet,
             color,
@@ -128,23 +161,69 @@ impl From<args::Outputs> for Outputs {
     }
 }
 
+impl From<args::Outputs> for Outputs {
+    fn from(outputs: args::Outputs) -> Self {
+        Self::on(&std::io::stdout(), outputs)
+    }
+}
+
+/// What `attach` and `run` ask of times and costs.
+fn check_pace(every: Duration, duration: Option<Duration>, budget: f64) -> anyhow::Result<()> {
+    ensure!(
+        every >= SHORTEST_INTERVAL,
+        "--every {} is too short: give 1ms or more; 1s suits most processes",
+        humantime::format_duration(every)
+    );
+    ensure!(
+        duration.is_none_or(|duration| duration >= every),
+        "--for is shorter than --every: not one interval would be seen"
+    );
+    ensure!(
+        budget > 0.0 && budget <= 100.0,
+        "--budget {budget} is out of range: give percent of one core, above 0 and up to 100"
+    );
+    Ok(())
+}
+
+impl TryFrom<args::Run> for Run {
+    type Error = anyhow::Error;
+    fn try_from(args: args::Run) -> anyhow::Result<Self> {
+        check_pace(args.every, args.duration, args.budget)?;
+        let heap = match args.heap {
+            args::Heap::Off => None,
+            args::Heap::Sampled => Some(HeapMode::Sampled),
+            args::Heap::Full => Some(HeapMode::Full),
+        };
+        ensure!(
+            args.interval > 0,
+            "--interval 0 would sample nothing and everything; --heap full records every block"
+        );
+        let mut words = args.command.into_iter();
+        let program = words.next();
+        Ok(Self {
+            heap,
+            interval: match heap {
+                Some(HeapMode::Full) => Bytes(1),
+                _ => Bytes(args.interval),
+            },
+            shim: args.shim,
+            debug_dirs: args.debug_dir,
+            suppressions: args.suppressions,
+            duration: args.duration.map(nanos),
+            every: nanos(args.every),
+            budget: args.budget / 100.0,
+            output: args.output,
+            outputs: Outputs::on(&std::io::stderr(), args.outputs),
+            program: program.ok_or_else(|| anyhow!("which program? give it after --"))?,
+            arguments: words.collect(),
+        })
+    }
+}
+
 impl TryFrom<args::Attach> for Attach {
     type Error = anyhow::Error;
     fn try_from(args: args::Attach) -> anyhow::Result<Self> {
-        ensure!(
-            args.every >= SHORTEST_INTERVAL,
-            "--every {} is too short: give 1ms or more; 1s suits most processes",
-            humantime::format_duration(args.every)
-        );
-        ensure!(
-            args.duration.is_none_or(|duration| duration >= args.every),
-            "--for is shorter than --every: not one interval would be seen"
-        );
-        ensure!(
-            args.budget > 0.0 && args.budget <= 100.0,
-            "--budget {} is out of range: give percent of one core, above 0 and up to 100",
-            args.budget
-        );
+        check_pace(args.every, args.duration, args.budget)?;
         Ok(Self {
             who: args.who.try_into()?,
             duration: args.duration.map(nanos),
@@ -162,6 +241,7 @@ impl TryFrom<args::Report> for Report {
         Ok(Self {
             file: args.file,
             explain: args.explain,
+            suppressions: args.suppressions,
             outputs: args.outputs.into(),
         })
     }

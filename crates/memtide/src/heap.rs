@@ -1,0 +1,93 @@
+//! What the preload shim writes, on its way from the regions into the recording.
+//!
+//! Regions are read before the sampler looks, which must know what memory is the shim's, and stored after
+//! its tick, to which they belong. Nothing is stored before the first region is there: a recording in
+//! which nobody looked must not say that nothing was allocated.
+
+use memtide_collect::Collector;
+use memtide_model::{Bytes, CodeModule, HeapMode, Nanos, Pid, Redactor, StacksTick};
+use memtide_record::Writer;
+use std::path::Path;
+
+/// The regions of one run.
+pub(crate) struct Heap {
+    collector: Collector,
+    target: Pid,
+    mode: HeapMode,
+    interval: Bytes,
+    /// Whether a region has come.
+    is_there: bool,
+    /// Whether the recording knows of it.
+    is_announced: bool,
+    read: Option<StacksTick>,
+    /// The files as they are, in the order of their numbers: names are looked up in them, also where the
+    /// recording has placeholders.
+    modules: Vec<CodeModule>,
+}
+
+impl Heap {
+    /// Of the process `target` and its descendants, whose regions come into `directory`.
+    pub(crate) fn open(
+        directory: &Path,
+        target: Pid,
+        mode: HeapMode,
+        interval: Bytes,
+    ) -> anyhow::Result<Self> {
+        Ok(Self {
+            collector: Collector::open(directory)?.removing(),
+            target,
+            mode,
+            interval,
+            is_there: false,
+            is_announced: false,
+            read: None,
+            modules: Vec::new(),
+        })
+    }
+
+    /// Whether the shim has said hello, in the target or in a program that it started.
+    pub(crate) fn is_there(&mut self) -> anyhow::Result<bool> {
+        if !self.is_there {
+            self.is_there = !self.collector.processes()?.is_empty();
+        }
+        Ok(self.is_there)
+    }
+
+    /// Reads what is new.
+    pub(crate) fn collect(&mut self, at: Nanos) -> anyhow::Result<()> {
+        if self.is_there()? {
+            let tick = self.collector.tick(at, Some(self.target.0))?;
+            self.modules.extend(tick.new_modules.iter().cloned());
+            self.read = Some(tick);
+        }
+        Ok(())
+    }
+
+    /// Memory of the target that is the shim's, as (first address, bytes).
+    pub(crate) fn own_ranges(&self) -> Vec<(u64, u64)> {
+        self.collector.own_ranges()
+    }
+
+    /// Stores what was read last.
+    pub(crate) fn store(
+        &mut self,
+        writer: &mut Writer,
+        redactor: Option<&mut Redactor>,
+    ) -> anyhow::Result<()> {
+        let Some(mut tick) = self.read.take() else {
+            return Ok(());
+        };
+        if !std::mem::replace(&mut self.is_announced, true) {
+            writer.stacks_start(self.mode, self.interval)?;
+        }
+        if let Some(redactor) = redactor {
+            redactor.stacks(&mut tick);
+        }
+        Ok(writer.stacks(&tick)?)
+    }
+
+    /// The files whose code is in stacks, by number; `None` where nothing was stored.
+    pub(crate) fn modules(self) -> Option<Vec<CodeModule>> {
+        self.is_announced.then_some(self.modules)
+    }
+}

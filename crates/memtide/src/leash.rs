@@ -1,0 +1,203 @@
+//! The program that `run` has started: its end, the signals to it, its hello.
+
+use crate::exit::Code;
+use crate::session::{Control, Order, Session};
+use crate::signals::{Passed, Relay};
+use memtide_launch::{Ending, Launched};
+use memtide_model::{Event, EventKind, Nanos, Pid};
+use memtide_sampler::clock;
+use rustix::process::Signal;
+use std::os::fd::BorrowedFd;
+use std::time::Duration;
+
+/// How long a program may take to end after a signal that asks it to.
+const GRACE: Nanos = Nanos::from_secs(5);
+/// The shim says hello before `main`; a program that loads a thousand libraries takes a moment.
+const HELLO_LIMIT: Nanos = Nanos::from_secs(2);
+/// How often an end is looked for that no descriptor tells of.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// A program of ours, until it has ended or is let go.
+pub(crate) struct Leash {
+    launched: Launched,
+    relay: Relay,
+    ending: Option<Ending>,
+    /// When it is asked to end.
+    end: Option<Nanos>,
+    /// Until when it may run after it was asked.
+    grace: Option<Nanos>,
+    /// Until when a hello is waited for; `None` once it came, or was missed.
+    hello_by: Option<Nanos>,
+    /// Whether nobody else tells of its end.
+    is_unseen: bool,
+    timed_out: bool,
+    let_go: bool,
+}
+
+impl Leash {
+    /// Of a program that was just started, which is sent SIGTERM after `span`.
+    pub(crate) fn new(launched: Launched, relay: Relay, span: Option<Nanos>) -> Self {
+        let now = clock::boottime();
+        Self {
+            launched,
+            relay,
+            ending: None,
+            end: span.map(|span| now + span),
+            grace: None,
+            hello_by: Some(now + HELLO_LIMIT),
+            is_unseen: false,
+            timed_out: false,
+            let_go: false,
+        }
+    }
+
+    /// Its process number.
+    pub(crate) fn pid(&self) -> u32 {
+        self.launched.pid()
+    }
+
+    /// Nobody samples it: its end is looked for here.
+    pub(crate) fn watch_end(&mut self) {
+        self.is_unseen = true;
+    }
+
+    /// What memtide ends with.
+    pub(crate) fn code(&self) -> Code {
+        match self.ending {
+            _ if self.timed_out => Code::TimedOut,
+            Some(ending) => Code::Program(ending.exit_code()),
+            // It was asked to end, did not, and runs on.
+            None => Code::TimedOut,
+        }
+    }
+
+    /// Waits until it has ended, or the time for that is over; signals are passed on as before.
+    pub(crate) fn see_off(&mut self) -> anyhow::Result<()> {
+        while !self.let_go && !self.look(LOOK_EVERY)? {
+            let now = clock::boottime();
+            if let Some(order) = self.ask(now) {
+                self.let_go = order == Asked::InVain;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether it has ended, at the latest after `limit`.
+    fn look(&mut self, limit: Duration) -> anyhow::Result<bool> {
+        if self.ending.is_none() {
+            self.ending = self.launched.wait_for(limit)?;
+        }
+        Ok(self.ending.is_some())
+    }
+
+    /// Asks it to end where that is due.
+    fn ask(&mut self, now: Nanos) -> Option<Asked> {
+        let passed = self.relay.taken();
+        if self
+            .grace
+            .is_some_and(|grace| now >= grace || passed.is_some())
+        {
+            return Some(Asked::InVain);
+        }
+        let is_up = self.grace.is_none() && self.end.is_some_and(|end| now >= end);
+        let signal = passed
+            .map(Passed::signal)
+            .or(is_up.then_some(Signal::TERM))?;
+        self.launched.signal(signal);
+        self.grace = Some(now + GRACE);
+        self.end = None;
+        Some(match passed {
+            Some(passed) => Asked::ForOthers(passed.name()),
+            None => {
+                self.timed_out = true;
+                Asked::TimeIsUp
+            }
+        })
+    }
+
+    fn heed_hello(&mut self, now: Nanos, session: &mut Session) -> anyhow::Result<()> {
+        let Some(by) = self.hello_by else {
+            return Ok(());
+        };
+        let Some(heap) = session.heap() else {
+            self.hello_by = None;
+            return Ok(());
+        };
+        if heap.is_there().unwrap_or(false) {
+            self.hello_by = None;
+        } else if now >= by {
+            self.hello_by = None;
+            session.not_recorded(
+                "the shim did not say hello within 2 seconds: the program may drop LD_PRELOAD, \
+                 close its descriptors, or be confined",
+            )?;
+        }
+        Ok(())
+    }
+
+    fn exit_event(&self, ending: Ending) -> Event {
+        let pid = Pid(self.pid());
+        let text = match ending.signal() {
+            Some(signal) => format!("pid {pid} was ended by signal {signal}"),
+            None => format!("pid {pid} ended with exit code {}", ending.exit_code()),
+        };
+        Event {
+            at: clock::boottime(),
+            kind: EventKind::Exit,
+            pid,
+            text,
+            value: Some(i64::from(ending.wait_status())),
+        }
+    }
+}
+
+/// What came of asking it to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    /// Its time was up.
+    TimeIsUp,
+    /// A signal to memtide was passed on.
+    ForOthers(&'static str),
+    /// It was asked before and has not ended.
+    InVain,
+}
+
+impl Control for Leash {
+    fn wake_by(&self) -> Option<Nanos> {
+        [self.end, self.grace, self.hello_by]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    fn sleep(&self, span: Nanos, end: Option<BorrowedFd<'_>>) -> anyhow::Result<bool> {
+        let own = self.launched.end().filter(|_| self.is_unseen);
+        self.relay.sleep(span, end.or(own))
+    }
+
+    fn heed(&mut self, now: Nanos, session: &mut Session) -> anyhow::Result<Order> {
+        self.heed_hello(now, session)?;
+        // Whoever samples it sees its end first: it must not be reaped before.
+        if self.is_unseen && self.look(Duration::ZERO)? {
+            let event = self.ending.map(|ending| self.exit_event(ending));
+            return Ok(Order::Ended(event.into_iter().collect()));
+        }
+        match self.ask(now) {
+            Some(Asked::InVain) => {
+                self.let_go = true;
+                let why = "recording ended; the program was asked to end and runs on";
+                return Ok(Order::End(why.to_owned()));
+            }
+            Some(Asked::TimeIsUp) => {
+                let text = "time is up: the program was sent SIGTERM".to_owned();
+                session.note(EventKind::Recorder, text)?;
+            }
+            Some(Asked::ForOthers(signal)) => {
+                let text = format!("{signal} was passed on to the program");
+                session.note(EventKind::Recorder, text)?;
+            }
+            None => {}
+        }
+        Ok(Order::GoOn)
+    }
+}

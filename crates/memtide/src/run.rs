@@ -1,0 +1,185 @@
+//! `memtide run`: a program started under watch, with the preload shim in it where that was asked for.
+//!
+//! Nothing starts before all that can fail has been tried: where the results go, the program, the shim.
+//! From then on the program comes first: whatever fails in memtide, it runs on to its own end, and its exit
+//! code is passed through.
+
+use crate::cli::options::Run;
+use crate::error;
+use crate::exit::Code;
+use crate::heap::Heap;
+use crate::leash::Leash;
+use crate::lens::{Lens, started_as};
+use crate::output;
+use crate::progress;
+use crate::session::{Analysis, Session, Setup, Stage, not_recorded};
+use crate::shim;
+use crate::signals::Relay;
+use crate::suppressions;
+use memtide_launch::{
+    HeapMode, Launch, Program, Recording, RunDir, Shim, inspect_program, resolve,
+};
+use memtide_model::{Pid, Visibility, text::printable};
+use memtide_sampler::{ErrorKind, Sampler};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+/// Where Linux shows code that was loaded from the shim's memory file.
+const MEMORY_FILE: &str = "/memfd:memtide-shim";
+
+/// Starts the program, watches it to its end, and reports.
+///
+/// # Errors
+/// Only for what happens before the start.
+pub(crate) fn run(options: &Run) -> anyhow::Result<Code> {
+    output::check(&options.outputs)?;
+    output::check_recording(options.output.as_deref())?;
+    let analysis = Analysis {
+        suppressions: suppressions::load(options.suppressions.as_deref())?,
+        debug_dirs: options.debug_dirs.clone(),
+    };
+    let program = inspect_program(&resolve(&options.program)?)?;
+    let inside = Inside::prepare(options, &program)?;
+    let relay = Relay::install()?;
+    let mut launch = Launch::new(&options.program, &options.arguments);
+    if let Some((shim, regions)) = &inside.recorder {
+        let recording = Recording {
+            directory: regions.path(),
+            mode: inside.mode,
+            interval: options.interval.0,
+        };
+        launch.record(shim, recording);
+    }
+    let mut leash = Leash::new(launch.spawn(&program)?, relay, options.duration);
+    let session = open(options, &program, &inside, &mut leash);
+    let outcome = session.and_then(|mut session| {
+        let failure = session.record(&mut leash).err();
+        if failure.is_some() {
+            progress::warn("recording has failed; the program runs on");
+        }
+        leash.see_off()?;
+        session.finish(&options.outputs, &analysis, failure)
+    });
+    if let Err(failure) = outcome {
+        error::print(&failure);
+        leash.see_off()?;
+    }
+    Ok(leash.code())
+}
+
+/// What looks from inside of the program, or why nothing does.
+struct Inside {
+    recorder: Option<(Shim, RunDir)>,
+    mode: HeapMode,
+    why_not: Option<String>,
+}
+
+impl Inside {
+    fn prepare(options: &Run, program: &Program) -> anyhow::Result<Self> {
+        let mode = match options.heap {
+            Some(memtide_model::HeapMode::Full) => HeapMode::Full,
+            _ => HeapMode::Sampled,
+        };
+        let mut inside = Self {
+            recorder: None,
+            mode,
+            why_not: None,
+        };
+        if options.heap.is_some() {
+            match shim::find(options, program)? {
+                Ok(shim) => inside.recorder = Some((shim, RunDir::create(&[beside(options)])?)),
+                Err(why) => {
+                    progress::warn(&format!("not recorded: {why}; watching from outside only"));
+                    inside.why_not = Some(why);
+                }
+            }
+        }
+        Ok(inside)
+    }
+
+    /// Files of ours that are mapped into the program.
+    fn files(&self) -> Vec<PathBuf> {
+        let Some((shim, regions)) = &self.recorder else {
+            return Vec::new();
+        };
+        let code = if shim.is_in_memory() {
+            PathBuf::from(MEMORY_FILE)
+        } else {
+            shim.file().to_path_buf()
+        };
+        vec![code, regions.path().to_path_buf()]
+    }
+}
+
+/// The folder of the recording.
+fn beside(options: &Run) -> &Path {
+    let folder = options.output.as_deref().and_then(Path::parent);
+    folder
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
+}
+
+fn open(
+    options: &Run,
+    program: &Program,
+    inside: &Inside,
+    leash: &mut Leash,
+) -> anyhow::Result<Session> {
+    let pid = Pid(leash.pid());
+    let mut lens = look_at(pid, options, program, inside);
+    if lens.sampler().is_none() {
+        leash.watch_end();
+    }
+    if let Some(why) = &inside.why_not {
+        lens.add_unseen(not_recorded(why));
+    }
+    let heap = match (&inside.recorder, options.heap) {
+        (Some((_, regions)), Some(mode)) => {
+            Some(Heap::open(regions.path(), pid, mode, options.interval)?)
+        }
+        _ => None,
+    };
+    let mut session = Session::open(Setup {
+        lens,
+        heap,
+        every: options.every,
+        output: options.output.as_deref(),
+        outputs: &options.outputs,
+        stage: Stage::Shared,
+    })?;
+    let text = format!(
+        "memtide: watching pid {pid}, recording to {}",
+        session.file().display()
+    );
+    session.say(&text);
+    Ok(session)
+}
+
+/// Looks at the program from outside, if it is still there and lets us.
+fn look_at(pid: Pid, options: &Run, program: &Program, inside: &Inside) -> Lens {
+    let sampler_options = memtide_sampler::Options {
+        budget: options.budget,
+        ..memtide_sampler::Options::default()
+    };
+    match Sampler::open(pid, &sampler_options) {
+        Ok(mut sampler) => {
+            sampler.own_files(&inside.files());
+            Lens::Sampler(Box::new(sampler), Vec::new())
+        }
+        Err(error) => {
+            let words = std::iter::once(&options.program).chain(&options.arguments);
+            let cmdline = words.map(|word| printable(word.as_bytes())).collect();
+            let why = Visibility {
+                what: "its memory from outside".to_owned(),
+                why: match error.kind() {
+                    ErrorKind::NoSuchProcess | ErrorKind::Zombie => {
+                        "it had ended before it could be looked at".to_owned()
+                    }
+                    _ => format!("{:#}", anyhow::Error::new(error)),
+                },
+                remedy: String::new(),
+            };
+            Lens::Nobody(Box::new(started_as(pid, &program.runs, cmdline, why)))
+        }
+    }
+}
