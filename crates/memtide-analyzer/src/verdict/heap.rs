@@ -5,12 +5,13 @@
 //! What rises without an end in sight is never called a leak here: the answer is open until the heap
 //! can be read. Two exceptions are decided: many anonymous mappings that no allocator or runtime can
 //! own are a leak of mappings, and level shapes are what they are. Where the preload shim counted live
-//! blocks, what the growth consists of decides ([`split`]).
+//! blocks, what the growth consists of decides ([`super::split`]).
 
 use super::answer::{Answer, Standing};
+use super::counted;
 use super::facts::Facts;
 use super::gate::{self, Missing};
-use super::split::{self, Cause, Parts};
+use super::split::{Cause, Parts};
 use super::words;
 use crate::record::Track;
 use crate::statistics::{Series, blocks};
@@ -63,7 +64,7 @@ pub(super) fn decide(facts: &Facts, rest: Option<Series>) -> Answer {
     }
     let answer = by_shape(facts, &subject, parts.as_ref());
     match parts {
-        Some(parts) if answer.standing != Standing::Measured => parts.fact(answer),
+        Some(parts) if answer.standing != Standing::Measured => counted::fact(&parts, answer),
         _ => answer,
     }
 }
@@ -74,10 +75,10 @@ fn by_shape(facts: &Facts, subject: &Subject, parts: Option<&Parts>) -> Answer {
         Shape::Flat if creeps(subject) => {
             words::creeping(facts, subject, &[NoGrowth, HeapLeak, Plateau])
         }
-        Shape::Flat | Shape::Fluctuating => split::hidden(facts, words::level(facts, subject)),
+        Shape::Flat | Shape::Fluctuating => counted::hidden(facts, words::level(facts, subject)),
         Shape::Sawtooth => words::sawtooth(subject),
         Shape::Step | Shape::Plateau => (parts)
-            .and_then(|parts| split::ended(facts, subject, parts))
+            .and_then(|parts| counted::ended(facts, subject, parts))
             .unwrap_or_else(|| words::ended(facts, subject)),
         Shape::Decelerating => words::decelerating(
             facts,
@@ -112,7 +113,7 @@ fn growth(facts: &Facts, subject: &Subject, parts: Option<&Parts>) -> Answer {
         }
         Some(missing) => words::unproven(facts, subject, candidates, missing),
         None => (parts)
-            .and_then(|parts| split::growing(facts, subject, parts))
+            .and_then(|parts| counted::growing(facts, subject, parts))
             .unwrap_or_else(|| match subject.owner {
                 Owner::Mappings => words::mappings(facts, subject),
                 _ => words::growing(facts, subject, candidates, parts),

@@ -7,6 +7,7 @@
 
 mod answer;
 mod confidence;
+mod counted;
 mod counters;
 mod facts;
 mod gate;
@@ -207,14 +208,14 @@ fn too_short(record: &Record, observations: &Observations, stacks: Option<&Stack
     } else {
         format!("Record at least 20 s: memtide attach {pid} --for 1m")
     };
-    let facts = split::allocations(stacks, Answer::open(&[], String::new()));
+    let facts = counted::allocations(stacks, Answer::open(&[], String::new()));
     undecided(summary, facts.evidence, advice)
 }
 
 /// Before the least record: what moved, and what is missing. No cause is named.
 fn too_early(facts: &Facts, answer: &Answer) -> Judgement {
     let needs = text::duration(facts.seconds_missing());
-    let counted = split::allocations(facts.stacks, Answer::open(&[], String::new()));
+    let told = counted::allocations(facts.stacks, Answer::open(&[], String::new()));
     let moved = if facts.rss.abs() < facts.material {
         "RSS did not grow".to_owned()
     } else {
@@ -232,7 +233,7 @@ fn too_early(facts: &Facts, answer: &Answer) -> Judgement {
         ),
         // The first fact is what was measured; shapes and candidates would be guesses.
         (answer.evidence.iter().take(1).cloned())
-            .chain(counted.evidence)
+            .chain(told.evidence)
             .collect(),
         advice,
     )

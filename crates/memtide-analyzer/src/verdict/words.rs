@@ -4,10 +4,11 @@
 //! not appear here.
 
 use super::answer::Answer;
+use super::counted;
 use super::facts::Facts;
 use super::gate::Missing;
 use super::heap::{Owner, STANDING, Subject};
-use super::split::{self, Parts};
+use super::split::Parts;
 use crate::statistics::blocks;
 use crate::statistics::quantile::quantile;
 use crate::thresholds::{BLOCKS, MATERIAL_BYTES, MATERIAL_SHARE};
@@ -287,7 +288,7 @@ pub(super) fn mappings(facts: &Facts, subject: &Subject) -> Answer {
     )
     .fact("No runtime and no allocator that keeps its heap in such mappings was found.".to_owned());
     match facts.stacks.and_then(|stacks| stacks.leading(StackKind::Mapping)) {
-        Some(listed) => split::with_stack(answer, Some(listed)).advise("Each mmap() wants its munmap(): look where the mappings of that stack should end."),
+        Some(listed) => counted::with_stack(answer, Some(listed)).advise("Each mmap() wants its munmap(): look where the mappings of that stack should end."),
         None => answer.advise(format!("Find the caller: sudo strace -f -k -e trace=mmap,munmap -p {}; each mmap() wants its munmap().", facts.observations.target.id.pid)),
     }
     .going_on()
@@ -302,8 +303,8 @@ pub(super) fn growing(
     parts: Option<&Parts>,
 ) -> Answer {
     let rate = text::rate(rate_of(subject).per_second);
-    let counted = parts.map(|parts| split::undecided(facts, parts));
-    let between = match (&counted, subject.owner) {
+    let told = parts.map(|parts| counted::undecided(facts, parts));
+    let between = match (&told, subject.owner) {
         (Some((why, _)), _) => why,
         (None, Owner::FirstTouch) => "it may be a pool of fixed size that fills",
         (None, _) => "from outside a leak and fragmentation look alike",
@@ -333,12 +334,12 @@ pub(super) fn growing(
                 .to_owned(),
         );
     }
-    let advice = counted.map_or_else(Vec::new, |(_, advice)| advice);
+    let advice = told.map_or_else(Vec::new, |(_, advice)| advice);
     for advice in advice.into_iter().chain(deciding(facts)) {
         answer = answer.advise(advice);
     }
     if parts.is_some() {
-        answer = split::leading(facts, answer);
+        answer = counted::leading(facts, answer);
     }
     answer.going_on()
 }
@@ -384,7 +385,7 @@ fn deciding(facts: &Facts) -> Vec<String> {
         None
     };
     let mut advice: Vec<String> = own.into_iter().collect();
-    advice.extend(split::run_under_shim(facts));
+    advice.extend(counted::run_under_shim(facts));
     advice.push(format!(
         "On a copy that may be stopped for a moment: gdb -p {pid} -batch -ex 'call (int)malloc_trim(0)'; if RSS falls back, the memory was free."
     ));

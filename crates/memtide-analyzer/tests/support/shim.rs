@@ -1,10 +1,11 @@
 //! Observations as the preload shim gives them: stacks, totals, and its own memory beside the samples.
 
 use super::{heap_sample, observations};
+use memtide_model::report::{LedgerRow, Report, StackRow};
 use memtide_model::{
-    Bytes, CallStack, CodeModule, CodeModuleId, CodePlace, HeapMode, Lost, MappingClass, Nanos,
-    Observations, Sample, StackCounters, StackEnd, StackHistory, StackKind, StackObservations,
-    StackOwner, StackPoint, StackTotals, Symbol,
+    Account, Bytes, CallStack, CodeModule, CodeModuleId, CodePlace, HeapMode, Lost, MappingClass,
+    Nanos, Observations, Sample, StackCounters, StackEnd, StackHistory, StackKind,
+    StackObservations, StackOwner, StackPoint, StackTotals, Symbol,
 };
 
 /// A function of the program that is told.
@@ -182,4 +183,46 @@ pub(crate) fn with_own_memory(observations: &mut Observations, bytes: impl Fn(f6
             own.anonymous = private;
         }
     }
+}
+
+pub(crate) const KIB: f64 = 1024.0;
+pub(crate) const MIB: f64 = 1024.0 * KIB;
+
+/// `rate` blocks a second that are never freed, from the start on.
+pub(crate) fn leak(rate: f64) -> impl Fn(f64) -> (u64, u64) {
+    move |t| ((rate * t) as u64 + 1, 0)
+}
+
+/// `live` blocks at all times, of which `rate` a second are replaced.
+pub(crate) fn churn(live: u64, rate: f64) -> impl Fn(f64) -> (u64, u64) {
+    move |t| (live + (rate * t) as u64, (rate * t) as u64)
+}
+
+pub(crate) fn stacks(report: &Report) -> &[StackRow] {
+    report.stacks.as_deref().expect("the shim looked")
+}
+
+pub(crate) fn name(row: &StackRow) -> &str {
+    row.frames[0].function.as_deref().expect("a name")
+}
+
+pub(crate) fn names(report: &Report) -> Vec<&str> {
+    stacks(report).iter().map(name).collect()
+}
+
+pub(crate) fn account(report: &Report, account: Account) -> Option<&LedgerRow> {
+    report.ledger.iter().find(|row| row.account == account)
+}
+
+/// 100 blocks of 1 KiB a second leak, 4 MiB are in use beside it; the heap has 2 MiB more than is live.
+pub(crate) fn leaking(seconds: u32) -> Observations {
+    recorded(
+        seconds,
+        &[
+            Site::heap("use_table", 4096, churn(1024, 500.0)),
+            Site::heap("parse_line", 1024, leak(100.0)),
+            Site::heap("start_up", 1 << 20, |_| (8, 0)),
+        ],
+        |_, live| 1.05 * live + 2.0 * MIB,
+    )
 }
