@@ -31,6 +31,7 @@ pub(crate) struct Leash {
     /// Whether nobody else tells of its end.
     is_unseen: bool,
     timed_out: bool,
+    passed: Option<Passed>,
     let_go: bool,
 }
 
@@ -47,6 +48,7 @@ impl Leash {
             hello_by: Some(now + HELLO_LIMIT),
             is_unseen: false,
             timed_out: false,
+            passed: None,
             let_go: false,
         }
     }
@@ -66,8 +68,8 @@ impl Leash {
         match self.ending {
             _ if self.timed_out => Code::TimedOut,
             Some(ending) => Code::Program(ending.exit_code()),
-            // It was asked to end, did not, and runs on.
-            None => Code::TimedOut,
+            // It was asked to end, did not, and runs on: the signal ended memtide alone.
+            None => self.passed.map_or(Code::Failed, Passed::code),
         }
     }
 
@@ -106,13 +108,9 @@ impl Leash {
         self.launched.signal(signal);
         self.grace = Some(now + GRACE);
         self.end = None;
-        Some(match passed {
-            Some(passed) => Asked::ForOthers(passed.name()),
-            None => {
-                self.timed_out = true;
-                Asked::TimeIsUp
-            }
-        })
+        self.timed_out = passed.is_none();
+        self.passed = passed;
+        Some(passed.map_or(Asked::TimeIsUp, |passed| Asked::ForOthers(passed.name())))
     }
 
     fn heed_hello(&mut self, now: Nanos, session: &mut Session) -> anyhow::Result<()> {

@@ -6,6 +6,7 @@
 
 mod attach;
 mod cli;
+mod collect;
 mod demo;
 mod doctor;
 mod error;
@@ -13,6 +14,7 @@ mod exit;
 mod heap;
 mod leash;
 mod lens;
+mod names;
 mod naming;
 mod output;
 mod progress;
@@ -24,6 +26,7 @@ mod shim;
 mod signals;
 mod suppressions;
 mod suspects;
+mod symbolize;
 
 use clap::Parser;
 use cli::args::{Args, Command};
@@ -63,6 +66,8 @@ fn dispatch(args: Args) -> anyhow::Result<exit::Code> {
         Command::Attach(args) => attach::run(&cli::options::Attach::try_from(args)?),
         Command::Run(args) => run::run(&cli::options::Run::try_from(args)?),
         Command::Report(args) => report::run(&cli::options::Report::try_from(args)?),
+        Command::Collect(args) => collect::run(&args.into()),
+        Command::Symbolize(args) => symbolize::run(&args.into()),
         Command::Doctor(args) => doctor::run(&cli::options::Doctor::try_from(args)?),
         Command::Demo(args) => demo::run(&cli::options::Demo::try_from(args)?),
         Command::Hello => Ok(exit::Code::Done),

@@ -37,13 +37,22 @@ pub(crate) fn warn(text: &str) {
     tell(&format!("memtide: {text}\n"));
 }
 
+/// What becomes of a line of progress.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lines {
+    /// The terminal is a program's own, whose lines must not be written over.
+    None,
+    /// It stands until the next one, on a terminal.
+    Rewritten,
+    /// It stays, elsewhere.
+    Appended,
+}
+
 /// Progress of one recording.
 #[derive(Debug)]
 pub(crate) struct Progress {
     quiet: bool,
-    /// False where the terminal is a program's own, whose lines must not be written over.
-    lines: bool,
-    on_terminal: bool,
+    lines: Lines,
     /// True while a rewritten line stands on the terminal.
     standing: bool,
     last_line: Option<Nanos>,
@@ -52,11 +61,13 @@ pub(crate) struct Progress {
 impl Progress {
     /// Says nothing at all if `quiet`, and shows no line of progress unless `lines`.
     pub(crate) fn new(quiet: bool, lines: bool) -> Self {
-        let on_terminal = std::io::stderr().is_terminal();
         Self {
             quiet,
-            lines,
-            on_terminal,
+            lines: match lines {
+                true if std::io::stderr().is_terminal() => Lines::Rewritten,
+                true => Lines::Appended,
+                false => Lines::None,
+            },
             standing: false,
             last_line: None,
         }
@@ -69,20 +80,25 @@ impl Progress {
 
     /// Whether a new line would be shown at `now`, so that nobody computes one for nothing.
     pub(crate) fn wants_line(&self, now: Nanos) -> bool {
-        let due = self.on_terminal || self.last_line.is_none_or(|at| now - at >= LINE_EVERY);
-        self.lines && !self.quiet && due
+        let due = match self.lines {
+            Lines::None => false,
+            Lines::Rewritten => true,
+            Lines::Appended => self.last_line.is_none_or(|at| now - at >= LINE_EVERY),
+        };
+        due && !self.quiet
     }
 
     /// Shows the state of the recording.
     pub(crate) fn line(&mut self, now: Nanos, text: &str) {
         let mut err = std::io::stderr().lock();
-        let _ = if self.on_terminal {
+        let is_rewritten = self.lines == Lines::Rewritten;
+        let _ = if is_rewritten {
             write!(err, "\r\x1b[2K{text}")
         } else {
             writeln!(err, "{text}")
         };
         let _ = err.flush();
-        self.standing = self.on_terminal;
+        self.standing = is_rewritten;
         self.last_line = Some(now);
     }
 

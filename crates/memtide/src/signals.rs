@@ -5,6 +5,7 @@
 //! one ends memtide at once. [`Relay`] is for a program of our own: Ctrl-C and Ctrl-\ reach it from the
 //! terminal and are its affair, SIGTERM and SIGHUP are for passing on.
 
+use crate::exit::Code;
 use anyhow::Context as _;
 use memtide_model::Nanos;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -108,6 +109,11 @@ impl Passed {
     /// Its name.
     pub(crate) fn name(self) -> &'static str {
         name(self.0)
+    }
+
+    /// What a program ends with that it ends.
+    pub(crate) fn code(self) -> Code {
+        Code::Program(u8::try_from(128 + self.0).unwrap_or(u8::MAX))
     }
 
     /// Itself, for sending.

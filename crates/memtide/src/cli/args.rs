@@ -52,6 +52,10 @@ pub(crate) enum Command {
     Run(Run),
     /// Print the verdict of a recording again, as text, JSON, HTML or PNG
     Report(Report),
+    /// Make a recording of what the preload shim left in a folder, and print the verdict
+    Collect(Collect),
+    /// Add the names of functions, files and lines to a recording, later or on another machine
+    Symbolize(Symbolize),
     /// Say what can be seen here and of this process, and what would allow the rest
     Doctor(Doctor),
     /// Start a suspect that comes with the program, watch it for half a minute, give the verdict
@@ -204,6 +208,37 @@ pub(crate) struct Report {
     pub(crate) suppressions: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) outputs: Outputs,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Collect {
+    /// The folder that programs were given as MEMTIDE_DIR
+    #[arg(value_name = "DIR")]
+    pub(crate) directory: PathBuf,
+    /// Look for debug files in this folder, too, as below /usr/lib/debug; may be given often
+    #[arg(long, value_name = "DIR")]
+    pub(crate) debug_dir: Vec<PathBuf>,
+    /// Call stacks that are known and accepted, as `leak:PATTERN` lines of LeakSanitizer
+    #[arg(long, value_name = "FILE")]
+    pub(crate) suppressions: Option<PathBuf>,
+    /// The recording; without it NAME-PID-DATE.memtide in this directory
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) outputs: Outputs,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Symbolize {
+    /// A recording with call stacks
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Look for debug files in this folder, too, as below /usr/lib/debug; may be given often
+    #[arg(long, value_name = "DIR")]
+    pub(crate) debug_dir: Vec<PathBuf>,
+    /// Store placeholders in place of the paths of source files
+    #[arg(long)]
+    pub(crate) redact: bool,
 }
 
 #[derive(Debug, ClapArgs)]

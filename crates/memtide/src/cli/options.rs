@@ -79,6 +79,24 @@ pub(crate) struct Report {
     pub(crate) outputs: Outputs,
 }
 
+/// `memtide collect`.
+#[derive(Clone, Debug)]
+pub(crate) struct Collect {
+    pub(crate) directory: PathBuf,
+    pub(crate) debug_dirs: Vec<PathBuf>,
+    pub(crate) suppressions: Option<PathBuf>,
+    pub(crate) output: Option<PathBuf>,
+    pub(crate) outputs: Outputs,
+}
+
+/// `memtide symbolize`.
+#[derive(Clone, Debug)]
+pub(crate) struct Symbolize {
+    pub(crate) file: PathBuf,
+    pub(crate) debug_dirs: Vec<PathBuf>,
+    pub(crate) redact: bool,
+}
+
 /// `memtide doctor`.
 #[derive(Clone, Debug)]
 pub(crate) struct Doctor {
@@ -244,6 +262,28 @@ impl TryFrom<args::Report> for Report {
             suppressions: args.suppressions,
             outputs: args.outputs.into(),
         })
+    }
+}
+
+impl From<args::Collect> for Collect {
+    fn from(args: args::Collect) -> Self {
+        Self {
+            directory: args.directory,
+            debug_dirs: args.debug_dir,
+            suppressions: args.suppressions,
+            output: args.output,
+            outputs: args.outputs.into(),
+        }
+    }
+}
+
+impl From<args::Symbolize> for Symbolize {
+    fn from(args: args::Symbolize) -> Self {
+        Self {
+            file: args.file,
+            debug_dirs: args.debug_dir,
+            redact: args.redact,
+        }
     }
 }
 
