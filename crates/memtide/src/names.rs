@@ -79,11 +79,7 @@ pub(crate) fn add(
 
 /// Looks up the names of `places`, which are sorted, all at once. A place without a name gets an empty
 /// list.
-pub(crate) fn look_up(
-    modules: &[CodeModule],
-    places: &[CodePlace],
-    search: Search<'_>,
-) -> Named {
+pub(crate) fn look_up(modules: &[CodeModule], places: &[CodePlace], search: Search<'_>) -> Named {
     let table = table(modules);
     let mut sought: Vec<CodePlace> = Vec::new();
     let mut addresses: Vec<Address> = Vec::new();
@@ -271,6 +267,10 @@ mod tests {
         );
         assert!(worth(&nothing) < worth(&function) && worth(&function) < worth(&line));
         let unnamed_line = [symbol(None, Some(3)), symbol(Some("g"), None)];
-        assert_eq!(worth(&unnamed_line), worth(&line), "of an inlined call either will do");
+        assert_eq!(
+            worth(&unnamed_line),
+            worth(&line),
+            "of an inlined call either will do"
+        );
     }
 }
