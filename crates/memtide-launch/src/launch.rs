@@ -130,6 +130,7 @@ impl Launch {
 pub struct Launched {
     child: Child,
     pidfd: Option<OwnedFd>,
+    ending: Option<Ending>,
 }
 
 impl Launched {
@@ -137,7 +138,11 @@ impl Launched {
         let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
         // Refused before Linux 5.3, and by some sandboxes.
         let pidfd = pid.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
-        Self { child, pidfd }
+        Self {
+            child,
+            pidfd,
+            ending: None,
+        }
     }
 
     /// Its process id.
@@ -152,8 +157,10 @@ impl Launched {
 
     /// Sends a signal; a program that has ended takes it silently.
     pub fn signal(&self, signal: Signal) {
-        // Not yet reaped, so the number belongs to nobody else.
-        if let Some(pid) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
+        // Once it is reaped the number may be somebody else's.
+        if self.ending.is_none()
+            && let Some(pid) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw)
+        {
             let _ = kill_process(pid, signal);
         }
     }
@@ -174,8 +181,10 @@ impl Launched {
     pub fn wait_for(&mut self, limit: Duration) -> Result<Option<Ending>, Error> {
         let started = Instant::now();
         loop {
-            if let Some(status) = self.child.try_wait().map_err(waiting)? {
-                return Ok(Some(Ending { status }));
+            let status = self.child.try_wait().map_err(waiting)?;
+            self.ending = status.map(|status| Ending { status });
+            if self.ending.is_some() {
+                return Ok(self.ending);
             }
             let left = limit.saturating_sub(started.elapsed());
             if left.is_zero() {
