@@ -12,6 +12,7 @@
 use crate::cli::options::Outputs;
 use crate::heap::Heap;
 use crate::lens::Lens;
+use crate::names::{self, Search};
 use crate::naming::default_file;
 use crate::output::{self, Show};
 use crate::progress::{self, Progress};
@@ -438,7 +439,16 @@ impl Session {
             Ok(writer.finish()?)
         });
         let failure = failure.or(closed.err());
-        drop(heap);
+        if let Some(modules) = heap.and_then(Heap::modules) {
+            let search = Search {
+                modules: Some(&modules),
+                debug_dirs: &analysis.debug_dirs,
+                process: None,
+            };
+            if let Err(error) = names::add(&file, search, redactor.as_mut()) {
+                progress::warn(&format!("call stacks have no names: {error:#}"));
+            }
+        }
         let mut observations = Reader::open(&file)?.observations(SAMPLES_FOR_VERDICT)?;
         if let Some(redactor) = &mut redactor {
             // What was recorded is clean; the recording's own path is not in it.
