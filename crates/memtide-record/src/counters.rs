@@ -49,8 +49,17 @@ pub(crate) fn to_counters(row: &Row<'_>, first: usize) -> Result<StackCounters> 
     })
 }
 
-/// Adds up counters; sums stop at the largest number.
+/// Adds to a sum, around the end of the numbers: so that [`subtract`] undoes it whatever it was.
 pub(crate) fn add(sum: &mut StackCounters, more: &StackCounters) {
+    combine(sum, more, u64::wrapping_add);
+}
+
+/// Takes from a sum what was added.
+pub(crate) fn subtract(sum: &mut StackCounters, less: &StackCounters) {
+    combine(sum, less, u64::wrapping_sub);
+}
+
+fn combine(sum: &mut StackCounters, other: &StackCounters, with: fn(u64, u64) -> u64) {
     let StackCounters {
         allocs,
         bytes,
@@ -59,8 +68,8 @@ pub(crate) fn add(sum: &mut StackCounters, more: &StackCounters) {
         peak_bytes,
         samples,
         freed_samples,
-    } = *more;
-    for (sum, more) in [
+    } = *other;
+    for (sum, other) in [
         (&mut sum.allocs, allocs),
         (&mut sum.bytes, bytes),
         (&mut sum.frees, frees),
@@ -69,7 +78,7 @@ pub(crate) fn add(sum: &mut StackCounters, more: &StackCounters) {
         (&mut sum.samples, samples),
         (&mut sum.freed_samples, freed_samples),
     ] {
-        *sum = sum.saturating_add(more);
+        *sum = with(*sum, other);
     }
 }
 

@@ -52,7 +52,7 @@
 //! # Call stacks
 //!
 //! Where the preload shim looks, [`Writer::stacks`] follows each tick. A stack gets a row with its
-//! frames once it moved enough to be written, or at the end; 100,000 may have one. Frames are nodes
+//! frames once it moved enough to be written, or at the end; 65,536 may have one. Frames are nodes
 //! that stacks share. Names of places come after the run, by [`store_symbols`], from [`Reader::code`].
 //!
 //! # What it refuses to do

@@ -2,10 +2,14 @@
 
 mod common;
 
-use common::{Random, Simulation, start, target};
-use memtide_model::{Nanos, Observations, Sample};
-use memtide_record::{Error, ErrorKind, Reader, Result, Writer};
-use std::path::Path;
+use common::stacks::Stacks;
+use common::{BOOT, Random, Simulation, start, target};
+use memtide_model::{
+    Bytes, HeapMode, Nanos, Observations, Sample, StackHistory, StackObservations, StackTotals,
+    Symbol,
+};
+use memtide_record::{Error, ErrorKind, Reader, Result, Writer, store_symbols};
+use std::path::{Path, PathBuf};
 
 fn open(path: &Path) -> Result<Observations> {
     Reader::open(path)?.observations(1_000)
@@ -17,11 +21,27 @@ fn refused(path: &Path) -> Error {
 
 fn recording(path: &Path, ticks: usize) -> Vec<u8> {
     let mut simulation = Simulation::ordinary();
+    let mut program = Stacks::new(60, 3, 20, 100_000);
     let mut writer = Writer::create(path, &target(), &start(Nanos::SECOND)).expect("new");
+    writer
+        .stacks_start(HeapMode::Full, Bytes(1))
+        .expect("there is room");
     for _ in 0..ticks {
         writer.tick(&simulation.next()).expect("there is room");
+        writer.stacks(&program.next()).expect("there is room");
     }
     writer.finish().expect("there is room");
+    let code = Reader::open(path).and_then(|reader| reader.code());
+    let names = code.expect("sound").places.into_iter().map(|place| {
+        let symbol = Symbol {
+            function: Some(format!("f{}", place.address).into()),
+            file: Some("shop.c".into()),
+            line: Some(7),
+            inlined: false,
+        };
+        (place, vec![symbol])
+    });
+    store_symbols(path, &names.collect::<Vec<_>>(), &["none".into()]).expect("there is room");
     std::fs::read(path).expect("it is there")
 }
 
@@ -102,11 +122,11 @@ fn a_newer_schema_is_refused_with_both_versions() {
         .expect("it can be written");
     file.close().expect("it closes");
     let error = refused(&path);
-    assert_eq!(error.kind(), ErrorKind::NewerSchema { found: 7, known: 1 });
+    assert_eq!(error.kind(), ErrorKind::NewerSchema { found: 7, known: 2 });
     assert!(
         error
             .to_string()
-            .ends_with("has schema 7, this memtide reads up to 1"),
+            .ends_with("has schema 7, this memtide reads up to 2"),
         "{error}"
     );
 }
@@ -153,6 +173,9 @@ fn a_truncated_recording_is_named_and_what_is_left_can_be_salvaged() {
                     only_what_is_true(left, was);
                 }
                 assert_eq!(left.target, seen.target);
+                if let (Some(left), Some(was)) = (&left.stacks, &seen.stacks) {
+                    only_true_stacks(left, was);
+                }
                 salvaged.push((length, left.samples.len()));
             }
             Err(error) => {
@@ -192,6 +215,22 @@ fn only_what_is_true(left: &Sample, was: &Sample) {
     assert!(left.counts.descriptors.is_none() || left.counts.descriptors == was.counts.descriptors);
 }
 
+/// Frames may be missing on the outer side, and stacks, points and totals altogether.
+fn only_true_stacks(left: &StackObservations, was: &StackObservations) {
+    for history in &left.stacks {
+        let same = |was: &&StackHistory| {
+            was.last == history.last && was.stack.frames.starts_with(&history.stack.frames)
+        };
+        assert!(was.stacks.iter().any(|was| same(&was)), "{history:?}");
+    }
+    for total in &left.totals {
+        let same = |was: &&StackTotals| was.allocs == total.allocs;
+        let was = was.totals.iter().find(same).expect("one of them");
+        let at = was.at;
+        assert_eq!(StackTotals { at, ..*total }, *was);
+    }
+}
+
 /// Errors are fine, panics and endless loops are not.
 #[test]
 fn flipped_bytes_never_panic() {
@@ -224,17 +263,22 @@ fn flipped_bytes_never_panic() {
     println!("{sound} of 1,500 damaged files still opened");
 }
 
-/// Every version's file opens for ever. Written once with `MEMTIDE_STORE=1`, then kept.
+/// A copy of a file that is kept with the sources.
+fn stored(name: &str, place: &Path) -> PathBuf {
+    let stored = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/data")
+        .join(name);
+    let path = place.join("a.memtide");
+    std::fs::copy(stored, &path).expect("it is kept with the sources");
+    path
+}
+
+/// Every version's file opens for ever.
 #[test]
 fn the_stored_file_of_schema_1_opens() {
-    let stored = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/schema-1.sqlite");
-    if std::env::var_os("MEMTIDE_STORE").is_some() {
-        let _ = std::fs::remove_file(&stored);
-        recording(&stored, 20);
-    }
     let place = tempfile::tempdir().expect("a directory");
-    let path = place.path().join("a.memtide");
-    std::fs::copy(&stored, &path).expect("it is kept with the sources");
+    let path = stored("schema-1.sqlite", place.path());
+    let before = std::fs::read(&path).expect("it is there");
     let seen = open(&path).expect("version 1 opens");
     let mut simulation = Simulation::ordinary();
     for sample in &seen.samples {
@@ -248,6 +292,81 @@ fn the_stored_file_of_schema_1_opens() {
     assert_eq!(seen.target, target());
     assert_eq!((seen.mappings.len(), seen.threads.len()), (50, 10));
     assert!(seen.recording.complete);
+    assert_eq!(seen.recording.samples, 20);
+    assert_eq!(seen.stacks, None, "nobody looked");
+    let code = Reader::open(&path).and_then(|reader| reader.code());
+    assert_eq!(code.expect("it opens").places, []);
+    assert_eq!(std::fs::read(&path).expect("it is there"), before);
+}
+
+/// The tables of schema 1 as they were, with rows that were never written by this program.
+#[test]
+fn a_file_made_with_the_sql_of_schema_1_opens_and_takes_no_names() {
+    let place = tempfile::tempdir().expect("a directory");
+    let path = place.path().join("a.memtide");
+    let file = rusqlite::Connection::open(&path).expect("new");
+    file.execute_batch(include_str!("data/schema-1.sql"))
+        .and_then(|()| file.pragma_update(None, "application_id", 0x6d54_6964))
+        .and_then(|()| file.pragma_update(None, "user_version", 1))
+        .expect("there is room");
+    let json = serde_json::to_string(&target()).expect("plain");
+    file.execute("INSERT INTO target(json) VALUES (?)", [json])
+        .expect("there is room");
+    let boot = BOOT.0;
+    file.execute_batch(&format!(
+        "INSERT INTO meta VALUES ('started_boottime_ns', {boot}), ('complete', 1),
+           ('lenses', 'sampler');
+         INSERT INTO tick VALUES (1, {boot}, 1), (2, {boot} + 1000000000, 0);
+         INSERT INTO memory(tick, rss, size) VALUES (1, 4096, 9000), (2, 8192, 9000);
+         INSERT INTO activity(tick, min_flt) VALUES (1, 77);
+         INSERT INTO counts(tick, threads) VALUES (1, 3);
+         INSERT INTO maps_total(tick, pss) VALUES (1, 5);"
+    ))
+    .expect("there is room");
+    file.close().expect("it closes");
+    let seen = open(&path).expect("version 1 opens");
+    let rss: Vec<u64> = seen.samples.iter().map(|s| s.memory.rss.0).collect();
+    assert_eq!(rss, [4_096, 8_192]);
+    assert_eq!(seen.samples[1].at, BOOT + Nanos::SECOND);
+    assert_eq!(seen.samples[1].counts.threads, 3);
+    assert_eq!(seen.recording.samples, 2);
+    assert_eq!(seen.stacks, None);
+    let error = store_symbols(&path, &[], &[]).expect_err("there is no place for names");
+    let (found, needed) = (1, 2);
+    assert_eq!(error.kind(), ErrorKind::OlderSchema { found, needed });
+    assert!(
+        error.to_string().ends_with("has schema 1, names need 2"),
+        "{error}"
+    );
+}
+
+/// Written once with `MEMTIDE_STORE=1`, then kept.
+#[test]
+fn the_stored_file_of_schema_2_opens() {
+    if std::env::var_os("MEMTIDE_STORE").is_some() {
+        let stored = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/schema-2.sqlite");
+        let _ = std::fs::remove_file(&stored);
+        recording(&stored, 20);
+    }
+    let place = tempfile::tempdir().expect("a directory");
+    let seen = open(&stored("schema-2.sqlite", place.path())).expect("version 2 opens");
+    assert_eq!((seen.samples.len(), seen.recording.samples), (20, 20));
+    let seen = seen.stacks.expect("the shim looked");
+    let mut program = Stacks::new(60, 3, 20, 100_000);
+    let totals: Vec<_> = (0..20).map(|_| program.next().totals).collect();
+    assert_eq!(seen.totals, totals);
+    assert_eq!(seen.stacks.len(), 60);
+    for history in &seen.stacks {
+        let was = program
+            .all
+            .iter()
+            .find(|(stack, _)| *stack == history.stack);
+        assert_eq!(was.map(|(_, counters)| *counters), Some(history.last));
+    }
+    let place = seen.stacks[0].stack.frames[0];
+    let want = format!("f{}", place.address);
+    assert_eq!(seen.symbols(place)[0].function.as_deref(), Some(&*want));
+    assert_eq!(seen.symbol_warnings, ["none"]);
 }
 
 /// `sqlite3 FILE 'select * from samples'` and its like say the same as the reader.
@@ -296,4 +415,32 @@ fn the_views_say_what_the_reader_says() {
         10
     );
     assert_eq!(number("SELECT count(*) FROM events"), 0);
+    let was = seen.stacks.expect("the shim looked");
+    let live: u64 = was.stacks.iter().map(|h| h.last.live_bytes()).sum();
+    assert_eq!(
+        number("SELECT sum(live_bytes) FROM stacks WHERE kind = 'heap' AND ending = 'root'"),
+        live.cast_signed()
+    );
+    assert_eq!(
+        number("SELECT live_bytes FROM stack_totals ORDER BY tick DESC LIMIT 1"),
+        was.totals[89].live_bytes.0.cast_signed()
+    );
+    let points: usize = was.stacks.iter().map(|h| h.points.len()).sum();
+    assert_eq!(
+        usize::try_from(number("SELECT count(*) FROM stack_points")),
+        Ok(points)
+    );
+    let frames: Vec<(String, String, String)> = file
+        .prepare("SELECT module, address, function FROM frames WHERE stack = 1")
+        .expect("the view is there")
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .and_then(Iterator::collect)
+        .expect("every row reads");
+    let want = was.stacks[0].stack.frames.iter().map(|place| {
+        let module = place.module.expect("all have one").0 as usize;
+        let path = was.modules[module].path.to_string();
+        let address = place.address;
+        (path, format!("{address:x}"), format!("f{address}"))
+    });
+    assert_eq!(frames, want.collect::<Vec<_>>());
 }

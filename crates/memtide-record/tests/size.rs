@@ -2,9 +2,11 @@
 
 mod common;
 
+use common::stacks::Stacks;
 use common::{Simulation, start, target};
 use memtide_model::{
-    Bytes, Mapping, MappingClass, MappingState, Nanos, StartTime, ThreadId, ThreadState, Tid,
+    Bytes, HeapMode, Mapping, MappingClass, MappingState, Nanos, StartTime, ThreadId, ThreadState,
+    Tid,
 };
 use memtide_record::{Reader, Writer};
 use std::path::Path;
@@ -85,6 +87,65 @@ fn a_process_that_changes_mappings_and_threads_all_the_time_is_bounded_too() {
     let size = std::fs::metadata(&path).expect("it is there").len();
     println!("100 new mappings and threads a second, 1 h: {size} bytes");
     assert!(size < 10 * MB, "{size}");
+}
+
+/// Records an ordinary process with call stacks; returns the file's size, how much of it is there
+/// without the stacks, the longest time that stacks took, and the program.
+fn record_stacks(path: &Path, mut program: Stacks, seconds: u64) -> (u64, Duration, Stacks) {
+    let mut simulation = Simulation::ordinary();
+    let mut writer = Writer::create(path, &target(), &start(Nanos::SECOND)).expect("new");
+    writer
+        .stacks_start(HeapMode::Full, Bytes(1))
+        .expect("there is room");
+    let mut longest = Duration::ZERO;
+    for _ in 0..seconds {
+        writer.tick(&simulation.next()).expect("there is room");
+        let seen = program.next();
+        let begun = Instant::now();
+        writer.stacks(&seen).expect("there is room");
+        longest = longest.max(begun.elapsed());
+    }
+    let begun = Instant::now();
+    writer.finish().expect("there is room");
+    println!("finished in {:?}", begun.elapsed());
+    let size = std::fs::metadata(path).expect("it is there").len();
+    (size, longest, program)
+}
+
+/// 2,000 stacks of 40 frames, of which a few move at each tick.
+#[test]
+fn the_stacks_of_an_ordinary_program_cost_under_2_mb_an_hour() {
+    let place = tempfile::tempdir().expect("a directory");
+    let path = place.path().join("a.memtide");
+    let (size, longest, _) = record_stacks(&path, Stacks::new(2_000, 20, 10, 10_000), 3_600);
+    println!("ordinary program with 2,000 stacks, 1 h: {size} bytes, longest tick {longest:?}");
+    assert!(size < 2 * MB, "{size}");
+}
+
+/// New stacks at every tick, more than there is room for, and thousands that move far.
+#[test]
+fn the_stacks_of_any_program_cost_under_10_mb_an_hour() {
+    let place = tempfile::tempdir().expect("a directory");
+    let path = place.path().join("a.memtide");
+    let program = Stacks::new(150_000, 100, 5_000, 8 << 20);
+    let (size, longest, program) = record_stacks(&path, program, 3_600);
+    let begun = Instant::now();
+    let reader = Reader::open(&path).expect("it was finished");
+    let seen = reader.observations(2_000).expect("it is sound");
+    let elapsed = begun.elapsed();
+    let seen = seen.stacks.expect("the shim looked");
+    let stacks = seen.stacks.len();
+    println!(
+        "150,000 stacks, 5,000 in motion, 1 h: {size} bytes, longest tick {longest:?}, {stacks} \
+         stacks opened in {elapsed:?}"
+    );
+    assert!(size < 10 * MB, "{size}");
+    assert_eq!(
+        stacks as u64 - 1 + seen.lost.overflow,
+        program.all.len() as u64
+    );
+    let live: u64 = seen.stacks.iter().map(|h| h.last.live_bytes()).sum();
+    assert_eq!(Some(Bytes(live)), seen.totals.last().map(|t| t.live_bytes));
 }
 
 /// A day is thinned while it is written: its size is far from 24 hours', and it opens quickly.

@@ -35,7 +35,7 @@ pub(super) struct Seen {
     gone: bool,
 }
 
-/// The rows of one of the two tables: tick, key, value by which movement goes, gone or not.
+/// Tick and key: how a row of each of the tables begins.
 type Key = (i64, i64);
 
 impl Reading<'_> {
@@ -107,9 +107,11 @@ impl Reading<'_> {
         let mut statement = self.file.prepare(sql)?;
         let mut rows = statement.query([])?;
         while let Some(row) = self.source.next(&mut rows)? {
-            let (tick, key): Key = (row.get(0)?, row.get(1)?);
-            let value: Option<i64> = row.get(2)?;
-            let gone: bool = row.get(3)?;
+            let read = || Ok((key_of(row)?, row.get(2)?, row.get(3)?));
+            let read: Result<(Key, Option<i64>, bool)> = read();
+            let Some(((tick, key), value, gone)) = self.source.value(read.map(Some))? else {
+                continue;
+            };
             let first_tick = *first_tick.get_or_insert(tick);
             let seen = seen.entry(key).or_insert_with(|| Seen {
                 least: if tick == first_tick { u64::MAX } else { 0 },
@@ -165,7 +167,9 @@ impl Reading<'_> {
         let mut statement = self.file.prepare(&sql)?;
         let mut rows = statement.query([])?;
         while let Some(row) = self.source.next(&mut rows)? {
-            let (tick, key): Key = (row.get(0)?, row.get(1)?);
+            let Some((tick, key)) = self.source.value(key_of(row).map(Some))? else {
+                continue;
+            };
             let Some(of_key) = gathered.get_mut(&key) else {
                 continue;
             };
@@ -255,15 +259,8 @@ impl Reading<'_> {
         let mut statement = self.file.prepare(sql)?;
         let mut rows = statement.query([])?;
         while let Some(row) = self.source.next(&mut rows)? {
-            if let Some(state) = states.get_mut(&row.get::<_, i64>(0)?) {
-                let number = |column| row.get(column).map(i64::cast_unsigned);
-                state.min_flt = number(1)?;
-                state.maj_flt = number(2)?;
-                state.cpu_ticks = number(3)?;
-                state.state = row.get(4)?;
-                let wchan: Option<i64> = row.get(5)?;
-                state.wchan = wchan.and_then(|wchan| wchans.get(&wchan).cloned());
-            }
+            let read = read_state(row, &wchans, &mut states);
+            self.source.value(read)?;
         }
         Ok(states)
     }
@@ -288,4 +285,25 @@ impl Reading<'_> {
         });
         state.optional()
     }
+}
+
+/// Tick and key of a row; what a damaged file lost of it reads as NULL.
+fn key_of(row: &Row<'_>) -> Result<Key> {
+    Ok((row.get(0)?, row.get(1)?))
+}
+
+/// Takes over the values of a row, if they are those of one of `states`.
+fn read_state(
+    row: &Row<'_>,
+    wchans: &HashMap<i64, Arc<str>>,
+    states: &mut HashMap<i64, ThreadState>,
+) -> Result<()> {
+    if let Some(state) = states.get_mut(&row.get::<_, i64>(0)?) {
+        let number = |column| row.get(column).map(i64::cast_unsigned);
+        let wchan: Option<i64> = row.get(5)?;
+        (state.min_flt, state.maj_flt, state.cpu_ticks) = (number(1)?, number(2)?, number(3)?);
+        state.state = row.get(4)?;
+        state.wchan = wchan.and_then(|wchan| wchans.get(&wchan).cloned());
+    }
+    Ok(())
 }

@@ -123,7 +123,7 @@ impl Heap<'_> {
         places: &HashMap<i64, CodePlace>,
     ) -> Result<Vec<StackHistory>> {
         let nodes = self.nodes(places)?;
-        let mut points = self.points(reading)?;
+        let mut points = points(reading)?;
         let mut room = FRAMES;
         let sql =
             format!("SELECT stack, kind, owner, ending, node, {COUNTERS} FROM stack ORDER BY 1");
@@ -161,25 +161,6 @@ impl Heap<'_> {
             Ok(places.get(&place).map(|place| (node, (caller, *place))))
         })?;
         Ok(nodes.into_iter().flatten().collect())
-    }
-
-    fn points(&self, reading: &Reading<'_>) -> Result<HashMap<i64, Vec<StackPoint>>> {
-        let reading = Reading {
-            histories: usize::MAX,
-            ..*reading
-        };
-        let chosen = reading
-            .choose("SELECT tick, stack, live_bytes, 0 FROM stack_sample ORDER BY tick, stack")?;
-        let columns = "allocs, frees, live_bytes";
-        reading.points(&chosen, "stack_sample", "stack", columns, |at, row| {
-            let number = |column| row.get(column).map(i64::cast_unsigned);
-            Ok(Some(StackPoint {
-                at,
-                allocs: number(2)?,
-                frees: number(3)?,
-                live_bytes: Bytes(number(4)?),
-            }))
-        })
     }
 
     /// Those without a row, by kind and owner, and how many they are.
@@ -255,6 +236,26 @@ impl Heap<'_> {
         }
         Ok(symbols.into_iter().collect())
     }
+}
+
+/// The points of every stack that has some, by its row.
+fn points(reading: &Reading<'_>) -> Result<HashMap<i64, Vec<StackPoint>>> {
+    let reading = Reading {
+        histories: usize::MAX,
+        ..*reading
+    };
+    let chosen = reading
+        .choose("SELECT tick, stack, live_bytes, 0 FROM stack_sample ORDER BY tick, stack")?;
+    let columns = "allocs, frees, live_bytes";
+    reading.points(&chosen, "stack_sample", "stack", columns, |at, row| {
+        let number = |column| row.get(column).map(i64::cast_unsigned);
+        Ok(Some(StackPoint {
+            at,
+            allocs: number(2)?,
+            frees: number(3)?,
+            live_bytes: Bytes(number(4)?),
+        }))
+    })
 }
 
 fn collect<T>(reader: &Reader, sql: &str, read: impl Fn(&Row<'_>) -> Result<T>) -> Result<Vec<T>> {

@@ -27,8 +27,8 @@ impl Writer {
     ///
     /// Numbers of stacks and modules go on from call to call, so each [`StacksTick`] is given once
     /// and in order, also after an error. Every tick's totals are kept; of single stacks those that
-    /// moved most, once a minute all that changed (2,048 at most), and at [`Writer::finish`] the
-    /// last counters of 100,000. The others are given back as one stack without frames.
+    /// moved most, once a minute all that changed (2,048 at most, 1,024 after five minutes), and at
+    /// [`Writer::finish`] the last counters of 65,536 stacks with 160,000 frames. The others are given back as one stack without frames.
     ///
     /// Errors: `NoStacks` before [`Writer::stacks_start`]; `Full`: then nothing of this call is in
     /// the file, and the counters come with the next one.

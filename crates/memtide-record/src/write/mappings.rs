@@ -56,7 +56,7 @@ impl Mappings {
             tick: 0,
             next_id: 1,
             committed_id: 0,
-            pace: Pace::new(start, SWEEP),
+            pace: Pace::new(start, (SWEEP, SWEEP)),
             allowance: Allowance::new(start),
             rest: None,
         }

@@ -59,15 +59,16 @@ pub(super) struct Pace {
     small: Nanos,
     last: Nanos,
     credit: Nanos,
-    swept_rows: usize,
+    /// Rows of a sweep while every movement counts, and later.
+    swept: (usize, usize),
 }
 
 impl Pace {
-    /// With so many rows at a sweep.
-    pub(super) fn new(start: Nanos, swept_rows: usize) -> Self {
+    /// With so many rows at a sweep of the first five minutes, and at later ones.
+    pub(super) fn new(start: Nanos, swept: (usize, usize)) -> Self {
         Self {
             start,
-            swept_rows,
+            swept,
             sweep: None,
             small: start,
             last: start,
@@ -79,12 +80,14 @@ impl Pace {
     pub(super) fn extent(&mut self, now: Nanos) -> Extent {
         self.credit = (self.credit + (now - self.last)).min(CREDIT);
         self.last = now;
+        let long = now - self.start >= CLOSE;
         if self.sweep.is_none_or(|last| now - last >= BETWEEN_SWEEPS) {
             self.sweep = Some(now);
             self.small = now;
-            return Extent::all(self.swept_rows);
+            let (close, later) = self.swept;
+            return Extent::all(if long { later } else { close });
         }
-        let large_only = now - self.start >= CLOSE && now - self.small < SMALL;
+        let large_only = long && now - self.small < SMALL;
         if !large_only {
             self.small = now;
         }
@@ -169,7 +172,7 @@ mod tests {
     use super::*;
 
     fn rows_in(seconds: u64, per_second: u64) -> (usize, usize) {
-        let mut pace = Pace::new(Nanos(0), SWEEP);
+        let mut pace = Pace::new(Nanos(0), (SWEEP, SWEEP));
         let (mut swept, mut moved) = (0, 0);
         for tick in 0..seconds * per_second {
             let extent = pace.extent(Nanos(tick * Nanos::SECOND.0 / per_second));
@@ -190,7 +193,7 @@ mod tests {
 
     #[test]
     fn small_movements_wait_for_ten_seconds_once_a_recording_is_long() {
-        let mut pace = Pace::new(Nanos(0), SWEEP);
+        let mut pace = Pace::new(Nanos(0), (SWEEP, SWEEP));
         let small = |range: std::ops::Range<u64>, pace: &mut Pace| {
             range
                 .filter(|second| !pace.extent(Nanos::from_secs(*second)).large_only)

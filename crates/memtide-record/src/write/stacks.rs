@@ -12,18 +12,21 @@ use crate::schema::{self, meta};
 use memtide_model::{
     Lost, Nanos, StackCounters, StackEnd, StackId, StackKind, StackOwner, StackTotals, StacksTick,
 };
-use rusqlite::{Connection, Result, params};
+use rusqlite::{Connection, Result, params, params_from_iter};
 
-/// Movements from this on are written at once even in a long recording: 1 MiB.
+/// Movements from this on are written at once even in a long recording: 1 MiB, and this part of all
+/// live bytes.
 const LARGE: u64 = 1 << 20;
-/// Rows of a sweep.
+const LARGE_PART: u64 = 256;
+/// Rows of a sweep in the first five minutes, and later. What moves much has rows anyway.
 const SWEEP: usize = 2_048;
+const SWEEP_LATER: usize = 1_024;
 /// Stacks with rows, and how many of them sweeps may give rows to: the rest is kept for those
 /// that begin to move late, and for the end.
-const STACKS: u32 = 100_000;
-const SWEPT: u32 = 60_000;
+const STACKS: u32 = 65_536;
+const SWEPT: u32 = 40_000;
 /// Frames with rows; one more stack's may come on top.
-const NODES: u32 = 250_000;
+const NODES: u32 = 160_000;
 
 #[derive(Debug)]
 struct Known {
@@ -42,8 +45,8 @@ struct Known {
     waits: bool,
 }
 
-/// Sums over stacks without a row: how many, and their counters.
-type Rest = (u64, StackCounters);
+/// Sums over stacks without a row, by kind and owner: how many, and their counters.
+type Rest = [(u64, StackCounters); 4];
 
 /// All stacks as of the last tick.
 #[derive(Debug)]
@@ -60,7 +63,11 @@ pub(super) struct Stacks {
     rows: u32,
     committed_rows: u32,
     pace: Pace,
-    rest: Option<[Rest; 4]>,
+    /// From where on a movement is large.
+    large: u64,
+    rest: Rest,
+    /// What the file says of them, where that is known.
+    rest_written: Option<Rest>,
     lost: Lost,
     lost_written: Option<Lost>,
     ended: bool,
@@ -77,8 +84,10 @@ impl Stacks {
             committed_tick: 0,
             rows: 0,
             committed_rows: 0,
-            pace: Pace::new(start, SWEEP),
-            rest: None,
+            large: LARGE,
+            pace: Pace::new(start, (SWEEP, SWEEP_LATER)),
+            rest: Rest::default(),
+            rest_written: Some(Rest::default()),
             lost: Lost::default(),
             lost_written: None,
             ended: false,
@@ -94,6 +103,8 @@ impl Stacks {
     pub(super) fn note(&mut self, seen: &StacksTick) {
         self.frames.add_modules(&seen.new_modules);
         for stack in &seen.new_stacks {
+            self.waiting
+                .push(u32::try_from(self.known.len()).unwrap_or(u32::MAX));
             self.known.push(Known {
                 kind: stack.kind,
                 owner: stack.owner,
@@ -103,11 +114,20 @@ impl Stacks {
                 row: 0,
                 live: 0,
                 allocs: 0,
-                waits: false,
+                waits: true,
             });
+            if let Some((count, _)) = rest_of(&mut self.rest, stack.kind, stack.owner) {
+                *count += 1;
+            }
         }
         for (StackId(number), counters) in &seen.changed {
             if let Some(known) = self.known.get_mut(*number as usize) {
+                if known.row == 0
+                    && let Some((_, sum)) = rest_of(&mut self.rest, known.kind, known.owner)
+                {
+                    counters::add(sum, counters);
+                    counters::subtract(sum, &known.now);
+                }
                 known.now = *counters;
                 if !known.waits {
                     known.waits = true;
@@ -128,13 +148,13 @@ impl Stacks {
     ) -> Result<()> {
         write_totals(file, tick, at, totals)?;
         self.frames.store_modules(file)?;
+        self.large = LARGE.max(totals.live_bytes.0 / LARGE_PART);
         let extent = self.pace.extent(at);
         let rows = self.write_movers(file, tick, extent)?;
-        if extent.sweep {
-            self.write_rest(file)?;
-        } else {
+        if !extent.sweep {
             self.pace.unused(extent.rows - rows);
         }
+        self.write_rest(file)?;
         self.write_state(file)?;
         self.tick = tick;
         Ok(())
@@ -174,7 +194,17 @@ impl Stacks {
                 self.waiting.push(number);
             }
         }
-        self.rest = None;
+        // Those that were written last before the failure are still in the list.
+        self.waiting.sort_unstable();
+        self.waiting.dedup();
+        self.rest_written = None;
+        self.rest = Rest::default();
+        for known in self.known.iter().filter(|known| known.row == 0) {
+            if let Some((count, sum)) = rest_of(&mut self.rest, known.kind, known.owner) {
+                *count += 1;
+                counters::add(sum, &known.now);
+            }
+        }
         self.lost_written = None;
         self.pace.sweep_next();
     }
@@ -186,13 +216,13 @@ impl Stacks {
             Extent { sweep: true, .. } => 0,
             Extent {
                 large_only: true, ..
-            } => LARGE,
+            } => self.large,
             _ => 1,
         };
         let movers = self.candidates(room, |known| {
             let live = known.now.live_bytes().abs_diff(known.live);
             let allocs = known.now.allocs.abs_diff(known.allocs);
-            (live >= least).then_some((live, allocs))
+            (live >= least && (live, allocs) != (0, 0)).then_some((live, allocs))
         });
         let movers = self.foremost(movers, extent.rows);
         let mut rows = 0;
@@ -288,54 +318,35 @@ impl Stacks {
             return Ok(0);
         };
         let counters = counters::of_counters(&known.now);
-        let [
-            allocs,
-            bytes,
-            frees,
-            freed,
-            peak_bytes,
-            samples,
-            freed_samples,
-        ] = counters;
         if known.row != 0 {
             file.prepare_cached(
                 "UPDATE stack SET allocs = ?, bytes = ?, frees = ?, freed = ?, peak_bytes = ?,
                    samples = ?, freed_samples = ? WHERE stack = ?",
             )?
-            .execute([
-                allocs,
-                bytes,
-                frees,
-                freed,
-                peak_bytes,
-                samples,
-                freed_samples,
-                i64::from(known.row),
-            ])?;
+            .execute(params_from_iter(
+                counters.into_iter().chain([i64::from(known.row)]),
+            ))?;
         } else if let Some(leaf) = known.leaf.filter(|_| !full) {
-            // Whatever fails from here on, the transaction fails as a whole.
-            self.touched.push(number);
             let node = self.frames.store(file, leaf)?;
             let row = self.rows + 1;
             let sql = format!(
                 "INSERT INTO stack(stack, kind, owner, ending, node, {COUNTERS})
                  VALUES (?,?,?,?,?,?,?,?,?,?,?,?)"
             );
-            file.prepare_cached(&sql)?.execute([
+            let identity = [
                 i64::from(row),
                 schema::kind_code(known.kind),
                 schema::owner_code(known.owner),
                 schema::end_code(known.end),
                 i64::from(node),
-                allocs,
-                bytes,
-                frees,
-                freed,
-                peak_bytes,
-                samples,
-                freed_samples,
-            ])?;
+            ];
+            file.prepare_cached(&sql)?
+                .execute(params_from_iter(identity.into_iter().chain(counters)))?;
             (self.rows, known.row) = (row, row);
+            if let Some((count, sum)) = rest_of(&mut self.rest, known.kind, known.owner) {
+                *count -= 1;
+                counters::subtract(sum, &known.now);
+            }
         } else {
             return Ok(0);
         }
@@ -346,46 +357,20 @@ impl Stacks {
 
     /// The sums of those without a row of their own, where they changed.
     fn write_rest(&mut self, file: &Connection) -> Result<()> {
-        let mut rest = [Rest::default(); 4];
-        for known in self.known.iter().filter(|known| known.row == 0) {
-            let index = schema::kind_code(known.kind) * 2 + schema::owner_code(known.owner);
-            let index = usize::try_from(index).unwrap_or(usize::MAX);
-            if let Some((count, sum)) = rest.get_mut(index) {
-                *count += 1;
-                counters::add(sum, &known.now);
-            }
-        }
-        if self.rest == Some(rest) {
-            return Ok(());
-        }
         let sql = format!(
             "INSERT OR REPLACE INTO stack_rest(kind, owner, stacks, {COUNTERS})
              VALUES (?,?,?,?,?,?,?,?,?,?)"
         );
-        for ((count, sum), index) in rest.iter().zip(0_i64..) {
-            let [
-                allocs,
-                bytes,
-                frees,
-                freed,
-                peak_bytes,
-                samples,
-                freed_samples,
-            ] = counters::of_counters(sum);
-            file.prepare_cached(&sql)?.execute([
-                index / 2,
-                index % 2,
-                count.cast_signed(),
-                allocs,
-                bytes,
-                frees,
-                freed,
-                peak_bytes,
-                samples,
-                freed_samples,
-            ])?;
+        for ((index, (count, sum)), number) in self.rest.iter().enumerate().zip(0_i64..) {
+            let written = self.rest_written.as_ref().and_then(|rest| rest.get(index));
+            if written != Some(&(*count, *sum)) {
+                let identity = [number / 2, number % 2, count.cast_signed()];
+                let values = identity.into_iter().chain(counters::of_counters(sum));
+                file.prepare_cached(&sql)?
+                    .execute(params_from_iter(values))?;
+            }
         }
-        self.rest = Some(rest);
+        self.rest_written = Some(self.rest);
         Ok(())
     }
 
@@ -404,6 +389,16 @@ impl Stacks {
         }
         Ok(())
     }
+}
+
+/// The sums that a stack of that kind and owner is in while it has no row.
+fn rest_of(
+    rest: &mut Rest,
+    kind: StackKind,
+    owner: StackOwner,
+) -> Option<&mut (u64, StackCounters)> {
+    let index = schema::kind_code(kind) * 2 + schema::owner_code(owner);
+    rest.get_mut(usize::try_from(index).ok()?)
 }
 
 fn write_totals(file: &Connection, tick: i64, at: Nanos, totals: &StackTotals) -> Result<()> {

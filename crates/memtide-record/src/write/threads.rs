@@ -54,7 +54,7 @@ impl Threads {
             tick: 0,
             next_id: 1,
             committed_id: 0,
-            pace: Pace::new(start, SWEEP),
+            pace: Pace::new(start, (SWEEP, SWEEP)),
             allowance: Allowance::new(start),
             rest: None,
         }

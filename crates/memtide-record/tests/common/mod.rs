@@ -3,6 +3,7 @@
 #![allow(clippy::pedantic, clippy::indexing_slicing, reason = "a tool of tests")]
 
 pub(crate) mod place;
+pub(crate) mod stacks;
 
 use memtide_model::{
     Activity, Bytes, Cgroup, Children, ClassTotals, Counts, Descriptors, Host, Limits, Mapping,
@@ -72,6 +73,10 @@ impl Random {
 
     pub(crate) fn below(&mut self, end: u64) -> u64 {
         self.next() % end
+    }
+
+    pub(crate) fn one_of<T: Copy>(&mut self, values: &[T]) -> T {
+        values[self.below(values.len() as u64) as usize]
     }
 }
 
