@@ -95,6 +95,11 @@ impl Shim {
         }
     }
 
+    /// True where malloc is glibc's: it gives large blocks back, and has few ways to keep memory.
+    pub fn is_glibc(&self) -> bool {
+        self.glibc
+    }
+
     /// True if it has memory in the process at any time.
     pub fn has_memory(&self) -> bool {
         !self.own.is_empty()

@@ -373,3 +373,24 @@ fn without_the_shim_the_advice_is_its_command_line() {
         report.verdict.advice
     );
 }
+
+#[test]
+fn growth_with_a_turnover_is_said_to_have_one() {
+    // 2,000 blocks a second are made and 1,900 freed, the oldest first.
+    let sites = [Site::heap("cache_put", 1024, |t| {
+        ((2_000.0 * t) as u64, (1_900.0 * t) as u64)
+    })];
+    let verdict = analyze(&recorded(60, &sites, |_, live| live + 5.0 * MIB))
+        .report
+        .verdict;
+    assert_eq!(verdict.kind, VerdictKind::HeapLeak, "{verdict:?}");
+    let told = verdict
+        .evidence
+        .iter()
+        .find(|e| e.unit.as_deref() == Some("score"));
+    assert!(
+        told.is_some_and(|e| e.value < Some(0.01)),
+        "{:?}",
+        verdict.evidence
+    );
+}

@@ -14,10 +14,12 @@ use crate::stacks::{Listed, Stacks, site};
 use crate::statistics::theil_sen;
 use crate::thresholds::{FREE_SHARE, LIVE_SHARE};
 use crate::trend;
-use memtide_model::{Account, StackKind, VerdictKind, text};
+use memtide_model::{Account, Shape, StackKind, VerdictKind, text};
 
 /// Share of the growth from which a stack is named in the headline.
 const NAMED_SHARE: f64 = 0.2;
+/// Leak score below which most of the older blocks were freed.
+const TURNOVER_SCORE: f64 = 0.5;
 
 /// With what is live of the growth as a fact.
 pub(super) fn fact(parts: &Parts, answer: Answer) -> Answer {
@@ -102,6 +104,14 @@ fn leak(facts: &Facts, subject: &Subject, parts: &Parts) -> Answer {
     let answer = Answer::decided(VerdictKind::HeapLeak, Standing::Measured, headline);
     let mut answer = fact(parts, rate_fact(facts, subject, answer));
     answer = with_stack(answer, leading);
+    let turnover = leading.and_then(|listed| listed.row.leak_score);
+    if let Some(score) = turnover.filter(|&score| score < TURNOVER_SCORE) {
+        answer = answer.number(
+            format!("But its older blocks are freed (leak score {score:.2}): a cache that is still filling, or a block that is made anew whenever it grows, looks like that."),
+            score,
+            "score",
+        );
+    }
     answer = match leading {
         Some(listed) => answer.advise(format!(
             "Look at {}: its blocks are live and pile up. If they are wanted, bound the container that holds them; if not, something that should free them does not.",
@@ -159,8 +169,9 @@ pub(super) fn ended(facts: &Facts, subject: &Subject, parts: &Parts) -> Option<A
     if parts.cause() != Cause::Kept {
         return None;
     }
-    // What is resident was in use at some time, or it never was.
-    let burst = parts.peak >= LIVE_SHARE;
+    // What is resident was in use at some time, or it never was. What came at one stroke was, even if
+    // nobody looked meanwhile.
+    let burst = parts.peak >= LIVE_SHARE || subject.form.shape() == Shape::Step;
     let (kind, why) = if burst {
         (
             VerdictKind::Retention,

@@ -3,19 +3,20 @@
 //! With a the anonymous memory, l the live blocks with what the allocator adds to them, m the live
 //! mappings that the program made itself, and D the growth that is judged:
 //!
-//! * live share: 1 − Δ(a − l) / D. Taking the difference first cancels what swings in both, so that a leak
-//!   under a sawtooth keeps its share;
+//! * live share: Δl / D, or 1 − Δ(a − l) / D, whichever of l and a − l scatters less. Under a sawtooth of
+//!   blocks the difference is the quiet one, because the swings cancel; under one of mappings l is;
 //! * mapped share: Δm / D, at most what is not live;
-//! * kept share: the greater of Δ max(0, heap − l) and Δ max(0, a − l − m), over D. Nothing but the
-//!   allocator has memory in the heap's mappings, so the first stands beside any mappings; the second
-//!   serves where the allocator's heap is anonymous memory like any other. Both are clipped at zero:
-//!   where more is live than is resident, growth is the first touch of blocks made long ago.
+//! * kept share: the greater of Δ max(0, h − l) and Δ max(0, a − l − m), over D, with h the heap's own
+//!   mappings. Nothing but malloc has memory there, so the first stands beside any mappings; the second
+//!   serves where large blocks lie elsewhere, and where the allocator's heap is anonymous memory like
+//!   any other. With glibc it is at most Δh: what it keeps lies there, large blocks it gives back. Both
+//!   are clipped at zero: where more is live than is resident, blocks made long ago are being touched.
 //!
 //! A live share of .6 is a leak, one of .4 with a kept share of .6 fragmentation; leaks had .97 to 1.02,
 //! fragmentation 0 to .01. In sampled mode the live share must also be on the right side of the other
 //! limit by its 90 % error: a block of s bytes is drawn with probability p = 1 − e^(−s/interval) and
 //! weighs s/p, which has variance s²(1 − p)/p; to the sum of these over the growth comes what the
-//! difference itself scatters by.
+//! series itself scatters by.
 
 use super::facts::Facts;
 use crate::record::Track;
@@ -67,21 +68,29 @@ impl Parts {
         if live.len() < BLOCKS || grown < facts.material {
             return None;
         }
-        let rest = less(&anon, &live);
-        let unmapped = clipped(&less(&rest, &mapped));
-        let kept = clipped(&less(&heap(facts), &live))
-            .delta()
-            .max(unmapped.delta());
+        let (heap, rest) = (heap(facts), less(&anon, &live));
+        let by_blocks = scatter(&live) <= scatter(&rest);
+        let of_blocks = if by_blocks {
+            live.delta()
+        } else {
+            grown - rest.delta()
+        };
+        let mut left = clipped(&less(&rest, &mapped)).delta();
+        if facts.record.shim.is_glibc() {
+            left = left.min(heap.delta());
+        }
+        let kept = clipped(&less(&heap, &live)).delta().max(left);
+        let quiet = if by_blocks { &live } else { &rest };
         let totals = facts
             .record
             .shim
             .totals_at(facts.record.samples.last()?.at)?;
         Some(Self {
             grown,
-            live: 1.0 - rest.delta() / grown,
-            mapped: mapped.delta().min(rest.delta()).max(0.0) / grown,
+            live: of_blocks / grown,
+            mapped: mapped.delta().min(grown - of_blocks).max(0.0) / grown,
             kept: kept / grown,
-            error: NORMAL * error(facts, &rest) / grown,
+            error: NORMAL * error(facts, scatter(quiet)) / grown,
             peak: totals.peak_bytes.as_f64() / anon.end().max(1.0),
         })
     }
@@ -116,8 +125,13 @@ fn clipped(series: &Series) -> Series {
     Series::of((series.t.iter().zip(&series.y)).map(|(&t, &y)| (t, y.max(0.0))))
 }
 
+/// How far a series lies from its own line.
+fn scatter(series: &Series) -> f64 {
+    robust_deviation(&blocks::residuals(series, theil_sen::slope(series)))
+}
+
 /// Standard error of the growth of live bytes; zero where every block is counted.
-fn error(facts: &Facts, rest: &Series) -> f64 {
+fn error(facts: &Facts, scatter: f64) -> f64 {
     let Some(stacks) = &facts.observations.stacks else {
         return 0.0;
     };
@@ -140,6 +154,5 @@ fn error(facts: &Facts, rest: &Series) -> f64 {
     } else {
         interval
     };
-    let scatter = robust_deviation(&blocks::residuals(rest, theil_sen::slope(rest)));
     (each * bytes + scatter * scatter).sqrt()
 }
