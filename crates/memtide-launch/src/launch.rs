@@ -92,7 +92,11 @@ impl Launch {
         let mut command = Command::new(&program.path);
         command.arg0(&self.name).args(&self.arguments);
         let started = match self.prepare(&mut command).spawn() {
-            Err(error) if error.raw_os_error() == Some(Errno::NOEXEC.raw_os_error()) => {
+            // Commands for a shell, and not a program that is damaged or of another machine.
+            Err(error)
+                if error.raw_os_error() == Some(Errno::NOEXEC.raw_os_error())
+                    && program.runs == Path::new(SHELL) =>
+            {
                 let mut shell = Command::new(SHELL);
                 shell.arg(&program.path).args(&self.arguments);
                 self.prepare(&mut shell).spawn()

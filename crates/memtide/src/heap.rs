@@ -19,7 +19,8 @@ pub(crate) struct Heap {
     is_there: bool,
     /// Whether the recording knows of it.
     is_announced: bool,
-    read: Option<StacksTick>,
+    /// What was read and is to be stored, each once and in order.
+    read: Vec<StacksTick>,
     /// The files as they are, in the order of their numbers: names are looked up in them, also where the
     /// recording has placeholders.
     modules: Vec<CodeModule>,
@@ -40,7 +41,7 @@ impl Heap {
             interval,
             is_there: false,
             is_announced: false,
-            read: None,
+            read: Vec::new(),
             modules: Vec::new(),
         })
     }
@@ -58,7 +59,7 @@ impl Heap {
         if self.is_there()? {
             let tick = self.collector.tick(at, Some(self.target.0))?;
             self.modules.extend(tick.new_modules.iter().cloned());
-            self.read = Some(tick);
+            self.read.push(tick);
         }
         Ok(())
     }
@@ -68,22 +69,22 @@ impl Heap {
         self.collector.own_ranges()
     }
 
-    /// Stores what was read last.
+    /// Stores what was read.
     pub(crate) fn store(
         &mut self,
         writer: &mut Writer,
-        redactor: Option<&mut Redactor>,
+        mut redactor: Option<&mut Redactor>,
     ) -> anyhow::Result<()> {
-        let Some(mut tick) = self.read.take() else {
-            return Ok(());
-        };
-        if !std::mem::replace(&mut self.is_announced, true) {
-            writer.stacks_start(self.mode, self.interval)?;
+        for mut tick in self.read.drain(..) {
+            if !std::mem::replace(&mut self.is_announced, true) {
+                writer.stacks_start(self.mode, self.interval)?;
+            }
+            if let Some(redactor) = &mut redactor {
+                redactor.stacks(&mut tick);
+            }
+            writer.stacks(&tick)?;
         }
-        if let Some(redactor) = redactor {
-            redactor.stacks(&mut tick);
-        }
-        Ok(writer.stacks(&tick)?)
+        Ok(())
     }
 
     /// The files whose code is in stacks, by number; `None` where nothing was stored.
