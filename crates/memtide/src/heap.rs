@@ -54,6 +54,12 @@ impl Heap {
         Ok(self.is_there)
     }
 
+    /// Whether the program that the target runs now has said hello; `exe` as /proc names it.
+    pub(crate) fn is_there_in(&self, exe: &str) -> bool {
+        let hello = self.collector.hello(self.target.0);
+        hello.is_some_and(|hello| hello.program == exe)
+    }
+
     /// Reads what is new.
     pub(crate) fn collect(&mut self, at: Nanos) -> anyhow::Result<()> {
         if self.is_there()? {

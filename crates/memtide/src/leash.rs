@@ -26,8 +26,9 @@ pub(crate) struct Leash {
     end: Option<Nanos>,
     /// Until when it may run after it was asked.
     grace: Option<Nanos>,
-    /// Until when a hello is waited for; `None` once it came, or was missed.
-    hello_by: Option<Nanos>,
+    /// Until when a hello is waited for, and of which program if not of the first; `None` once it came,
+    /// or was missed.
+    hello: Option<(Nanos, Option<String>)>,
     /// Whether nobody else tells of its end.
     is_unseen: bool,
     timed_out: bool,
@@ -45,7 +46,7 @@ impl Leash {
             ending: None,
             end: span.map(|span| now + span),
             grace: None,
-            hello_by: Some(now + HELLO_LIMIT),
+            hello: Some((now + HELLO_LIMIT, None)),
             is_unseen: false,
             timed_out: false,
             passed: None,
@@ -113,22 +114,28 @@ impl Leash {
         Some(passed.map_or(Asked::TimeIsUp, |passed| Asked::ForOthers(passed.name())))
     }
 
+    /// Waits for the hello of the program, and of each that replaces it.
     fn heed_hello(&mut self, now: Nanos, session: &mut Session) -> anyhow::Result<()> {
-        let Some(by) = self.hello_by else {
+        if let Some(exe) = session.take_replaced_by() {
+            self.hello = Some((now + HELLO_LIMIT, Some(exe)));
+        }
+        let Some((by, exe)) = &self.hello else {
             return Ok(());
         };
-        let Some(heap) = session.heap() else {
-            self.hello_by = None;
-            return Ok(());
+        let came = match (session.heap(), exe) {
+            (None, _) => true,
+            (Some(heap), None) => heap.is_there().unwrap_or(false),
+            (Some(heap), Some(exe)) => heap.is_there_in(exe),
         };
-        if heap.is_there().unwrap_or(false) {
-            self.hello_by = None;
-        } else if now >= by {
-            self.hello_by = None;
-            session.not_recorded(
-                "the shim did not say hello within 2 seconds: the program may drop LD_PRELOAD, \
-                 close its descriptors, or be confined",
-            )?;
+        if came {
+            self.hello = None;
+        } else if now >= *by {
+            let who = exe.as_deref().unwrap_or("the program").to_owned();
+            self.hello = None;
+            session.not_recorded(&format!(
+                "{who} did not say hello within 2 seconds: it is static, drops LD_PRELOAD, closes its \
+                 descriptors, or is confined"
+            ))?;
         }
         Ok(())
     }
@@ -162,7 +169,7 @@ enum Asked {
 
 impl Control for Leash {
     fn wake_by(&self) -> Option<Nanos> {
-        [self.end, self.grace, self.hello_by]
+        [self.end, self.grace, self.hello.as_ref().map(|(by, _)| *by)]
             .into_iter()
             .flatten()
             .min()

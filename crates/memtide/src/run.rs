@@ -54,8 +54,9 @@ pub(crate) fn run(options: &Run) -> anyhow::Result<Code> {
     let session = open(options, &program, &inside, &mut leash);
     let outcome = session.and_then(|mut session| {
         let failure = session.record(&mut leash).err();
-        if failure.is_some() {
-            progress::warn("recording has failed; the program runs on");
+        if let Some(failure) = &failure {
+            let text = format!("the recording has ended, the program runs on: {failure:#}");
+            progress::warn(&text);
         }
         leash.see_off()?;
         session.finish(&options.outputs, &analysis, failure)

@@ -94,6 +94,8 @@ pub(crate) struct Session {
     /// Why the regions could not be read, until it is told.
     heap_failed: Option<anyhow::Error>,
     heap_told: bool,
+    /// The program that replaced the one before, until somebody asks.
+    replaced_by: Option<String>,
     writer: Writer,
     file: PathBuf,
     progress: Progress,
@@ -141,6 +143,7 @@ impl Session {
             heap,
             heap_failed: None,
             heap_told: false,
+            replaced_by: None,
             writer,
             file,
             progress: Progress::new(outputs.quiet, stage == Stage::Own),
@@ -240,14 +243,32 @@ impl Session {
         self.heap.as_mut()
     }
 
+    /// The program by which the target has replaced itself since the last call.
+    pub(crate) fn take_replaced_by(&mut self) -> Option<String> {
+        self.replaced_by.take()
+    }
+
     /// Says something on standard error, unless nothing is to be said.
     pub(crate) fn say(&mut self, text: &str) {
         self.progress.say(text);
     }
 
+    /// Says that no hello came, where the program has ended without and nobody has said so.
+    fn missed_hello(&mut self) -> anyhow::Result<()> {
+        let is_missed = match &mut self.heap {
+            Some(heap) => !heap.is_there().unwrap_or(true),
+            None => false,
+        };
+        if is_missed && !std::mem::replace(&mut self.heap_told, true) {
+            self.not_recorded("the program ended before the shim said hello")?;
+        }
+        Ok(())
+    }
+
     /// Says loudly, and in the report, that call stacks are not recorded.
     pub(crate) fn not_recorded(&mut self, why: &str) -> anyhow::Result<()> {
         progress::warn(&format!("not recorded: {why}; watching from outside only"));
+        self.heap_told = true;
         self.lens.add_unseen(not_recorded(why));
         let target = self.shown_target();
         self.writer.retarget(&target, clock::boottime())?;
@@ -286,8 +307,7 @@ impl Session {
             heap.store(&mut self.writer, self.redactor.as_mut())?;
         }
         if let Some(error) = self.heap_failed.take() {
-            let already = std::mem::replace(&mut self.heap_told, true);
-            if !already {
+            if !std::mem::replace(&mut self.heap_told, true) {
                 self.not_recorded(&format!("{error:#}"))?;
             }
         }
@@ -323,6 +343,7 @@ impl Session {
         }
         self.writer.tick(tick)?;
         if replaced(tick) {
+            self.replaced_by = Some(self.lens.target().exe);
             let target = self.shown_target();
             self.writer.retarget(&target, tick.sample.at)?;
         }
@@ -423,7 +444,7 @@ impl Session {
     ) -> anyhow::Result<()> {
         self.progress.clear();
         self.collect();
-        let stored = self.store_heap();
+        let stored = self.store_heap().and_then(|()| self.missed_hello());
         let Self {
             lens,
             heap,

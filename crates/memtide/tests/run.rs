@@ -350,6 +350,29 @@ fn what_cannot_be_recorded_is_said_and_runs() {
 }
 
 #[test]
+fn a_program_that_drops_the_shim_is_noticed() {
+    let place = Place::new();
+    let drops = [
+        "--heap",
+        "full",
+        "--every",
+        "100ms",
+        "--",
+        "env",
+        "-u",
+        "LD_PRELOAD",
+    ];
+    let output = place.ran(&[&drops[..], &["sleep", "4"]].concat());
+    assert_eq!(code(&output), 0);
+    let report = place.report()["warnings"].to_string();
+    assert!(report.contains("sleep did not say hello"), "{report}");
+    says(&output, &["memtide: not recorded: "]);
+    // One that is replaced by one that keeps it is no reason to worry.
+    let output = place.ran(&["--heap", "full", "--", "env", "A=1", "sleep", "4"]);
+    assert!(!err(&output).contains("not recorded"), "{}", err(&output));
+}
+
+#[test]
 fn a_program_that_gains_privileges_runs_unrecorded() {
     if !is_root() {
         eprintln!("needs root, to give a file away");
