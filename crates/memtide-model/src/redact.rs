@@ -9,8 +9,9 @@
 //! What stays, because it is useful and tells nothing: numbers, pids and uids; the kernel's own names
 //! (`[heap]`, `/SYSV…`, `/dev/zero`); the file names of shared libraries in the system's own folders
 //! (`/usr/lib/…/libc.so.6` becomes `libc.so.6`); paths below /proc and /sys; loopback addresses;
-//! allocator and runtime. The names of the process and of its threads (`comm`) stay too, but for
-//! whatever of them occurs in the command line beyond the file name of `argv[0]`: a secret that a
+//! allocator and runtime; of code, functions, build-ids, and the sources that came with a compiler
+//! (`/usr/include/…`, `/rustc/…`). The names of the process and of its threads (`comm`) stay too, but
+//! for whatever of them occurs in the command line beyond the file name of `argv[0]`: a secret that a
 //! program put into a thread's name, and nowhere else, stays visible.
 //!
 //! Limits: what is shorter than three characters is replaced where it is an argument, and not looked
@@ -161,7 +162,9 @@ impl Redactor {
     /// said of files that are missing. Functions keep their names, as types do.
     pub fn symbols(&mut self, symbols: &mut [(CodePlace, Vec<Symbol>)], warnings: &mut [String]) {
         for symbol in symbols.iter_mut().flat_map(|(_, names)| names) {
-            if let Some(file) = &mut symbol.file {
+            if let Some(file) = &mut symbol.file
+                && !public::is_system_source(file)
+            {
                 *file = scan::path(&mut self.known, file).into();
             }
         }

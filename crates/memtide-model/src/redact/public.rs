@@ -29,6 +29,9 @@ const SYSTEM_LIBRARIES: &[&str] = &[
     "/usr/lib64/",
 ];
 
+/// Where sources lie that are the same on every machine.
+const SYSTEM_SOURCES: &[&str] = &["/usr/include/", "/usr/lib/gcc/", "/rustc/"];
+
 const DELETED: &str = " (deleted)";
 
 /// Parts of control-group paths that systemd, Docker and Kubernetes give everywhere.
@@ -125,6 +128,11 @@ fn system_library(path: &str) -> Option<&str> {
     let is_system = SYSTEM_LIBRARIES.iter().any(|dir| path.starts_with(dir));
     let is_harmless = !path.contains('/') || is_system && !path.contains("/../");
     (is_library && is_harmless).then_some(file)
+}
+
+/// True for a source file that came with a compiler or a library's headers.
+pub(super) fn is_system_source(path: &str) -> bool {
+    SYSTEM_SOURCES.iter().any(|dir| path.starts_with(dir)) && !path.contains("/../")
 }
 
 /// True for an option's value that is an ordinary word.
