@@ -75,7 +75,8 @@ pub enum StackEnd {
     Truncated,
     /// Its memory may not be walked (a fiber, an alternate signal stack); the innermost frames are known.
     Foreign,
-    /// The shim's table of stacks was full: what could not be told apart is together here.
+    /// The shim's table of stacks was full, or the recording's: what could not be told apart is
+    /// together here.
     Overflow,
 }
 
@@ -153,7 +154,7 @@ pub struct Lost {
     pub threadless: u64,
     /// Blocks for which there was no room.
     pub no_room: u64,
-    /// Stacks that have no number of their own.
+    /// Stacks that have no number of their own, or no row in the recording.
     pub overflow: u64,
     /// Stacks that end at a frame without unwinding rule.
     pub ruleless: u64,

@@ -5,7 +5,9 @@
 #[path = "../tests/common/mod.rs"]
 mod common;
 
+use common::stacks::Stacks;
 use common::{Simulation, start, target};
+use memtide_model::{Bytes, HeapMode, Nanos};
 use memtide_record::{Reader, Writer};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -27,6 +29,33 @@ fn record(name: &str, path: &Path, mut simulation: Simulation, ticks: usize) {
     let bytes = std::fs::metadata(path).expect("it is there").len();
     println!(
         "{name:<28} median {:>9.1?}  p99 {:>9.1?}  longest {:>9.1?}  file {bytes} bytes",
+        at(500),
+        at(990),
+        times.last().copied().unwrap_or_default()
+    );
+}
+
+/// Records the stacks of a program for an hour; prints what a tick of them took and what the end did.
+fn record_stacks(name: &str, path: &Path, mut program: Stacks) {
+    let mut writer = Writer::create(path, &target(), &start(Nanos::SECOND)).expect("a new file");
+    writer
+        .stacks_start(HeapMode::Full, Bytes(1))
+        .expect("there is room");
+    let mut times = Vec::with_capacity(3_600);
+    for _ in 0..3_600 {
+        let seen = program.next();
+        let begun = Instant::now();
+        writer.stacks(&seen).expect("there is room");
+        times.push(begun.elapsed());
+    }
+    let begun = Instant::now();
+    writer.finish().expect("there is room");
+    let end = begun.elapsed();
+    times.sort_unstable();
+    let at = |part: usize| times.get(3_600 * part / 1_000).copied().unwrap_or_default();
+    let bytes = std::fs::metadata(path).expect("it is there").len();
+    println!(
+        "{name:<28} median {:>9.1?}  p99 {:>9.1?}  longest {:>9.1?}  end {end:.1?}  file {bytes} bytes",
         at(500),
         at(990),
         times.last().copied().unwrap_or_default()
@@ -84,4 +113,11 @@ fn main() {
     println!("{}", peak_rss());
     let (samples, time) = open(&path("monster"), 2_000);
     println!("its hour opened: {samples} samples in {time:.1?}");
+    let few = Stacks::new(2_000, 20, 10, 10_000);
+    record_stacks("2,000 stacks, an hour", &path("few"), few);
+    let many = Stacks::new(150_000, 100, 5_000, 8 << 20);
+    record_stacks("150,000 stacks, an hour", &path("many"), many);
+    println!("{}", peak_rss());
+    let (_, time) = open(&path("many"), 2_000);
+    println!("its hour opened in {time:.1?}");
 }

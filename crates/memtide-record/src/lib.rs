@@ -38,6 +38,8 @@
 //! older than a day to a minute, single mappings and threads to a minute, half an hour and six hours.
 //! Measured at 1 Hz (`tests/size.rs`): 0.94 MB for an hour of an ordinary process that grows, 7.6 MB
 //! with 10,000 mappings and 1,000 threads that all move, 4.5 MB for a day, 31 MB for a month (97 MB with 10,000 mappings).
+//! With call stacks: 1.9 MB for an hour with 2,000 of them, 8.2 MB with 150,000 of which 5,000 move at
+//! every tick.
 //!
 //! Two things are therefore not exact: the machine's and the cgroup's values may be ten seconds or
 //! one per cent old, and small movements of single mappings and threads are dated to every tenth
