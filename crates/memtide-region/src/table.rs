@@ -44,7 +44,8 @@ impl Table {
     #[inline]
     pub const fn place(self, index: u32) -> (usize, u32) {
         let shifted = index as u64 + self.first as u64;
-        let segment = shifted.ilog2() - self.first.ilog2();
+        // `ilog2` would leave a branch that panics in the shim; neither of the two is zero.
+        let segment = (63 - shifted.leading_zeros()) - (31 - self.first.leading_zeros());
         let within = shifted - ((self.first as u64) << segment);
         // Both are below 2^32 because `index` is.
         #[expect(clippy::cast_possible_truncation, reason = "within is below index + 1")]

@@ -13,18 +13,19 @@ use crate::tls::tls;
 use crate::{code, mappings, record};
 use core::arch::naked_asm;
 use core::ffi::{c_int, c_void};
-use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering::Relaxed};
 
 type Block = *mut c_void;
 
 /// The filter that free looks into: a byte for each 64 bytes of address, modulo its size. As it is at
 /// first, it lets every block pass.
-pub(crate) static FILTER: AtomicUsize = AtomicUsize::new(0);
+pub(crate) static FILTER: AtomicPtr<u8> = AtomicPtr::new((&raw const OPEN).cast_mut());
 /// The filter's size less one.
 pub(crate) static FILTER_MASK: AtomicUsize = AtomicUsize::new(0);
 
-static MALLOC: AtomicUsize = AtomicUsize::new(0);
-static FREE: AtomicUsize = AtomicUsize::new(0);
+/// The functions behind the shim; at first those that look for them.
+static MALLOC: AtomicPtr<()> = AtomicPtr::new(first_malloc as *mut ());
+static FREE: AtomicPtr<()> = AtomicPtr::new(first_free as *mut ());
 /// Where each operator goes on: its function behind the shim, or the counting one below; 0 at first.
 static OPERATORS: [AtomicUsize; next::NEWS + next::DELETES] =
     [const { AtomicUsize::new(0) }; next::NEWS + next::DELETES];
@@ -40,13 +41,13 @@ static SHUT: u8 = 255;
 /// Every block passes `free` unseen.
 pub(crate) fn open_filter() {
     FILTER_MASK.store(0, Relaxed);
-    FILTER.store((&raw const OPEN).addr(), Relaxed);
+    FILTER.store((&raw const OPEN).cast_mut(), Relaxed);
 }
 
 /// Every block is looked up.
 pub(crate) fn shut_filter() {
     FILTER_MASK.store(0, Relaxed);
-    FILTER.store((&raw const SHUT).addr(), Relaxed);
+    FILTER.store((&raw const SHUT).cast_mut(), Relaxed);
 }
 
 extern "C" fn no_memory(_: usize) -> Block {
@@ -57,20 +58,40 @@ extern "C" fn no_free(_: Block) {}
 
 /// Fills in what the assembly jumps through.
 #[cold]
-extern "C" fn prepare() {
+pub(crate) extern "C" fn prepare() {
     next::resolve();
-    if FILTER.load(Relaxed) == 0 {
-        open_filter();
-    }
-    let or = |function, instead| match next::get(function) {
+    let or = |function, instead: *mut ()| match next::get(function) {
         0 => instead,
-        found => found,
+        found => core::ptr::with_exposed_provenance_mut(found),
     };
-    FREE.store(or(Function::Free, no_free as *const () as usize), Relaxed);
-    MALLOC.store(
-        or(Function::Malloc, no_memory as *const () as usize),
-        Relaxed,
-    );
+    FREE.store(or(Function::Free, no_free as *mut ()), Relaxed);
+    MALLOC.store(or(Function::Malloc, no_memory as *mut ()), Relaxed);
+}
+
+/// Where `malloc` goes before anybody has looked for the allocator.
+#[unsafe(naked)]
+unsafe extern "C" fn first_malloc() {
+    naked_asm!(
+        "push rdi",
+        "call {prepare}",
+        "pop rdi",
+        "jmp qword ptr [rip + {malloc}]",
+        prepare = sym prepare,
+        malloc = sym MALLOC,
+    )
+}
+
+/// Where `free` goes before anybody has looked for the allocator.
+#[unsafe(naked)]
+unsafe extern "C" fn first_free() {
+    naked_asm!(
+        "push rdi",
+        "call {prepare}",
+        "pop rdi",
+        "jmp qword ptr [rip + {free}]",
+        prepare = sym prepare,
+        free = sym FREE,
+    )
 }
 
 /// A block was made by the next allocator; gives it back to the assembly.
@@ -119,9 +140,6 @@ pub unsafe extern "C" fn malloc(size: usize) -> Block {
         "sub rsp, 24",
         ".cfi_adjust_cfa_offset 24",
         "mov qword ptr [rsp], rdi",
-        "cmp qword ptr [rip + {malloc}], 0",
-        "je 4f",
-        "3:",
         "call qword ptr [rip + {malloc}]",
         "mov rdi, rax",
         "mov rsi, qword ptr [rsp]",
@@ -131,15 +149,9 @@ pub unsafe extern "C" fn malloc(size: usize) -> Block {
         "add rsp, 24",
         ".cfi_adjust_cfa_offset -24",
         "ret",
-        ".cfi_adjust_cfa_offset 24",
-        "4:",
-        "call {prepare}",
-        "mov rdi, qword ptr [rsp]",
-        "jmp 3b",
         ".cfi_endproc",
         malloc = sym MALLOC,
         made = sym made,
-        prepare = sym prepare,
     )
 }
 
@@ -149,8 +161,6 @@ pub unsafe extern "C" fn malloc(size: usize) -> Block {
 pub unsafe extern "C" fn free(block: Block) {
     naked_asm!(
         ".cfi_startproc",
-        "cmp qword ptr [rip + {free}], 0",
-        "je 3f",
         "mov rax, rdi",
         "shr rax, 6",
         "and rax, qword ptr [rip + {mask}]",
@@ -165,19 +175,11 @@ pub unsafe extern "C" fn free(block: Block) {
         "pop rdi",
         ".cfi_adjust_cfa_offset -8",
         "jmp qword ptr [rip + {free}]",
-        "3:",
-        "push rdi",
-        ".cfi_adjust_cfa_offset 8",
-        "call {prepare}",
-        "pop rdi",
-        ".cfi_adjust_cfa_offset -8",
-        "jmp qword ptr [rip + {free}]",
         ".cfi_endproc",
         free = sym FREE,
         mask = sym FILTER_MASK,
         filter = sym FILTER,
         forget = sym forget,
-        prepare = sym prepare,
     )
 }
 
@@ -236,12 +238,16 @@ macro_rules! operator_new {
             "jbe 2f",
             "jmp qword ptr [rip + {behind} + 8 * {index}]",
             "2:",
+            // It may throw, and would leave the countdown far below zero, which is a large number.
+            "add qword ptr fs:[rax], rdi",
             "sub rsp, 24",
             ".cfi_adjust_cfa_offset 24",
             "mov qword ptr [rsp], rdi",
             "call qword ptr [rip + {behind} + 8 * {index}]",
             "mov rdi, rax",
             "mov rsi, qword ptr [rsp]",
+            "mov rax, qword ptr [rip + mt_tls@GOTTPOFF]",
+            "sub qword ptr fs:[rax], rsi",
             "lea rdx, [rsp + 24]",
             "mov rcx, rbp",
             "call {made}",

@@ -6,7 +6,7 @@
 //!
 //! The descriptor is kept under a high number. Programs that close all descriptors close it, too, and
 //! may get its number for a file of theirs; so the file is checked to be ours before it grows, and opened
-//! anew by its path if it is not.
+//! anew by its path if it is not. Where there are no high numbers (`ulimit -n`), it is closed after each use.
 
 use crate::lock::Lock;
 use crate::system;
@@ -122,13 +122,7 @@ impl Writer {
             match system::create(self.path.get(..self.path_bytes)?) {
                 Ok(descriptor) => {
                     self.identity = system::identity(descriptor)?;
-                    self.descriptor = Some(match system::duplicate(descriptor, LEAST_DESCRIPTOR) {
-                        Some(high) => {
-                            system::close(descriptor);
-                            high
-                        }
-                        None => descriptor,
-                    });
+                    self.keep(descriptor);
                     return Some(());
                 }
                 Err(system::EEXIST) => {}
@@ -167,10 +161,28 @@ impl Writer {
             system::close(descriptor);
             return None;
         }
-        let high = system::duplicate(descriptor, LEAST_DESCRIPTOR)?;
-        system::close(descriptor);
-        self.descriptor = Some(high);
-        Some(high)
+        let kept = self.keep(descriptor);
+        Some(kept)
+    }
+
+    /// Moves the descriptor up where that is allowed, and remembers it.
+    fn keep(&mut self, descriptor: u32) -> u32 {
+        let kept = match system::duplicate(descriptor, LEAST_DESCRIPTOR) {
+            Some(high) => {
+                system::close(descriptor);
+                high
+            }
+            None => descriptor,
+        };
+        self.descriptor = Some(kept);
+        kept
+    }
+
+    /// A program that may have few files finds none of ours among the numbers that it counts on.
+    fn hide(&mut self) {
+        if let Some(low) = self.descriptor.take_if(|low| *low < LEAST_DESCRIPTOR) {
+            system::close(low);
+        }
     }
 
     /// Memory in the file, aligned to a cache line, with its offset.
@@ -191,10 +203,11 @@ impl Writer {
         let slot = self.windows.get_mut(self.window_count)?;
         let (offset, entry) = (self.end, &raw mut *slot);
         let descriptor = self.file()?;
-        if !system::allocate(descriptor, offset, size) {
-            return None;
-        }
-        let start = system::map_file(descriptor, offset, size as usize)?;
+        let start = system::allocate(descriptor, offset, size)
+            .then(|| system::map_file(descriptor, offset, size as usize))
+            .flatten();
+        self.hide();
+        let start = start?;
         system::advise(start, size as usize, system::MADV_DONTDUMP);
         // SAFETY: the entry lies in `self.windows`, which `file` does not touch.
         unsafe { *entry = (start.addr() as u64, size) };
