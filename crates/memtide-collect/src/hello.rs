@@ -30,6 +30,19 @@ pub struct Hello {
 }
 
 impl Hello {
+    /// Why the shim records nothing in this process, as a fragment, where it has refused to.
+    pub fn refusal(&self) -> Option<&'static str> {
+        match self.state {
+            State::RefusedLimit => Some("its address space is limited (ulimit -v)"),
+            State::RefusedOvercommit => {
+                Some("this kernel does not overcommit (vm.overcommit_memory=2)")
+            }
+            State::RefusedKernel => Some("this kernel is older than Linux 4.14"),
+            State::RefusedAllocator => Some("no allocator was found behind the shim"),
+            State::Starting | State::Recording | State::Ended | State::Full => None,
+        }
+    }
+
     /// Reads a region's header; `None` where there is none that can be read.
     pub(crate) fn read(path: &Path) -> Option<Self> {
         let mut blocks = Blocks::default();

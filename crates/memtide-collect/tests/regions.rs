@@ -374,6 +374,22 @@ fn what_was_lost_is_summed_and_stays() {
 }
 
 #[test]
+fn a_shim_that_refused_says_why_and_its_process_is_counted() {
+    let dir = TempDir::new().unwrap();
+    let mut region = shop(7, 0x5_0000, 4);
+    region.put32(offset_of!(Header, state), 4);
+    region.save(dir.path(), "7-0");
+    let (mut collector, _) = collector(dir.path());
+    let refusal = collector.hello(7).unwrap().refusal();
+    assert_eq!(refusal, Some("its address space is limited (ulimit -v)"));
+    let tick = collector.tick(NOW, Some(7)).unwrap();
+    assert_eq!(tick.lost.processes, 1);
+    region.put32(offset_of!(Header, state), 2);
+    region.save(dir.path(), "7-0");
+    assert_eq!(collector.hello(7).unwrap().refusal(), None);
+}
+
+#[test]
 fn a_directory_that_is_not_there_is_named() {
     let error = Collector::open("/nowhere/regions".as_ref()).unwrap_err();
     assert_eq!(error.to_string(), "listing the regions in /nowhere/regions");
