@@ -34,7 +34,8 @@ fn add(counter: &AtomicU64, amount: u64) {
 
 /// Counts blocks made on `stack`. Says whether there was a row for it.
 #[inline(always)]
-pub(crate) fn made(recorder: &mut Recorder, header: &Header, stack: u32, amount: Amount) -> bool {
+pub(crate) fn made(recorder: &mut Recorder, stack: u32, amount: Amount) -> bool {
+    let header = recorder.header;
     let Some(row) = recorder.row(stack) else {
         return false;
     };
@@ -49,16 +50,17 @@ pub(crate) fn made(recorder: &mut Recorder, header: &Header, stack: u32, amount:
     }
     recorder.live = recorder.live.wrapping_add(amount.bytes.cast_signed());
     if recorder.live > recorder.limit {
-        raise(recorder, header);
+        raise(recorder);
     }
     true
 }
 
 /// Counts blocks of `stack` freed.
 #[inline(always)]
-pub(crate) fn gone(recorder: &mut Recorder, header: &Header, stack: u32, amount: Amount) {
+pub(crate) fn gone(recorder: &mut Recorder, stack: u32, amount: Amount) {
+    let header = recorder.header;
     let Some(row) = recorder.row(stack) else {
-        region::count_lost(|lost| &lost.no_room);
+        no_room();
         return;
     };
     let epoch = header.peak_epoch.load(Relaxed);
@@ -72,8 +74,14 @@ pub(crate) fn gone(recorder: &mut Recorder, header: &Header, stack: u32, amount:
     }
     recorder.live = recorder.live.wrapping_sub(amount.bytes.cast_signed());
     if recorder.live < -MOST {
-        raise(recorder, header);
+        raise(recorder);
     }
+}
+
+#[cold]
+#[inline(never)]
+pub(crate) fn no_room() {
+    region::count_lost(|lost| &lost.no_room);
 }
 
 /// Keeps what the row holds as its part of the peak.
@@ -109,7 +117,8 @@ fn fall(row: &CounterRow, header: &Header, epoch: u64) {
 /// Adds what the thread has to the sum of all, and looks whether that is a new maximum.
 #[cold]
 #[inline(never)]
-pub(crate) fn raise(recorder: &mut Recorder, header: &Header) {
+pub(crate) fn raise(recorder: &mut Recorder) {
+    let header = recorder.header;
     let added = recorder.live;
     recorder.live = 0;
     let before = header.live_bytes.fetch_add(added.cast_unsigned(), Relaxed);

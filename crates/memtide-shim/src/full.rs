@@ -7,7 +7,7 @@
 use crate::counters::{self, Amount};
 use crate::record::Taken;
 use crate::tls::{Tls, tls};
-use crate::{memory, next, recorder, region, stacks};
+use crate::{memory, next, recorder, stacks};
 use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
 /// A leaf covers so many bits of address.
@@ -95,24 +95,27 @@ pub(crate) fn made(tls: &Tls, block: u64, size: u64, slot: u64, base: u64) {
     if block == 0 {
         return;
     }
-    recorder::with(tls, |recorder| {
-        let header = region::header()?;
-        let stack = stacks::number(recorder, slot, base)?;
+    let noted = recorder::with(tls, |recorder| {
         let bytes = size.min(MOST_BYTES);
         let amount = Amount {
             blocks: 1,
             bytes,
             samples: 0,
         };
-        let word = found_or_mapped(block)?;
-        if !counters::made(recorder, header, stack, amount) {
-            return None;
+        let (Some(stack), Some(word)) =
+            (stacks::number(recorder, slot, base), found_or_mapped(block))
+        else {
+            return false;
+        };
+        let counted = counters::made(recorder, stack, amount);
+        if counted {
+            word.store(u64::from(stack) << SIZE_BITS | bytes, Ordering::Relaxed);
         }
-        word.store(u64::from(stack) << SIZE_BITS | bytes, Ordering::Relaxed);
-        Some(())
-    })
-    .unwrap_or_else(|| Some(()))
-    .unwrap_or_else(|| region::count_lost(|lost| &lost.no_room));
+        counted
+    });
+    if noted == Some(false) {
+        counters::no_room();
+    }
 }
 
 /// See `record::take`.
@@ -147,9 +150,7 @@ pub(crate) fn count_gone(taken: Taken) {
         samples: 0,
     };
     recorder::with(tls(), |recorder| {
-        if let Some(header) = region::header() {
-            counters::gone(recorder, header, taken.stack, amount);
-        }
+        counters::gone(recorder, taken.stack, amount);
     });
 }
 

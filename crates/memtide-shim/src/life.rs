@@ -62,7 +62,7 @@ pub(crate) fn phase() -> Phase {
 #[inline(always)]
 pub(crate) fn current_phase() -> Phase {
     let phase = PHASE.load(Ordering::Acquire);
-    if phase == UNSTARTED || (phase < OFF && is_new_process()) {
+    if phase == UNSTARTED || is_new_process() {
         start();
         return self::phase();
     }
@@ -307,7 +307,7 @@ unsafe extern "C" fn destructor() {
     };
     let tls = tls();
     if !tls.recorder.get().is_null() {
-        recorder::with(tls, |recorder| counters::raise(recorder, header));
+        recorder::with(tls, counters::raise);
     }
     header.end.store(system::boottime(), Ordering::Relaxed);
     // What later destructors free is still counted.

@@ -26,9 +26,11 @@ struct Range {
     start: u64,
     end: u64,
     stack: u32,
+    /// The upper part of a range that was cut in two: the lower one stands for the block.
+    is_rest: bool,
 }
 
-/// A part of a range that goes away; `whole` if nothing of the range is left.
+/// A part of a range that goes away; `whole` if a block goes with it.
 #[derive(Clone, Copy, Default)]
 struct Part {
     bytes: u64,
@@ -132,6 +134,7 @@ impl Ranges {
                 place.end = low;
                 let rest = Range {
                     start: high,
+                    is_rest: true,
                     ..range
                 };
                 self.insert(index + 1, rest);
@@ -140,7 +143,7 @@ impl Ranges {
         Some(Part {
             bytes: high - low,
             stack: range.stack,
-            whole: !before && !after,
+            whole: !before && !after && !range.is_rest,
         })
     }
 }
@@ -188,18 +191,18 @@ fn record(place: usize, bytes: usize, slot: u64, base: u64) {
         samples: u64::from(life::phase() == Phase::Sampled),
     };
     recorder::with(tls(), |recorder| {
-        let header = region::header()?;
         let stack = stacks::mapping_number(recorder, slot, base)?;
         let inserted = RANGES.with(|ranges| {
             let range = Range {
                 start,
                 end: start + bytes,
                 stack,
+                is_rest: false,
             };
             let index = ranges.first_after(start);
             ranges.insert(index, range)
         });
-        if !inserted || !counters::made(recorder, header, stack, amount) {
+        if !inserted || !counters::made(recorder, stack, amount) {
             region::count_lost(|lost| &lost.mappings);
         }
         Some(())
@@ -208,7 +211,9 @@ fn record(place: usize, bytes: usize, slot: u64, base: u64) {
 
 /// A range is about to be unmapped, or was mapped anew.
 pub(crate) fn unmapped(place: usize, bytes: usize) {
-    if bytes == 0 || !is_recording() {
+    // The kernel refuses what is not aligned.
+    let is_aligned = (place as u64).is_multiple_of(crate::system::PAGE);
+    if bytes == 0 || !is_aligned || !is_recording() {
         return;
     }
     let start = place as u64;
@@ -242,9 +247,7 @@ fn count_gone(part: &Part) {
         samples: u64::from(part.whole && life::phase() == Phase::Sampled),
     };
     recorder::with(tls(), |recorder| {
-        if let Some(header) = region::header() {
-            counters::gone(recorder, header, part.stack, amount);
-        }
+        counters::gone(recorder, part.stack, amount);
     });
 }
 

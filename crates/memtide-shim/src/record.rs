@@ -12,6 +12,7 @@ pub(crate) struct Taken {
 }
 
 /// A block was made whose countdown had run out; `slot` and `base` are the caller's (see `entry`).
+#[inline(always)]
 pub(crate) fn made(block: u64, size: u64, slot: u64, base: u64) {
     let tls = tls();
     match life::current_phase() {
@@ -24,10 +25,13 @@ pub(crate) fn made(block: u64, size: u64, slot: u64, base: u64) {
 }
 
 /// A block is about to be freed.
+#[inline(always)]
 pub(crate) fn forget(block: u64) {
-    if let Some(taken) = take(block) {
-        count_gone(taken);
-    }
+    match life::current_phase() {
+        Phase::Full => full::take(block).map(full::count_gone),
+        Phase::Sampled => samples::take(block).map(samples::count_gone),
+        Phase::Off | Phase::Starting => None,
+    };
 }
 
 /// Takes a block's record out; `None` if it has none.

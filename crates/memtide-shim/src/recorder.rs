@@ -8,7 +8,7 @@ use crate::{life, memory, next, region, stacks, system};
 use core::ffi::{c_int, c_void};
 use core::sync::atomic::{AtomicI64, AtomicU32, Ordering::Relaxed};
 use memtide_region::Table;
-use memtide_region::layout::{CounterRow, PAGE_STACKS, ThreadEntry};
+use memtide_region::layout::{CounterRow, Header, PAGE_STACKS, ThreadEntry};
 use memtide_unwind::sampling::Random;
 use memtide_unwind::tail::{MOST_FRAMES, Tail};
 
@@ -34,6 +34,7 @@ pub(crate) struct Recorder {
     pub(crate) top: u64,
     pub(crate) random: Random,
     entry: &'static ThreadEntry,
+    pub(crate) header: &'static Header,
     next_free: *mut Recorder,
     directory: *mut *mut CounterRow,
     pub(crate) tail: Tail,
@@ -61,7 +62,7 @@ pub(crate) fn in_use() -> i64 {
 #[inline(always)]
 pub(crate) fn with<R>(tls: &Tls, work: impl FnOnce(&mut Recorder) -> R) -> Option<R> {
     if tls.busy.get() != 0 {
-        region::count_lost(|lost| &lost.reentered);
+        count_reentered();
         return None;
     }
     tls.busy.set(1);
@@ -73,6 +74,12 @@ pub(crate) fn with<R>(tls: &Tls, work: impl FnOnce(&mut Recorder) -> R) -> Optio
     let result = unsafe { recorder.as_mut() }.map(work);
     tls.busy.set(0);
     result
+}
+
+#[cold]
+#[inline(never)]
+fn count_reentered() {
+    region::count_lost(|lost| &lost.reentered);
 }
 
 #[cold]
@@ -116,6 +123,7 @@ fn take_free() -> Option<*mut Recorder> {
 }
 
 fn create() -> Option<*mut Recorder> {
+    let header = region::header()?;
     let (index, entry) = region::append_thread()?;
     // SAFETY: a directory of null pointers is all zero.
     let directory = unsafe { memory::map_slice::<*mut CounterRow>(DIRECTORY) }?;
@@ -126,6 +134,7 @@ fn create() -> Option<*mut Recorder> {
     unsafe {
         (&raw mut (*recorder).index).write(index);
         (&raw mut (*recorder).entry).write(entry);
+        (&raw mut (*recorder).header).write(header);
         (&raw mut (*recorder).directory).write(directory);
         (&raw mut (*recorder).random).write(Random::new(0));
     }
@@ -174,8 +183,8 @@ unsafe extern "C" fn ended(recorder: *mut c_void) {
     tls.busy.set(1);
     // SAFETY: it is this thread's, which `tls` has just confirmed.
     let fields = unsafe { &mut *recorder };
-    if let Some(header) = region::header() {
-        crate::counters::raise(fields, header);
+    if region::header().is_some() {
+        crate::counters::raise(fields);
     }
     fields.entry.alive.store(0, Relaxed);
     tls.recorder.set(core::ptr::null_mut());

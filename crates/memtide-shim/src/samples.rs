@@ -8,7 +8,7 @@ use crate::counters::{self, Amount};
 use crate::lock::Lock;
 use crate::record::Taken;
 use crate::tls::{Tls, tls};
-use crate::{entry, memory, recorder, region, stacks};
+use crate::{entry, memory, recorder, stacks};
 use core::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
 use memtide_unwind::sampling::{Estimate, estimate};
 
@@ -139,7 +139,7 @@ pub(crate) fn prepare(interval: u64) -> bool {
     let Some(filter) = memory::map(FILTER_BYTES) else {
         return false;
     };
-    entry::FILTER.store(filter.expose_provenance(), Relaxed);
+    entry::FILTER.store(filter, Relaxed);
     entry::FILTER_MASK.store(FILTER_BYTES - 1, Relaxed);
     true
 }
@@ -147,7 +147,7 @@ pub(crate) fn prepare(interval: u64) -> bool {
 /// The filter's counter for a block.
 fn counter(block: u64) -> &'static AtomicU8 {
     let index = (block >> 6) as usize & entry::FILTER_MASK.load(Relaxed);
-    let filter: *const AtomicU8 = core::ptr::with_exposed_provenance(entry::FILTER.load(Relaxed));
+    let filter: *const AtomicU8 = entry::FILTER.load(Relaxed).cast();
     // SAFETY: the mask is the filter's length less one; filters stay mapped.
     unsafe { &*filter.wrapping_add(index) }
 }
@@ -182,9 +182,6 @@ pub(crate) fn made(tls: &Tls, block: u64, size: u64, slot: u64, base: u64) {
         if block == 0 || size == 0 {
             return;
         }
-        let Some(header) = region::header() else {
-            return;
-        };
         let Some(stack) = stacks::number(recorder, slot, base) else {
             return;
         };
@@ -194,8 +191,8 @@ pub(crate) fn made(tls: &Tls, block: u64, size: u64, slot: u64, base: u64) {
             stack,
         };
         let amount = amount(size, interval);
-        if !counters::made(recorder, header, stack, amount) || !insert(row) {
-            region::count_lost(|lost| &lost.no_room);
+        if !counters::made(recorder, stack, amount) || !insert(row) {
+            counters::no_room();
         }
     });
 }
@@ -238,9 +235,7 @@ pub(crate) fn put_back(block: u64, taken: Taken) {
 pub(crate) fn count_gone(taken: Taken) {
     let amount = amount(taken.bytes, INTERVAL.load(Relaxed));
     recorder::with(tls(), |recorder| {
-        if let Some(header) = region::header() {
-            counters::gone(recorder, header, taken.stack, amount);
-        }
+        counters::gone(recorder, taken.stack, amount);
     });
 }
 

@@ -215,7 +215,7 @@ fn node(recorder: &mut Recorder, start: Cursor) -> u32 {
         recorder.tail.clear();
     }
     let top = recorder.top;
-    let walked = recorder.tail.walk(&Memory, &mut code::rule, start, top);
+    let walked = recorder.tail.walk(&Memory, &mut |address| code::rule(address), start, top);
     match walked.stop {
         Stop::Root => {}
         Stop::Lost => region::count_lost(|lost| &lost.rules),

@@ -92,6 +92,19 @@ impl Rule {
         Some(kind | words << 3 | slot << (3 + CFA_BITS))
     }
 
+    /// Of the frames that are found by adding to a register: what is added for the CFA, and how far
+    /// below it `rbp` was saved (0: it was not), in bytes.
+    #[inline(always)]
+    pub const fn offsets(self) -> Option<(u64, u64)> {
+        // Three bits of kind below words are bytes.
+        const CFA: u32 = ((1 << CFA_BITS) - 1) << 3;
+        if (self.0 & 7).wrapping_sub(KIND_STACK) > KIND_BASE - KIND_STACK {
+            return None;
+        }
+        let saved = (self.0 >> CFA_BITS) & !7;
+        Some(((self.0 & CFA) as u64, saved as u64))
+    }
+
     /// Whether the frame is found by `rbp`.
     #[inline(always)]
     pub const fn uses_base(self) -> bool {
@@ -143,7 +156,7 @@ impl<'a> RuleTable<'a> {
     }
 
     /// The bucket of an address and its tag there; `None` above the 47 bits of user space.
-    #[inline]
+    #[inline(always)]
     fn place(self, address: u64) -> Option<(&'a Bucket, u64)> {
         if address >> ADDRESS_BITS != 0 {
             return None;
@@ -154,14 +167,25 @@ impl<'a> RuleTable<'a> {
     }
 
     /// The rule of this address, if it is known.
-    #[inline]
+    #[inline(always)]
     pub fn get(self, address: u64) -> Option<Rule> {
         let (bucket, tag) = self.place(address)?;
-        bucket.0.iter().find_map(|slot| {
-            let word = slot.load(Ordering::Relaxed);
-            let rule = (word & ((1 << RULE_BITS) - 1)) as u32;
-            (word >> RULE_BITS == tag && rule != 0).then_some(Rule(rule))
-        })
+        // Most buckets have one rule.
+        let [first, ..] = &bucket.0;
+        Self::matching(first, tag).or_else(|| Self::get_among_others(bucket, tag))
+    }
+
+    #[inline(always)]
+    fn matching(slot: &AtomicU64, tag: u64) -> Option<Rule> {
+        let word = slot.load(Ordering::Relaxed);
+        let rule = (word & ((1 << RULE_BITS) - 1)) as u32;
+        (word >> RULE_BITS == tag && rule != 0).then_some(Rule(rule))
+    }
+
+    #[inline(never)]
+    fn get_among_others(bucket: &Bucket, tag: u64) -> Option<Rule> {
+        let [_, others @ ..] = &bucket.0;
+        others.iter().find_map(|slot| Self::matching(slot, tag))
     }
 
     /// Remembers a rule; may forget another one of the same bucket.

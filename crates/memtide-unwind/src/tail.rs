@@ -21,24 +21,43 @@ const MASK: usize = MOST_FRAMES - 1;
 #[derive(Debug)]
 struct Ring<T>([T; MOST_FRAMES]);
 
-impl<T: Copy> Ring<T> {
+impl<T> Ring<T> {
     #[inline(always)]
     #[expect(clippy::indexing_slicing, reason = "the mask is the length less one")]
-    fn get(&self, index: usize) -> T {
-        self.0[index & MASK]
+    fn at(&self, index: usize) -> &T {
+        &self.0[index & MASK]
     }
 
     #[inline(always)]
     #[expect(clippy::indexing_slicing, reason = "the mask is the length less one")]
-    fn set(&mut self, index: usize, value: T) {
-        self.0[index & MASK] = value;
+    fn at_mut(&mut self, index: usize) -> &mut T {
+        &mut self.0[index & MASK]
     }
 }
+
+/// A remembered frame.
+#[derive(Clone, Copy, Debug)]
+struct Kept {
+    slot: u64,
+    address: u64,
+    path: PathHash,
+    node: u32,
+    /// How many entries of [`Tail::based`] belong to frames up to this one.
+    based_up_to: u32,
+}
+
+const NOT_KEPT: Kept = Kept {
+    slot: 0,
+    address: 0,
+    path: PathHash::ROOT,
+    node: 0,
+    based_up_to: 0,
+};
 
 /// A frame that is found by `rbp`, and where that `rbp` came from.
 #[derive(Clone, Copy, Debug)]
 struct Based {
-    /// Index of the frame, root first.
+    /// Index of the frame: root first where it is remembered, leaf first where it is fresh.
     frame: u32,
     base: u64,
     /// Where it was saved; 0 if it was still in the register.
@@ -63,25 +82,25 @@ struct Fresh {
     address: u64,
 }
 
+const NOT_FRESH: Fresh = Fresh {
+    slot: 0,
+    address: 0,
+};
+
 /// The last walk of one thread on its own stack.
 #[derive(Debug)]
 pub struct Tail {
     count: usize,
-    slots: Ring<u64>,
-    addresses: Ring<u64>,
-    nodes: Ring<u32>,
-    paths: Ring<PathHash>,
-    /// How many entries of `based` belong to frames up to this one.
-    based_up_to: Ring<u32>,
-    based: Ring<Based>,
     /// Why the walk ended.
     stop: Stop,
     /// Slot of the zero that ended the stack; 0 if something else did.
     end_slot: u64,
-    fresh: Ring<Fresh>,
-    fresh_based: Ring<Based>,
     /// Frames stepped over in all walks.
     pub stepped: u64,
+    kept: Ring<Kept>,
+    based: Ring<Based>,
+    fresh: Ring<Fresh>,
+    fresh_based: Ring<Based>,
 }
 
 /// What a walk found.
@@ -95,32 +114,32 @@ pub struct Walked {
     pub stop: Stop,
 }
 
-/// Where a walk met the remembered one.
+/// Where a walk may meet the remembered one.
 struct Meeting {
-    /// Frames from the root that are known to be intact; not looked at yet if `None`.
-    intact: Option<usize>,
+    /// Frames from the root that are known to be intact; nobody has looked yet if it is too many.
+    intact: usize,
     /// Only frames below this may be met.
     limit: usize,
     /// The next frame that can be met, plus one.
     next: usize,
+    /// That frame's slot.
+    slot: u64,
 }
+
+const NOT_LOOKED: usize = usize::MAX;
 
 impl Tail {
     /// One that remembers nothing.
     pub const fn new() -> Self {
         Self {
             count: 0,
-            slots: Ring([0; MOST_FRAMES]),
-            addresses: Ring([0; MOST_FRAMES]),
-            nodes: Ring([0; MOST_FRAMES]),
-            paths: Ring([PathHash::ROOT; MOST_FRAMES]),
-            based_up_to: Ring([0; MOST_FRAMES]),
-            based: Ring([NOT_BASED; MOST_FRAMES]),
             stop: Stop::Root,
             end_slot: 0,
-            fresh: Ring([Fresh { slot: 0, address: 0 }; MOST_FRAMES]),
-            fresh_based: Ring([NOT_BASED; MOST_FRAMES]),
             stepped: 0,
+            kept: Ring([NOT_KEPT; MOST_FRAMES]),
+            based: Ring([NOT_BASED; MOST_FRAMES]),
+            fresh: Ring([NOT_FRESH; MOST_FRAMES]),
+            fresh_based: Ring([NOT_BASED; MOST_FRAMES]),
         }
     }
 
@@ -131,13 +150,13 @@ impl Tail {
 
     /// Return address of frame `index`, counted from the root.
     pub fn address(&self, index: usize) -> u64 {
-        self.addresses.get(index)
+        self.kept.at(index).address
     }
 
     /// Walks from `start`, whose slot holds the first return address, to the root. All addresses
     /// read lie in `start.slot..end`. After [`Stop::Signal`] and [`Stop::Deep`] nothing is
     /// remembered and the frames must be had by a plain walk.
-    #[inline]
+    #[inline(always)]
     pub fn walk(
         &mut self,
         memory: &impl StackMemory,
@@ -146,9 +165,10 @@ impl Tail {
         end: u64,
     ) -> Walked {
         let mut meeting = Meeting {
-            intact: None,
+            intact: NOT_LOOKED,
             limit: self.count,
             next: self.count,
+            slot: self.next_slot(self.count),
         };
         let (mut fresh, mut fresh_based) = (0, 0);
         let mut cursor = start;
@@ -162,18 +182,13 @@ impl Tail {
                 return self.refuse(Stop::Deep);
             }
             let rule = rule_of(address);
-            self.fresh.set(
-                fresh,
-                Fresh {
-                    slot: cursor.slot,
-                    address,
-                },
-            );
+            *self.fresh.at_mut(fresh) = Fresh {
+                slot: cursor.slot,
+                address,
+            };
             if rule.uses_base() {
-                self.fresh_based.set(
-                    fresh_based,
-                    Based::of(memory, rule, fresh, cursor, base_slot, end),
-                );
+                *self.fresh_based.at_mut(fresh_based) =
+                    Based::of(memory, rule, fresh, cursor, base_slot, end);
                 fresh_based += 1;
             }
             fresh += 1;
@@ -185,9 +200,7 @@ impl Tail {
                     return self.keep(0, fresh, fresh_based, stop);
                 }
             };
-            if let Some(slot) = saved_slot(rule, cursor, caller) {
-                base_slot = slot;
-            }
+            base_slot = saved_slot(rule, cursor, caller, base_slot);
             cursor = caller;
             address = memory.word(cursor.slot);
             if address == 0 {
@@ -199,7 +212,7 @@ impl Tail {
 
     /// Gives each frame that is not shared its node: `intern` gets the caller's node, the path and the
     /// address. The first caller is `root` with `path`. The leaf's node is returned.
-    #[inline]
+    #[inline(always)]
     pub fn intern(
         &mut self,
         walked: Walked,
@@ -207,17 +220,29 @@ impl Tail {
         mut intern: impl FnMut(u32, PathHash, u64) -> u32,
     ) -> u32 {
         let (mut node, mut path) = match walked.shared.checked_sub(1) {
-            Some(last) => (self.nodes.get(last), self.paths.get(last)),
+            Some(last) => {
+                let kept = self.kept.at(last);
+                (kept.node, kept.path)
+            }
             None => root,
         };
         for index in walked.shared..walked.frames {
-            let address = self.addresses.get(index);
-            path = path.then(address);
-            node = intern(node, path, address);
-            self.paths.set(index, path);
-            self.nodes.set(index, node);
+            let kept = self.kept.at_mut(index);
+            path = path.then(kept.address);
+            node = intern(node, path, kept.address);
+            kept.path = path;
+            kept.node = node;
         }
         node
+    }
+
+    /// The slot of the frame before `next`; above all addresses if there is none.
+    #[inline(always)]
+    fn next_slot(&self, next: usize) -> u64 {
+        match next.checked_sub(1) {
+            Some(frame) => self.kept.at(frame).slot,
+            None => u64::MAX,
+        }
     }
 
     /// Whether the cursor stands on a remembered frame from which on nothing has changed. Then
@@ -230,28 +255,34 @@ impl Tail {
         cursor: Cursor,
         address: u64,
     ) -> bool {
-        while meeting.next > 0 && self.slots.get(meeting.next - 1) < cursor.slot {
+        while meeting.slot < cursor.slot {
             meeting.next -= 1;
+            meeting.slot = self.next_slot(meeting.next);
         }
-        let Some(frame) = meeting.next.checked_sub(1) else {
-            return false;
-        };
-        if self.slots.get(frame) != cursor.slot
-            || self.addresses.get(frame) != address
-            || frame >= meeting.limit
-        {
+        if meeting.slot != cursor.slot {
             return false;
         }
-        let intact = match meeting.intact {
-            Some(intact) => intact,
-            None => {
-                let intact = self.intact(memory, frame);
-                meeting.intact = Some(intact);
-                intact
-            }
-        };
-        if frame > intact {
-            meeting.limit = intact + 1;
+        let frame = meeting.next.wrapping_sub(1);
+        self.kept.at(frame).address == address && self.is_same(memory, meeting, cursor, frame)
+    }
+
+    /// Whether nothing from `frame` to the root has changed.
+    #[inline(always)]
+    fn is_same(
+        &self,
+        memory: &impl StackMemory,
+        meeting: &mut Meeting,
+        cursor: Cursor,
+        frame: usize,
+    ) -> bool {
+        if frame >= meeting.limit {
+            return false;
+        }
+        if meeting.intact == NOT_LOOKED {
+            meeting.intact = self.intact(memory, frame);
+        }
+        if frame > meeting.intact {
+            meeting.limit = meeting.intact + 1;
             return false;
         }
         match self.changed_base(memory, frame, cursor) {
@@ -269,19 +300,18 @@ impl Tail {
         if self.end_slot != 0 && memory.word(self.end_slot) != 0 {
             return 0;
         }
-        let differs = |index| memory.word(self.slots.get(index)) ^ self.addresses.get(index);
-        let mut index = 0;
-        while index + 4 <= frames {
-            let any = differs(index) | differs(index + 1) | differs(index + 2) | differs(index + 3);
-            if any != 0 {
+        let kept = self.kept.0.get(..frames).unwrap_or_default();
+        let differs = |kept: &Kept| memory.word(kept.slot) ^ kept.address;
+        let mut intact = 0;
+        let mut fours = kept.chunks_exact(4);
+        for four in &mut fours {
+            if four.iter().fold(0, |any, kept| any | differs(kept)) != 0 {
                 break;
             }
-            index += 4;
+            intact += 4;
         }
-        while index < frames && differs(index) == 0 {
-            index += 1;
-        }
-        index
+        let rest = kept.get(intact..).unwrap_or_default();
+        intact + rest.iter().take_while(|kept| differs(kept) == 0).count()
     }
 
     /// The first frame from the root, up to `frame`, that is found by another `rbp` now.
@@ -292,17 +322,18 @@ impl Tail {
         frame: usize,
         cursor: Cursor,
     ) -> Option<usize> {
-        let entries = self.based_up_to.get(frame) as usize;
-        (0..entries).find_map(|entry| {
-            let based = self.based.get(entry);
+        let entries = self.kept.at(frame).based_up_to as usize;
+        let based = self.based.0.get(..entries).unwrap_or_default();
+        let changed = based.iter().find(|based| {
             let base = if based.base_slot > cursor.slot {
                 memory.word(based.base_slot)
             } else {
                 cursor.base
             };
             let moved = based.cfa_word != 0 && memory.word(based.cfa_word) != based.cfa;
-            (base != based.base || moved).then_some(based.frame as usize)
-        })
+            base != based.base || moved
+        });
+        changed.map(|based| based.frame as usize)
     }
 
     /// Remembers the fresh frames on top of `shared` ones.
@@ -313,28 +344,52 @@ impl Tail {
         if frames > MOST_FRAMES {
             return self.refuse(Stop::Deep);
         }
-        let mut entries = match shared.checked_sub(1) {
-            Some(last) => self.based_up_to.get(last) as usize,
+        let based_up_to = match shared.checked_sub(1) {
+            Some(last) => self.kept.at(last).based_up_to,
             None => 0,
         };
+        if fresh_based != 0 {
+            return self.keep_based(shared, fresh, fresh_based, (stop, based_up_to));
+        }
+        // Fresh frames are leaf first, remembered ones root first.
+        for (index, from) in (shared..frames).zip((0..fresh).rev()) {
+            let Fresh { slot, address } = *self.fresh.at(from);
+            let kept = self.kept.at_mut(index);
+            (kept.slot, kept.address, kept.based_up_to) = (slot, address, based_up_to);
+        }
+        self.count = frames;
+        self.stop = stop;
+        Walked {
+            shared,
+            frames,
+            stop,
+        }
+    }
+
+    /// As [`Self::keep`], where some of the frames are found by `rbp`.
+    #[inline(never)]
+    fn keep_based(
+        &mut self,
+        shared: usize,
+        fresh: usize,
+        fresh_based: usize,
+        (stop, mut based_up_to): (Stop, u32),
+    ) -> Walked {
+        let frames = shared + fresh;
         let mut left = fresh_based;
-        for index in shared..frames {
-            // Fresh frames are leaf first, remembered ones root first.
-            let from = frames - 1 - index;
-            let frame = self.fresh.get(from);
-            self.slots.set(index, frame.slot);
-            self.addresses.set(index, frame.address);
+        for (index, from) in (shared..frames).zip((0..fresh).rev()) {
             if left > 0 {
-                let mut based = self.fresh_based.get(left - 1);
+                let mut based = *self.fresh_based.at(left - 1);
                 if based.frame as usize == from {
                     based.frame = u32::try_from(index).unwrap_or(0);
-                    self.based.set(entries, based);
-                    entries += 1;
+                    *self.based.at_mut(based_up_to as usize) = based;
+                    based_up_to += 1;
                     left -= 1;
                 }
             }
-            self.based_up_to
-                .set(index, u32::try_from(entries).unwrap_or(0));
+            let Fresh { slot, address } = *self.fresh.at(from);
+            let kept = self.kept.at_mut(index);
+            (kept.slot, kept.address, kept.based_up_to) = (slot, address, based_up_to);
         }
         self.count = frames;
         self.stop = stop;
@@ -372,20 +427,14 @@ impl Based {
         base_slot: u64,
         end: u64,
     ) -> Self {
-        let (cfa_word, cfa) = match rule.frame() {
-            Frame::Realigned { offset } => {
-                let word = cursor.base.wrapping_add_signed(i64::from(offset));
-                let readable = word >= cursor.slot
-                    && word.is_multiple_of(8)
-                    && end.checked_sub(word).is_some_and(|room| room >= 8);
-                if readable {
-                    (word, memory.word(word))
-                } else {
-                    (0, 0)
-                }
+        let (mut cfa_word, mut cfa) = (0, 0);
+        if let Frame::Realigned { offset } = rule.frame() {
+            let word = cursor.base.wrapping_add_signed(i64::from(offset));
+            let room = end.checked_sub(word).is_some_and(|room| room >= 8);
+            if word > cursor.slot && word.is_multiple_of(8) && room {
+                (cfa_word, cfa) = (word, memory.word(word));
             }
-            _ => (0, 0),
-        };
+        }
         Self {
             frame: u32::try_from(fresh).unwrap_or(0),
             base: cursor.base,
@@ -396,15 +445,12 @@ impl Based {
     }
 }
 
-/// Where the caller's `rbp` was read from; `None` if it stayed in the register.
+/// Where the caller's `rbp` was read from: `before` if it stayed in the register.
 #[inline(always)]
-fn saved_slot(rule: Rule, from: Cursor, caller: Cursor) -> Option<u64> {
-    match rule.frame() {
-        Frame::Stack { saved: 0, .. } => None,
-        Frame::Stack { saved, .. } | Frame::Base { saved, .. } => {
-            Some(caller.slot + 8 - u64::from(saved))
-        }
-        Frame::Realigned { .. } => Some(from.base),
-        _ => None,
+fn saved_slot(rule: Rule, from: Cursor, caller: Cursor, before: u64) -> u64 {
+    match rule.offsets() {
+        Some((_, 0)) => before,
+        Some((_, saved)) => (caller.slot + 8).wrapping_sub(saved),
+        None => from.base,
     }
 }

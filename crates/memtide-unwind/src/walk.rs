@@ -35,52 +35,61 @@ pub enum Stop {
 }
 
 /// From a frame to its caller. `rule` is that of the return address in `from.slot`; `end` is the
-/// first address that may not be read.
-#[inline]
+/// first address that may not be read; the slot itself lies below it.
+#[inline(always)]
 pub fn step(memory: &impl StackMemory, from: Cursor, rule: Rule, end: u64) -> Result<Cursor, Stop> {
     // After the return `rsp` stands above the slot; what is below belongs to nobody.
-    let stack = from.slot.checked_add(8).ok_or(Stop::Lost)?;
-    let inside = |address: u64| {
-        let room = end.checked_sub(address).is_some_and(|room| room >= 8);
-        (address >= stack && room && address.is_multiple_of(8)).then_some(address)
+    let stack = from.slot.wrapping_add(8);
+    let Some((cfa, saved)) = rule.offsets() else {
+        return step_oddly(memory, from, rule, end);
     };
-    let read = |address: u64| inside(address).map(|address| memory.word(address));
-    let (cfa, saved) = match rule.frame() {
-        Frame::Stack { cfa, saved } => (stack.checked_add(u64::from(cfa)), saved),
-        Frame::Base { cfa, saved } => (from.base.checked_add(u64::from(cfa)), saved),
-        Frame::Realigned { offset } => {
-            let holder = from.base.checked_add_signed(i64::from(offset));
-            let cfa = holder.and_then(read).ok_or(Stop::Lost)?;
-            let base = read(from.base).ok_or(Stop::Lost)?;
-            return caller(cfa, base, stack, inside);
-        }
-        Frame::End => return Err(Stop::Root),
-        Frame::Signal => return Err(Stop::Signal),
-        Frame::Unknown => return Err(Stop::Lost),
-    };
-    let cfa = cfa.ok_or(Stop::Lost)?;
-    let base = match saved {
-        0 => from.base,
-        saved => cfa
-            .checked_sub(u64::from(saved))
-            .and_then(read)
-            .ok_or(Stop::Lost)?,
-    };
-    caller(cfa, base, stack, inside)
-}
-
-#[inline]
-fn caller(
-    cfa: u64,
-    base: u64,
-    stack: u64,
-    inside: impl Fn(u64) -> Option<u64>,
-) -> Result<Cursor, Stop> {
-    if cfa <= stack {
+    let by_base = rule.uses_base();
+    let cfa = cfa.wrapping_add(if by_base { from.base } else { stack });
+    // Above the slot, within the bounds, and aligned, which only `rbp` may not be.
+    if cfa <= stack || cfa > end || (by_base && !cfa.is_multiple_of(8)) {
         return Err(Stop::Lost);
     }
-    let slot = inside(cfa - 8).ok_or(Stop::Lost)?;
-    Ok(Cursor { slot, base })
+    let mut base = from.base;
+    if saved != 0 {
+        let place = cfa.wrapping_sub(saved);
+        if place < stack || saved < 8 {
+            return Err(Stop::Lost);
+        }
+        base = memory.word(place);
+    }
+    Ok(Cursor {
+        slot: cfa - 8,
+        base,
+    })
+}
+
+/// The steps that are rare.
+#[cold]
+#[inline(never)]
+fn step_oddly(
+    memory: &impl StackMemory,
+    from: Cursor,
+    rule: Rule,
+    end: u64,
+) -> Result<Cursor, Stop> {
+    let stack = from.slot.wrapping_add(8);
+    let read = |address: u64| {
+        let room = end.checked_sub(address).is_some_and(|room| room >= 8);
+        let inside = address >= stack && room && address.is_multiple_of(8);
+        inside.then(|| memory.word(address)).ok_or(Stop::Lost)
+    };
+    match rule.frame() {
+        Frame::Realigned { offset } => {
+            let holder = from.base.wrapping_add_signed(i64::from(offset));
+            let (cfa, base) = (read(holder)?, read(from.base)?);
+            let slot = cfa.checked_sub(8).filter(|slot| *slot >= stack);
+            let slot = slot.ok_or(Stop::Lost)?;
+            read(slot).map(|_| Cursor { slot, base })
+        }
+        Frame::End => Err(Stop::Root),
+        Frame::Signal => Err(Stop::Signal),
+        _ => Err(Stop::Lost),
+    }
 }
 
 #[cfg(test)]
@@ -180,7 +189,7 @@ mod tests {
         assert!(steps > 20_000, "the walks went somewhere: {steps}");
         let words = Words(Vec::new());
         let edge = Cursor {
-            slot: u64::MAX - 7,
+            slot: u64::MAX - 15,
             base: u64::MAX,
         };
         let rule = Rule::new(Frame::Stack { cfa: 8, saved: 0 });
