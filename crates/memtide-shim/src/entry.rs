@@ -33,6 +33,9 @@ static OPERATORS: [AtomicUsize; next::NEWS + next::DELETES] =
 static BEHIND: [AtomicUsize; next::NEWS + next::DELETES] =
     [const { AtomicUsize::new(0) }; next::NEWS + next::DELETES];
 
+/// How many libraries are being unloaded: an operator that lies in one of them must not be remembered.
+static CLOSING: AtomicUsize = AtomicUsize::new(0);
+
 /// A filter of one byte that lets all pass.
 static OPEN: u8 = 0;
 /// A filter of one byte that stops all.
@@ -122,8 +125,19 @@ unsafe extern "C" fn find_operator(index: usize, counting: usize) -> usize {
     }
     behind.store(found, Relaxed);
     let goes_to = if allocates { counting } else { found };
-    slot.store(goes_to, Relaxed);
+    if allocates || CLOSING.load(Relaxed) == 0 {
+        slot.store(goes_to, Relaxed);
+    }
     goes_to
+}
+
+/// Has every operator that is only passed on be looked up again: its library may have gone.
+fn forget_operators() {
+    for (slot, behind) in OPERATORS.iter().zip(&BEHIND) {
+        if slot.load(Relaxed) == behind.load(Relaxed) {
+            slot.store(0, Relaxed);
+        }
+    }
 }
 
 /// `void *malloc(size_t size)`.
@@ -690,8 +704,13 @@ pub unsafe extern "C" fn dlclose(handle: *mut c_void) -> c_int {
     let Some(behind) = behind!(Dlclose as unsafe extern "C" fn(*mut c_void) -> c_int) else {
         return -1;
     };
+    CLOSING.fetch_add(1, Relaxed);
+    forget_operators();
     // SAFETY: the caller's argument, passed on.
     let result = unsafe { behind(handle) };
     code::forget_rules();
+    // Somebody may have looked one up just before the count was raised.
+    forget_operators();
+    CLOSING.fetch_sub(1, Relaxed);
     result
 }
