@@ -78,8 +78,11 @@ struct Run {
 
 impl Run {
     fn find(collector: &Collector, directory: &Path) -> anyhow::Result<Self> {
-        let Some(first) = collector.processes()?.into_iter().next() else {
-            bail!("{}", nothing_in(directory)?);
+        let processes = collector.processes()?;
+        let recorded = processes.iter().find(|hello| hello.refusal().is_none());
+        let Some(first) = recorded else {
+            let refusal = processes.first().and_then(Hello::refusal);
+            bail!("{}", nothing_in(directory, refusal)?);
         };
         let hello = collector.hello(first.pid).unwrap_or_else(|| first.clone());
         let files = Files::of(directory, first.pid)?;
@@ -165,6 +168,7 @@ impl Run {
                 value: None,
             })?;
         }
+        writer.costs(&[], clock::process_cpu())?;
         writer.finish()?;
         Ok(file)
     }
@@ -214,9 +218,16 @@ impl Files {
 }
 
 /// Why nothing can be collected.
-fn nothing_in(directory: &Path) -> anyhow::Result<String> {
+fn nothing_in(directory: &Path, refusal: Option<&str>) -> anyhow::Result<String> {
+    // Programs may work in another folder, so the one that they are given is named in full.
+    let directory = std::fs::canonicalize(directory)?;
     let shown = directory.display();
-    let unreadable = std::fs::read_dir(directory)?
+    if let Some(refusal) = refusal {
+        return Ok(format!(
+            "{shown} has no call stacks: the shim refused to record, because {refusal}"
+        ));
+    }
+    let unreadable = std::fs::read_dir(&directory)?
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
         .filter(|name| name.ends_with(".region"))
         .count();
