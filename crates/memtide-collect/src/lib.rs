@@ -15,7 +15,8 @@
 //!
 //! # Cost
 //! Per tick and region: the header, and a counter page of 16 KiB for every 256 stacks and thread that
-//! has counted any of them. Names of stacks are read once. `tests/speed.rs` has the figures.
+//! has counted any of them. Names of stacks are read once. On a Xeon at 2.5 GHz: 0.1 ms for 10,000 stacks of
+//! one thread that are quiet, 0.9 ms for 16,384 that all move; `tests/speed.rs` and the example `ticks` measure it.
 //!
 //! # What it refuses to do
 //! It never maps a region (a truncated file would end it), never writes to one, keeps none open, and
