@@ -55,6 +55,7 @@ pub(crate) struct Stacks {
     pub(crate) moving: usize,
     pub(crate) step: u64,
     pub(crate) all: Vec<(CallStack, StackCounters)>,
+    sum: StackCounters,
 }
 
 impl Stacks {
@@ -68,6 +69,7 @@ impl Stacks {
             moving,
             step,
             all: Vec::new(),
+            sum: StackCounters::default(),
         }
     }
 
@@ -106,11 +108,14 @@ impl Stacks {
         for offset in 0..count.min(self.moving as u64) {
             let number = (first + offset) % count;
             let bytes = 1 + self.random.below(self.step);
+            let freed = self.random.below(bytes);
             let counters = &mut self.all[number as usize].1;
-            counters.allocs += 2;
-            counters.bytes += bytes;
-            counters.frees += 1;
-            counters.freed += self.random.below(bytes);
+            for counters in [&mut *counters, &mut self.sum] {
+                counters.allocs += 2;
+                counters.bytes += bytes;
+                counters.frees += 1;
+                counters.freed += freed;
+            }
             counters.peak_bytes = counters.live_bytes();
             seen.changed.push((StackId(number as u32), *counters));
         }
@@ -125,15 +130,14 @@ impl Stacks {
 
     /// The sums over all stacks, a third of a millisecond after the tick of that second.
     fn totals(&self) -> StackTotals {
-        let sum = |value: fn(&StackCounters) -> u64| self.all.iter().map(|(_, c)| value(c)).sum();
         StackTotals {
             at: BOOT + Nanos::from_secs(self.tick) + Nanos(333_333),
-            live_bytes: Bytes(sum(StackCounters::live_bytes)),
-            live_blocks: sum(StackCounters::live_blocks),
+            live_bytes: Bytes(self.sum.live_bytes()),
+            live_blocks: self.sum.live_blocks(),
             mapping_bytes: Bytes(0),
-            peak_bytes: Bytes(sum(StackCounters::live_bytes)),
-            allocs: sum(|counters| counters.allocs),
-            allocated_bytes: Bytes(sum(|counters| counters.bytes)),
+            peak_bytes: Bytes(self.sum.live_bytes()),
+            allocs: self.sum.allocs,
+            allocated_bytes: Bytes(self.sum.bytes),
         }
     }
 }
