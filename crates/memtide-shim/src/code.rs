@@ -11,7 +11,7 @@
 use crate::lock::Lock;
 use crate::next::{self, Function, Object, PT_LOAD, ProgramHeader};
 use crate::region::{self, Module};
-use crate::{memory, stacks, system};
+use crate::{memory, stacks, system, tries};
 use core::arch::naked_asm;
 use core::ffi::{c_char, c_int, c_void};
 use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
@@ -126,8 +126,9 @@ pub(crate) fn generation() -> u32 {
     GENERATION.load(Ordering::Acquire)
 }
 
+/// All rules that are known; `None` before there is a table.
 #[inline(always)]
-fn rules() -> Option<RuleTable<'static>> {
+pub(crate) fn rules() -> Option<RuleTable<'static>> {
     let buckets = BUCKETS.load(Ordering::Acquire);
     if buckets.is_null() {
         return None;
@@ -139,7 +140,13 @@ fn rules() -> Option<RuleTable<'static>> {
 /// The rule of a return address.
 #[inline(always)]
 pub(crate) fn rule(address: u64) -> Rule {
-    match rules().and_then(|rules| rules.get(address)) {
+    rule_in(rules(), address)
+}
+
+/// As [`rule`], with a table that was asked for before.
+#[inline(always)]
+pub(crate) fn rule_in(rules: Option<RuleTable<'static>>, address: u64) -> Rule {
+    match rules.and_then(|rules| rules.get(address)) {
         Some(rule) => rule,
         None => new_rule(address),
     }
@@ -168,6 +175,7 @@ pub(crate) fn forget_rules() {
     if let Some(rules) = rules() {
         rules.clear();
     }
+    tries::abandon();
     VERSION.fetch_add(1, Ordering::AcqRel);
 }
 

@@ -13,6 +13,7 @@
 //! samples    the table of live sampled blocks, and the filter that keeps others away from it
 //! mappings   anonymous mappings that the program makes itself
 //! stacks     from registers to the number of a stack: bounds, walk, interning
+//! tries      stacks from the leaf on, for threads that jump between many
 //! code       modules and the unwinding rules of their return addresses
 //! recorder   what belongs to one thread
 //! counters   counters per thread and stack; live bytes at the peak
@@ -46,6 +47,7 @@ mod samples;
 mod stacks;
 mod system;
 mod tls;
+mod tries;
 
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {

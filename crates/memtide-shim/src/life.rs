@@ -7,7 +7,7 @@
 
 use crate::tls::tls;
 use crate::{code, counters, entry, full, mappings, next, recorder, region, samples};
-use crate::{stacks, system};
+use crate::{stacks, system, tries};
 use core::ffi::{c_char, c_int};
 use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use memtide_region::{Mode, State};
@@ -207,6 +207,7 @@ unsafe fn forget_parent() {
         samples::forget();
         mappings::forget();
         stacks::forget();
+        tries::forget();
         code::forget();
         recorder::forget();
         region::forget();

@@ -33,6 +33,11 @@ pub(crate) struct Recorder {
     pub(crate) low: u64,
     pub(crate) top: u64,
     pub(crate) random: Random,
+    /// Walks by the tail since it was last decided which way to go, frames stepped over before, and
+    /// walks that are still to go by the trie.
+    pub(crate) tail_walks: u32,
+    pub(crate) trie_walks: u32,
+    pub(crate) stepped_before: u64,
     entry: &'static ThreadEntry,
     pub(crate) header: &'static Header,
     next_free: *mut Recorder,

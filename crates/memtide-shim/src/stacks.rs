@@ -10,7 +10,7 @@
 
 use crate::lock::Lock;
 use crate::recorder::Recorder;
-use crate::{code, memory, next, region, system, tls};
+use crate::{code, memory, next, region, system, tls, tries};
 use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use memtide_region::Table;
 use memtide_region::layout::{
@@ -19,6 +19,7 @@ use memtide_region::layout::{
 use memtide_unwind::intern::{self, Found, PathHash, Slot};
 use memtide_unwind::rule::Frame;
 use memtide_unwind::tail::MOST_FRAMES;
+use memtide_unwind::trie::{Reached, Trie};
 use memtide_unwind::walk::{Cursor, StackMemory, Stop, step};
 
 /// Of stacks that are deeper than can be followed, so many frames from the leaf on.
@@ -28,6 +29,12 @@ const LARGEST_STACK: u64 = 1 << 30;
 /// Bytes of a stack that is not the thread's own that are looked at.
 const FOREIGN_BYTES: u64 = 64 << 10;
 const FIRST_SLOTS: usize = 1 << 12;
+/// After so many walks it is decided whether the trie is to be used,
+const WINDOW: u32 = 64;
+/// namely if they stepped over more than so many frames each,
+const FRAMES_FOR_TRIE: u64 = 6;
+/// for so many walks.
+const TRIE_WALKS: u32 = 8192;
 
 /// The target's memory.
 struct Memory;
@@ -214,18 +221,89 @@ fn node(recorder: &mut Recorder, start: Cursor) -> u32 {
         recorder.code = code;
         recorder.tail.clear();
     }
-    let top = recorder.top;
-    let walked = recorder.tail.walk(&Memory, &mut |address| code::rule(address), start, top);
+    if let Some(node) = by_trie(recorder, start) {
+        return node;
+    }
+    let (top, rules) = (recorder.top, code::rules());
+    let walked = recorder.tail.walk(
+        &Memory,
+        &mut |address| code::rule_in(rules, address),
+        start,
+        top,
+    );
     match walked.stop {
         Stop::Root => {}
         Stop::Lost => region::count_lost(|lost| &lost.rules),
         Stop::Signal | Stop::Deep => return plain(recorder, start),
     }
+    let slots = slots();
     recorder
         .tail
         .intern(walked, root(), |parent, path, address| {
-            intern_at(parent, path, address)
+            match intern::find(slots, path, parent, address) {
+                Found::Node(id) => id,
+                _ => intern_new(parent, path, address),
+            }
         })
+}
+
+/// The node by way of the trie, where the thread is on that way.
+#[inline(always)]
+fn by_trie(recorder: &mut Recorder, start: Cursor) -> Option<u32> {
+    if recorder.trie_walks == 0 {
+        recorder.tail_walks += 1;
+        if recorder.tail_walks == WINDOW {
+            choose(recorder);
+        }
+        return None;
+    }
+    recorder.trie_walks -= 1;
+    let trie = tries::current()?;
+    loop {
+        match trie.walk(&Memory, start, recorder.top) {
+            Reached::End(end, stop) => {
+                if stop == Stop::Lost {
+                    region::count_lost(|lost| &lost.rules);
+                }
+                return Some(match trie.number(end) {
+                    0 => number_in_trie(trie, end),
+                    number => number,
+                });
+            }
+            Reached::New { parent, address } => {
+                if !tries::grow(trie, parent, address) {
+                    recorder.trie_walks = 0;
+                    return None;
+                }
+            }
+            Reached::Refused => return None,
+        }
+    }
+}
+
+/// Whether the walks since the last look went over so many frames that the trie is cheaper.
+#[cold]
+#[inline(never)]
+fn choose(recorder: &mut Recorder) {
+    let stepped = recorder.tail.stepped.wrapping_sub(recorder.stepped_before);
+    recorder.stepped_before = recorder.tail.stepped;
+    recorder.tail_walks = 0;
+    if stepped > u64::from(WINDOW) * FRAMES_FOR_TRIE {
+        recorder.trie_walks = TRIE_WALKS;
+    }
+}
+
+/// The node of the stack that ends on a node of the trie, which from now on knows it.
+#[cold]
+#[inline(never)]
+fn number_in_trie(trie: Trie<'static>, end: u32) -> u32 {
+    let (mut node, mut path) = root();
+    for address in trie.addresses(end) {
+        path = path.then(address);
+        node = intern_at(node, path, address);
+    }
+    trie.set_number(end, node);
+    node
 }
 
 /// A walk that remembers nothing: over signal frames, deep stacks and stacks of fibers.

@@ -51,7 +51,8 @@ impl PathHash {
 
     #[inline]
     const fn position(self) -> u32 {
-        ((self.0 ^ (self.0 >> 32)).wrapping_mul(0xD6E8_FEB8_6659_FD93) >> 32) as u32
+        // The upper half of a product depends on all bits of its factors.
+        (self.0 >> 32) as u32
     }
 }
 

@@ -1,7 +1,7 @@
 //! The pure parts of the preload shim: what it computes, without the memory it computes on.
 //!
 //! Unwinding rules compiled from `.eh_frame` ([`compile`]) and kept in one word each ([`rule`]),
-//! steps from frame to frame ([`walk`]), what a walk shares with the one before ([`tail`]), the sampling of blocks and its estimator ([`sampling`]), the
+//! steps from frame to frame ([`walk`]), what a walk shares with the one before ([`tail`]) or with all before ([`trie`]), the sampling of blocks and its estimator ([`sampling`]), the
 //! numbering of stacks ([`intern`]).
 //!
 //! Nothing here allocates, prints, locks or calls the system, and no public function panics on any
@@ -19,6 +19,7 @@ pub mod intern;
 pub mod rule;
 pub mod sampling;
 pub mod tail;
+pub mod trie;
 pub mod walk;
 
 pub use compile::{EhFrameSections, compile};

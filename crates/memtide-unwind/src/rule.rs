@@ -82,6 +82,11 @@ impl Rule {
     const fn pack(kind: u32, cfa: i32, saved: u32) -> Option<u32> {
         let limit = 1 << (CFA_BITS - 1);
         let (words, slot) = (cfa / 8, saved / 8);
+        let outside = kind == KIND_STACK_SAVED && (saved < 16 || saved > cfa.unsigned_abs());
+        let nowhere = cfa == 0 && kind != KIND_REALIGNED;
+        if outside || nowhere {
+            return None;
+        }
         if cfa % 8 != 0 || !saved.is_multiple_of(8) || slot >= 1 << SAVED_BITS {
             return None;
         }
@@ -90,6 +95,18 @@ impl Rule {
         }
         let words = words.cast_unsigned() & ((1 << CFA_BITS) - 1);
         Some(kind | words << 3 | slot << (3 + CFA_BITS))
+    }
+
+    /// As a number that can be kept.
+    #[inline(always)]
+    pub const fn to_bits(self) -> u32 {
+        self.0
+    }
+
+    /// From [`Self::to_bits`]; any number is a rule, most of them unknown ones.
+    #[inline(always)]
+    pub const fn from_bits(bits: u32) -> Self {
+        Self(bits)
     }
 
     /// Of the frames that are found by adding to a register: what is added for the CFA, and how far
@@ -103,6 +120,16 @@ impl Rule {
         }
         let saved = (self.0 >> CFA_BITS) & !7;
         Some(((self.0 & CFA) as u64, saved as u64))
+    }
+
+    /// As [`Self::offsets`], for frames that are found by `rsp`. The first is at least 8, the second 0 or
+    /// from 16 up to the first, or the rule could not have been packed.
+    #[inline(always)]
+    pub const fn stack_offsets(self) -> Option<(u64, u64)> {
+        match self.offsets() {
+            Some(offsets) if !self.uses_base() => Some(offsets),
+            _ => None,
+        }
     }
 
     /// Whether the frame is found by `rbp`.
@@ -177,9 +204,10 @@ impl<'a> RuleTable<'a> {
 
     #[inline(always)]
     fn matching(slot: &AtomicU64, tag: u64) -> Option<Rule> {
-        let word = slot.load(Ordering::Relaxed);
-        let rule = (word & ((1 << RULE_BITS) - 1)) as u32;
-        (word >> RULE_BITS == tag && rule != 0).then_some(Rule(rule))
+        // With the right tag taken off, the rule is left, which is not 0; anything else is larger.
+        let rule = slot.load(Ordering::Relaxed) ^ tag << RULE_BITS;
+        let found = rule.wrapping_sub(1) < (1 << RULE_BITS) - 1;
+        found.then_some(Rule(rule as u32))
     }
 
     #[inline(never)]
@@ -231,8 +259,10 @@ mod tests {
         for cfa in (0..524_288).step_by(8 * 37) {
             for saved in (0..16_384).step_by(8 * 91) {
                 let frame = Frame::Stack { cfa, saved };
-                assert_eq!(Rule::new(frame).frame(), frame);
-                if saved != 0 {
+                let is_frame = cfa > 0 && (saved == 0 || (16..=cfa).contains(&saved));
+                let expected = if is_frame { frame } else { Frame::Unknown };
+                assert_eq!(Rule::new(frame).frame(), expected);
+                if saved != 0 && cfa != 0 {
                     let frame = Frame::Base { cfa, saved };
                     assert_eq!(Rule::new(frame).frame(), frame);
                 }
