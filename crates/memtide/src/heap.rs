@@ -9,6 +9,17 @@ use memtide_model::{Bytes, CodeModule, HeapMode, Nanos, Pid, Redactor, StacksTic
 use memtide_record::Writer;
 use std::path::Path;
 
+/// What the shim says when a program starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Greeting {
+    /// That it records.
+    Hello,
+    /// That it does not, and why.
+    Refused(&'static str),
+    /// Nothing yet.
+    Silence,
+}
+
 /// The regions of one run.
 pub(crate) struct Heap {
     collector: Collector,
@@ -46,18 +57,29 @@ impl Heap {
         })
     }
 
-    /// Whether the shim has said hello, in the target or in a program that it started.
-    pub(crate) fn is_there(&mut self) -> anyhow::Result<bool> {
-        if !self.is_there {
-            self.is_there = !self.collector.processes()?.is_empty();
+    /// What the shim has said in the target while it was the program `exe`, as /proc names it; in any that
+    /// it was, where that is empty.
+    pub(crate) fn greeting(&self, exe: &str) -> Greeting {
+        let hello = self.collector.hello(self.target.0);
+        // The shim's path may be cut, and that of /proc says it when the file has been deleted. A shim that
+        // refuses does not say in which program.
+        let is_of = |program: &str| !program.is_empty() && exe.starts_with(program);
+        match hello.map(|hello| (hello.refusal(), hello.program)) {
+            Some((Some(why), program)) if program.is_empty() || is_of(&program) => {
+                Greeting::Refused(why)
+            }
+            Some((None, program)) if exe.is_empty() || is_of(&program) => Greeting::Hello,
+            _ => Greeting::Silence,
         }
-        Ok(self.is_there)
     }
 
-    /// Whether the program that the target runs now has said hello; `exe` as /proc names it.
-    pub(crate) fn is_there_in(&self, exe: &str) -> bool {
-        let hello = self.collector.hello(self.target.0);
-        hello.is_some_and(|hello| hello.program == exe)
+    /// Whether anything is recorded.
+    fn is_there(&mut self) -> anyhow::Result<bool> {
+        if !self.is_there {
+            let processes = self.collector.processes()?;
+            self.is_there = processes.iter().any(|hello| hello.refusal().is_none());
+        }
+        Ok(self.is_there)
     }
 
     /// Reads what is new.

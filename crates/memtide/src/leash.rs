@@ -1,6 +1,7 @@
 //! The program that `run` has started: its end, the signals to it, its hello.
 
 use crate::exit::Code;
+use crate::heap::Greeting;
 use crate::session::{Control, Order, Session};
 use crate::signals::{Passed, Relay};
 use memtide_launch::{Ending, Launched};
@@ -26,9 +27,8 @@ pub(crate) struct Leash {
     end: Option<Nanos>,
     /// Until when it may run after it was asked.
     grace: Option<Nanos>,
-    /// Until when a hello is waited for, and of which program if not of the first; `None` once it came,
-    /// or was missed.
-    hello: Option<(Nanos, Option<String>)>,
+    /// Until when a hello is waited for; `None` once it came, or was missed.
+    hello_by: Option<Nanos>,
     /// Whether nobody else tells of its end.
     is_unseen: bool,
     timed_out: bool,
@@ -46,7 +46,7 @@ impl Leash {
             ending: None,
             end: span.map(|span| now + span),
             grace: None,
-            hello: Some((now + HELLO_LIMIT, None)),
+            hello_by: Some(now + HELLO_LIMIT),
             is_unseen: false,
             timed_out: false,
             passed: None,
@@ -116,28 +116,28 @@ impl Leash {
 
     /// Waits for the hello of the program, and of each that replaces it.
     fn heed_hello(&mut self, now: Nanos, session: &mut Session) -> anyhow::Result<()> {
-        if let Some(exe) = session.take_replaced_by() {
-            self.hello = Some((now + HELLO_LIMIT, Some(exe)));
+        if session.take_replaced() {
+            self.hello_by = Some(now + HELLO_LIMIT);
         }
-        let Some((by, exe)) = &self.hello else {
+        let Some(by) = self.hello_by else {
             return Ok(());
         };
-        let came = match (session.heap(), exe) {
-            (None, _) => true,
-            (Some(heap), None) => heap.is_there().unwrap_or(false),
-            (Some(heap), Some(exe)) => heap.is_there_in(exe),
+        let exe = session.exe();
+        let why = match session.heap().map(|heap| heap.greeting(&exe)) {
+            Some(Greeting::Silence) if now < by => return Ok(()),
+            Some(Greeting::Silence) => format!(
+                "{} did not say hello within 2 seconds: it is static, drops LD_PRELOAD, closes its \
+                 descriptors, or is confined",
+                if exe.is_empty() { "the program" } else { &exe }
+            ),
+            Some(Greeting::Refused(why)) => why.to_owned(),
+            Some(Greeting::Hello) | None => {
+                self.hello_by = None;
+                return Ok(());
+            }
         };
-        if came {
-            self.hello = None;
-        } else if now >= *by {
-            let who = exe.as_deref().unwrap_or("the program").to_owned();
-            self.hello = None;
-            session.not_recorded(&format!(
-                "{who} did not say hello within 2 seconds: it is static, drops LD_PRELOAD, closes its \
-                 descriptors, or is confined"
-            ))?;
-        }
-        Ok(())
+        self.hello_by = None;
+        session.not_recorded(&why)
     }
 
     fn exit_event(&self, ending: Ending) -> Event {
@@ -169,7 +169,7 @@ enum Asked {
 
 impl Control for Leash {
     fn wake_by(&self) -> Option<Nanos> {
-        [self.end, self.grace, self.hello.as_ref().map(|(by, _)| *by)]
+        [self.end, self.grace, self.hello_by]
             .into_iter()
             .flatten()
             .min()

@@ -9,18 +9,20 @@
 //! process of others ends the recording where it ends or somebody asks, and a program of our own is also
 //! sent signals. What it prints while it records goes to standard error.
 
+mod end;
+mod words;
+
+pub(crate) use end::Analysis;
+pub(crate) use words::not_recorded;
+
 use crate::cli::options::Outputs;
 use crate::heap::Heap;
 use crate::lens::Lens;
-use crate::names::{self, Search};
 use crate::naming::default_file;
-use crate::output::{self, Show};
-use crate::progress::{self, Progress};
+use crate::progress::Progress;
 use crate::secrets;
-use memtide_analyzer::Suppressions;
-use memtide_model::{Bytes, Event, EventKind, Nanos, Redactor, Sample, Target, Tick, Visibility};
-use memtide_record::{Clock, Reader, Start, Writer};
-use memtide_report::{live, preview, terminal};
+use memtide_model::{Event, EventKind, Nanos, Redactor, Target, Tick};
+use memtide_record::{Clock, Start, Writer};
 use memtide_sampler::{Outcome, Sampler, Schedule, clock};
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
@@ -55,15 +57,6 @@ pub(crate) struct Setup<'a> {
     pub(crate) stage: Stage,
 }
 
-/// What is done with a recording after its end.
-#[derive(Default)]
-pub(crate) struct Analysis {
-    /// Call stacks that are accepted.
-    pub(crate) suppressions: Suppressions,
-    /// Where debug files are looked for, beside the usual places.
-    pub(crate) debug_dirs: Vec<PathBuf>,
-}
-
 /// When to end.
 pub(crate) trait Control {
     /// The moment at which [`Control::heed`] wants to be asked at the latest.
@@ -94,8 +87,8 @@ pub(crate) struct Session {
     /// Why the regions could not be read, until it is told.
     heap_failed: Option<anyhow::Error>,
     heap_told: bool,
-    /// The program that replaced the one before, until somebody asks.
-    replaced_by: Option<String>,
+    /// Whether another program has replaced the one before, until somebody asks.
+    is_replaced: bool,
     writer: Writer,
     file: PathBuf,
     progress: Progress,
@@ -143,7 +136,7 @@ impl Session {
             heap,
             heap_failed: None,
             heap_told: false,
-            replaced_by: None,
+            is_replaced: false,
             writer,
             file,
             progress: Progress::new(outputs.quiet, stage == Stage::Own),
@@ -207,23 +200,6 @@ impl Session {
         Ok(Some(tick.sample.at))
     }
 
-    fn preview(&mut self, sample: &Sample, noise: Bytes) {
-        let detectable: Vec<(f64, f64)> =
-            memtide_analyzer::detectable(sample.memory.rss, noise, self.every)
-                .into_iter()
-                .map(|(rate, after)| (rate, after.as_secs_f64()))
-                .collect();
-        let style = terminal::Options {
-            width: progress::width(rustix::stdio::stderr()),
-            color: false,
-            explain: false,
-        };
-        let target = self.shown_target();
-        let text = preview::render(&target, sample, noise, &detectable, &style);
-        self.say(text.trim_end());
-        self.say(&format!("recording to {}", self.file.display()));
-    }
-
     /// The target as it may be shown and stored.
     pub(crate) fn shown_target(&mut self) -> Target {
         let mut target = self.lens.target();
@@ -243,36 +219,17 @@ impl Session {
         self.heap.as_mut()
     }
 
-    /// The program by which the target has replaced itself since the last call.
-    pub(crate) fn take_replaced_by(&mut self) -> Option<String> {
-        self.replaced_by.take()
+    /// Whether the target has become another program since the last call.
+    pub(crate) fn take_replaced(&mut self) -> bool {
+        std::mem::take(&mut self.is_replaced)
     }
 
-    /// Says something on standard error, unless nothing is to be said.
-    pub(crate) fn say(&mut self, text: &str) {
-        self.progress.say(text);
-    }
-
-    /// Says that no hello came, where the program has ended without and nobody has said so.
-    fn missed_hello(&mut self) -> anyhow::Result<()> {
-        let is_missed = match &mut self.heap {
-            Some(heap) => !heap.is_there().unwrap_or(true),
-            None => false,
-        };
-        if is_missed && !std::mem::replace(&mut self.heap_told, true) {
-            self.not_recorded("the program ended before the shim said hello")?;
+    /// The target's program as /proc names it; empty where that cannot be known.
+    pub(crate) fn exe(&self) -> String {
+        match &self.lens {
+            Lens::Sampler(sampler, _) => sampler.target().exe.clone(),
+            Lens::Nobody(_) => String::new(),
         }
-        Ok(())
-    }
-
-    /// Says loudly, and in the report, that call stacks are not recorded.
-    pub(crate) fn not_recorded(&mut self, why: &str) -> anyhow::Result<()> {
-        progress::warn(&format!("not recorded: {why}; watching from outside only"));
-        self.heap_told = true;
-        self.lens.add_unseen(not_recorded(why));
-        let target = self.shown_target();
-        self.writer.retarget(&target, clock::boottime())?;
-        Ok(())
     }
 
     /// One tick of all lenses; false once the target has ended, its last events written.
@@ -306,10 +263,9 @@ impl Session {
         if let Some(heap) = &mut self.heap {
             heap.store(&mut self.writer, self.redactor.as_mut())?;
         }
-        if let Some(error) = self.heap_failed.take() {
-            if !std::mem::replace(&mut self.heap_told, true) {
-                self.not_recorded(&format!("{error:#}"))?;
-            }
+        match self.heap_failed.take() {
+            Some(error) if !self.heap_told => self.not_recorded(&format!("{error:#}"))?,
+            _ => {}
         }
         Ok(())
     }
@@ -343,55 +299,10 @@ impl Session {
         }
         self.writer.tick(tick)?;
         if replaced(tick) {
-            self.replaced_by = Some(self.lens.target().exe);
+            self.is_replaced = true;
             let target = self.shown_target();
             self.writer.retarget(&target, tick.sample.at)?;
         }
-        Ok(())
-    }
-
-    fn events(&mut self, events: Vec<Event>) -> anyhow::Result<()> {
-        for event in events {
-            // It is our own child: a zombie until we have read its end, and then no more.
-            if self.stage == Stage::Own || event.kind != EventKind::Zombie {
-                self.event(event)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn event(&mut self, mut event: Event) -> anyhow::Result<()> {
-        if let Some(redactor) = &mut self.redactor {
-            redactor.event(&mut event);
-        }
-        if self.stage == Stage::Own {
-            self.progress.say(&event.text);
-        }
-        self.writer.event(&event)?;
-        Ok(())
-    }
-
-    /// Stores what happened now.
-    pub(crate) fn note(&mut self, kind: EventKind, text: String) -> anyhow::Result<()> {
-        let event = Event {
-            at: clock::boottime(),
-            kind,
-            pid: self.lens.pid(),
-            text,
-            value: None,
-        };
-        self.event(event)
-    }
-
-    fn gap(&mut self, at: Nanos, missed: u64) -> anyhow::Result<()> {
-        let event = Event {
-            at,
-            kind: EventKind::Gap,
-            pid: self.lens.pid(),
-            text: format!("{} missed", memtide_model::text::plural(missed, "tick")),
-            value: i64::try_from(missed).ok(),
-        };
-        self.writer.event(&event)?;
         Ok(())
     }
 
@@ -410,21 +321,6 @@ impl Session {
         Ok(())
     }
 
-    /// The live line, where one is due and somebody looks.
-    fn show(&mut self, now: Nanos) -> anyhow::Result<()> {
-        let elapsed = (now - self.started).as_secs_f64();
-        let since = (now - self.last_live).as_secs_f64();
-        let due = since >= LIVE_EVERY.as_secs_f64() && since >= elapsed * (1.0 - 1.0 / LIVE_GROWTH);
-        if due && self.progress.wants_line(now) {
-            self.last_live = now;
-            let observations = Reader::open(&self.file)?.observations(SAMPLES_FOR_VERDICT)?;
-            let findings = memtide_analyzer::analyze(&observations);
-            let line = live::line(&findings, progress::width(rustix::stdio::stderr()));
-            self.progress.line(now, &line);
-        }
-        Ok(())
-    }
-
     /// Sleeps, but not through the target's end or a signal; true at the target's end.
     fn wait_until(&self, wake: Nanos, control: &dyn Control) -> anyhow::Result<bool> {
         let now = clock::boottime();
@@ -432,74 +328,6 @@ impl Session {
             return Ok(false);
         }
         control.sleep(wake - now, self.lens.end())
-    }
-
-    /// Closes the file and reports on what it holds. A failure while recording is told after the
-    /// report: what was recorded before it is still worth reading.
-    pub(crate) fn finish(
-        mut self,
-        outputs: &Outputs,
-        analysis: &Analysis,
-        failure: Option<anyhow::Error>,
-    ) -> anyhow::Result<()> {
-        self.progress.clear();
-        self.collect();
-        let stored = self.store_heap().and_then(|()| self.missed_hello());
-        let Self {
-            lens,
-            heap,
-            mut writer,
-            file,
-            mut progress,
-            mut redactor,
-            stage,
-            ..
-        } = self;
-        let closed = stored.and_then(|()| {
-            writer.costs(&lens.costs(), clock::process_cpu())?;
-            Ok(writer.finish()?)
-        });
-        let failure = failure.or(closed.err());
-        if let Some(modules) = heap.and_then(Heap::modules) {
-            let search = Search {
-                modules: Some(&modules),
-                debug_dirs: &analysis.debug_dirs,
-                process: None,
-            };
-            if let Err(error) = names::add(&file, search, redactor.as_mut()) {
-                progress::warn(&format!("call stacks have no names: {error:#}"));
-            }
-        }
-        let mut observations = Reader::open(&file)?.observations(SAMPLES_FOR_VERDICT)?;
-        if let Some(redactor) = &mut redactor {
-            // What was recorded is clean; the recording's own path is not in it.
-            redactor.observations(&mut observations);
-        }
-        let findings = memtide_analyzer::analyze_with(&observations, &analysis.suppressions);
-        let show = match stage {
-            Stage::Own => Show::Result,
-            Stage::Shared => Show::Aside,
-        };
-        let written = output::write(&findings, outputs, false, show);
-        if let Some(failure) = failure {
-            return Err(failure.context(format!(
-                "the recording ended early; {} holds what came before",
-                file.display()
-            )));
-        }
-        for path in written? {
-            progress.say(&format!("wrote {}", path.display()));
-        }
-        Ok(())
-    }
-}
-
-/// The same as a line of the report.
-pub(crate) fn not_recorded(why: &str) -> Visibility {
-    Visibility {
-        what: "who allocates, which was asked for with --heap".to_owned(),
-        why: why.to_owned(),
-        remedy: String::new(),
     }
 }
 

@@ -320,6 +320,31 @@ fn a_full_disk_ends_the_recording_and_loses_nothing() {
 }
 
 #[test]
+fn a_full_disk_does_not_end_a_program_that_memtide_started() {
+    let Some(small) = Small::mount(400) else {
+        return;
+    };
+    let dir = dir();
+    let (recording, witness) = (small.0.path().join("r"), dir.path().join("witness"));
+    let script = format!("sleep 6; touch {}; exit 7", witness.display());
+    let mut command = memtide(dir.path());
+    command.args(["run", "-q", "--every", "1ms", "--heap", "full", "-o"]);
+    let output = finish(
+        command.arg(&recording).args(["--", "sh", "-c", &script]),
+        Duration::from_mins(1),
+    );
+    assert_eq!(output.status.code(), Some(7), "{}", err(&output));
+    assert!(witness.exists(), "it ran to its own end");
+    let told = err(&output);
+    says(
+        &told,
+        &["the program runs on", "the recording ended early", "room"],
+    );
+    let found = report(small.0.path(), &recording);
+    assert!(support::number(&found, "recording/samples") > 20.0);
+}
+
+#[test]
 fn a_full_disk_leaves_no_half_of_a_page() {
     let Some(small) = Small::mount(64) else {
         return;

@@ -373,6 +373,19 @@ fn a_program_that_drops_the_shim_is_noticed() {
 }
 
 #[test]
+fn what_the_shim_refuses_is_said_with_its_reason() {
+    let place = Place::new();
+    let script = "ulimit -v 4000000; exec sleep 3";
+    let output = place.ran(&[
+        "--heap", "full", "--every", "100ms", "--", "sh", "-c", script,
+    ]);
+    assert_eq!(code(&output), 0, "{}", err(&output));
+    says(&output, &["not recorded", "ulimit -v"]);
+    let warnings = place.report()["warnings"].to_string();
+    assert!(warnings.contains("ulimit -v"), "{warnings}");
+}
+
+#[test]
 fn a_program_that_gains_privileges_runs_unrecorded() {
     if !is_root() {
         eprintln!("needs root, to give a file away");

@@ -1,0 +1,95 @@
+//! The end of a session: the last counters, names, and the report.
+
+use super::{SAMPLES_FOR_VERDICT, Session, Stage};
+use crate::cli::options::Outputs;
+use crate::heap::{Greeting, Heap};
+use crate::names::{self, Search};
+use crate::output::{self, Show};
+use crate::progress;
+use memtide_analyzer::Suppressions;
+use memtide_record::Reader;
+use memtide_sampler::clock;
+use std::path::PathBuf;
+
+/// What is done with a recording after its end.
+#[derive(Default)]
+pub(crate) struct Analysis {
+    /// Call stacks that are accepted.
+    pub(crate) suppressions: Suppressions,
+    /// Where debug files are looked for, beside the usual places.
+    pub(crate) debug_dirs: Vec<PathBuf>,
+}
+
+impl Session {
+    /// Closes the file and reports on what it holds. A failure while recording is told after the
+    /// report: what was recorded before it is still worth reading.
+    pub(crate) fn finish(
+        mut self,
+        outputs: &Outputs,
+        analysis: &Analysis,
+        failure: Option<anyhow::Error>,
+    ) -> anyhow::Result<()> {
+        self.progress.clear();
+        self.collect();
+        let stored = self.store_heap().and_then(|()| self.missed_hello());
+        let Self {
+            lens,
+            heap,
+            mut writer,
+            file,
+            mut progress,
+            mut redactor,
+            stage,
+            ..
+        } = self;
+        let closed = stored.and_then(|()| {
+            writer.costs(&lens.costs(), clock::process_cpu())?;
+            Ok(writer.finish()?)
+        });
+        let failure = failure.or(closed.err());
+        if let Some(modules) = heap.and_then(Heap::modules) {
+            let search = Search {
+                modules: Some(&modules),
+                debug_dirs: &analysis.debug_dirs,
+                process: None,
+            };
+            if let Err(error) = names::add(&file, search, redactor.as_mut()) {
+                progress::warn(&format!("call stacks have no names: {error:#}"));
+            }
+        }
+        let mut observations = Reader::open(&file)?.observations(SAMPLES_FOR_VERDICT)?;
+        if let Some(redactor) = &mut redactor {
+            // What was recorded is clean; the recording's own path is not in it.
+            redactor.observations(&mut observations);
+        }
+        let findings = memtide_analyzer::analyze_with(&observations, &analysis.suppressions);
+        let show = match stage {
+            Stage::Own => Show::Result,
+            Stage::Shared => Show::Aside,
+        };
+        let written = output::write(&findings, outputs, false, show);
+        if let Some(failure) = failure {
+            return Err(failure.context(format!(
+                "the recording ended early; {} holds what came before",
+                file.display()
+            )));
+        }
+        for path in written? {
+            progress.say(&format!("wrote {}", path.display()));
+        }
+        Ok(())
+    }
+
+    /// Says that no hello came, where the program has ended without and nobody has said so.
+    fn missed_hello(&mut self) -> anyhow::Result<()> {
+        let exe = self.exe();
+        match self.heap.as_ref().map(|heap| heap.greeting(&exe)) {
+            _ if self.heap_told => Ok(()),
+            Some(Greeting::Silence) => {
+                self.not_recorded("the program ended before the shim said hello")
+            }
+            Some(Greeting::Refused(why)) => self.not_recorded(why),
+            Some(Greeting::Hello) | None => Ok(()),
+        }
+    }
+}
