@@ -121,6 +121,12 @@ fn a_cache_that_cannot_be_used_means_memory() {
         assert!(shim.is_in_memory(), "{}", cache.display());
         assert_eq!(shim.hash(), content_hash(content));
         assert_eq!(code_under(&shim), 42, "{}", cache.display());
+        let number = shim.preload().to_str().unwrap().rsplit('/').next().unwrap();
+        let number: u32 = number.parse().unwrap();
+        assert!(
+            number >= 64,
+            "{number}: a script may use that descriptor for itself"
+        );
     }
     // The next one in the list is used where the first cannot be.
     let second = from(content, vec![at("file/below"), at("good")]);

@@ -24,8 +24,8 @@ Examples:
   memtide demo threads                    a suspect that comes with the program";
 
 const RUN_STREAMS: &str = "\
-Streams: standard input, output and error are the program's, untouched. memtide's own words, the text
-of the report among them, go to standard error; only `--json -` adds to standard output.
+Streams: standard input, output and error are the program's, untouched. memtide's own words, the
+text of the report among them, go to standard error; only `--json -` adds to standard output.
 
 Signals: Ctrl-C reaches the program from the terminal; memtide stays until the program has ended.
 SIGTERM and SIGHUP to memtide are passed on once; where the program has not ended 5 seconds later,
