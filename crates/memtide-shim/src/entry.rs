@@ -10,7 +10,7 @@
 
 use crate::next::{self, Function};
 use crate::tls::tls;
-use crate::{code, mappings, record};
+use crate::{code, mappings, operators, record};
 use core::arch::naked_asm;
 use core::ffi::{c_int, c_void};
 use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering::Relaxed};
@@ -26,16 +26,6 @@ pub(crate) static FILTER_MASK: AtomicUsize = AtomicUsize::new(0);
 /// The functions behind the shim; at first those that look for them.
 static MALLOC: AtomicPtr<()> = AtomicPtr::new(first_malloc as *mut ());
 static FREE: AtomicPtr<()> = AtomicPtr::new(first_free as *mut ());
-/// Where each operator goes on: its function behind the shim, or the counting one below; 0 at first.
-static OPERATORS: [AtomicUsize; next::NEWS + next::DELETES] =
-    [const { AtomicUsize::new(0) }; next::NEWS + next::DELETES];
-/// Each operator's function behind the shim.
-static BEHIND: [AtomicUsize; next::NEWS + next::DELETES] =
-    [const { AtomicUsize::new(0) }; next::NEWS + next::DELETES];
-
-/// How many libraries are being unloaded: an operator that lies in one of them must not be remembered.
-static CLOSING: AtomicUsize = AtomicUsize::new(0);
-
 /// A filter of one byte that lets all pass.
 static OPEN: u8 = 0;
 /// A filter of one byte that stops all.
@@ -107,36 +97,12 @@ unsafe extern "C" fn forget(block: Block) {
     record::forget(block.addr() as u64);
 }
 
-/// Finds where an operator goes on; `counting` is its function here that counts.
-#[cold]
-unsafe extern "C" fn find_operator(index: usize, counting: usize) -> usize {
-    prepare();
-    let (found, allocates) = next::operator(index);
-    let (Some(slot), Some(behind)) = (OPERATORS.get(index), BEHIND.get(index)) else {
-        return no_memory as *const () as usize;
-    };
-    if found == 0 {
-        // Who calls it has no C++ runtime; nothing better can be done.
-        return if index < next::NEWS {
-            no_memory as *const () as usize
-        } else {
-            no_free as *const () as usize
-        };
-    }
-    behind.store(found, Relaxed);
-    let goes_to = if allocates { counting } else { found };
-    if allocates || CLOSING.load(Relaxed) == 0 {
-        slot.store(goes_to, Relaxed);
-    }
-    goes_to
-}
-
-/// Has every operator that is only passed on be looked up again: its library may have gone.
-fn forget_operators() {
-    for (slot, behind) in OPERATORS.iter().zip(&BEHIND) {
-        if slot.load(Relaxed) == behind.load(Relaxed) {
-            slot.store(0, Relaxed);
-        }
+/// What a function does for which nothing was found: gives no memory, or frees nothing.
+pub(crate) fn nothing(makes: bool) -> usize {
+    if makes {
+        no_memory as *const () as usize
+    } else {
+        no_free as *const () as usize
     }
 }
 
@@ -197,7 +163,7 @@ pub unsafe extern "C" fn free(block: Block) {
     )
 }
 
-/// An operator's exported function, which goes where `OPERATORS` says, and its counting function.
+/// An operator's exported function, which goes where `operators` says, and its counting function.
 macro_rules! operator {
     ($index:literal, $name:ident, $counting:ident, $($counting_asm:tt)*) => {
         #[unsafe(naked)]
@@ -233,10 +199,10 @@ macro_rules! operator {
                 ".cfi_adjust_cfa_offset -8",
                 "jmp rax",
                 ".cfi_endproc",
-                slots = sym OPERATORS,
+                slots = sym operators::GOES_ON,
                 index = const $index,
                 counting = sym $counting,
-                find = sym find_operator,
+                find = sym operators::find,
             )
         }
     };
@@ -269,7 +235,7 @@ macro_rules! operator_new {
             ".cfi_adjust_cfa_offset -24",
             "ret",
             ".cfi_endproc",
-            behind = sym BEHIND,
+            behind = sym operators::BEHIND,
             index = const $index,
             made = sym made,
         );
@@ -306,7 +272,7 @@ macro_rules! operator_delete {
             ".cfi_endproc",
             mask = sym FILTER_MASK,
             filter = sym FILTER,
-            behind = sym BEHIND,
+            behind = sym operators::BEHIND,
             index = const $index,
             forget = sym forget,
         );
@@ -704,13 +670,8 @@ pub unsafe extern "C" fn dlclose(handle: *mut c_void) -> c_int {
     let Some(behind) = behind!(Dlclose as unsafe extern "C" fn(*mut c_void) -> c_int) else {
         return -1;
     };
-    CLOSING.fetch_add(1, Relaxed);
-    forget_operators();
     // SAFETY: the caller's argument, passed on.
-    let result = unsafe { behind(handle) };
+    let result = operators::while_closing(|| unsafe { behind(handle) });
     code::forget_rules();
-    // Somebody may have looked one up just before the count was raised.
-    forget_operators();
-    CLOSING.fetch_sub(1, Relaxed);
     result
 }

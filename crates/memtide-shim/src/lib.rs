@@ -7,6 +7,7 @@
 //!
 //! ```text
 //! entry      exported functions: a countdown, a filter, and the way to the next allocator
+//! operators  where each form of operator new and delete goes on
 //! next       the next allocator, found by an ELF look-up of our own
 //! record     a block was made, a block goes away: which mode, which thread
 //! full       shadow memory: the stack and size of every live block
@@ -40,6 +41,7 @@ mod lock;
 mod mappings;
 mod memory;
 mod next;
+mod operators;
 mod record;
 mod recorder;
 mod region;
