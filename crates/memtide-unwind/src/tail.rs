@@ -13,8 +13,10 @@ use crate::intern::PathHash;
 use crate::rule::{Frame, Rule};
 use crate::walk::{Cursor, StackMemory, Stop, step};
 
-/// Frames that a tail can hold, a power of two. Deeper stacks are truncated.
+/// Room for frames, a power of two. A stack that does not fit is truncated.
 pub const MOST_FRAMES: usize = 512;
+/// One place stands for what is above the root.
+const MOST_KEPT: usize = MOST_FRAMES - 1;
 const MASK: usize = MOST_FRAMES - 1;
 
 /// An array whose index is cut to its length, so that no check is needed and nothing can panic.
@@ -46,8 +48,9 @@ struct Kept {
     based_up_to: u32,
 }
 
-const NOT_KEPT: Kept = Kept {
-    slot: 0,
+/// Its slot is above all others, so that no cursor ever goes past it.
+const ABOVE_ROOT: Kept = Kept {
+    slot: u64::MAX,
     address: 0,
     path: PathHash::ROOT,
     node: 0,
@@ -90,6 +93,8 @@ const NOT_FRESH: Fresh = Fresh {
 /// The last walk of one thread on its own stack.
 #[derive(Debug)]
 pub struct Tail {
+    /// Remembered frames. Frame `n`, counted from the root and from 1, is `kept[n]`; `kept[0]` stands for
+    /// what is above the root.
     count: usize,
     /// Why the walk ended.
     stop: Stop,
@@ -118,9 +123,9 @@ pub struct Walked {
 struct Meeting {
     /// Frames from the root that are known to be intact; nobody has looked yet if it is too many.
     intact: usize,
-    /// Only frames below this may be met.
+    /// Only frames up to this one may be met.
     limit: usize,
-    /// The next frame that can be met, plus one.
+    /// The next frame that can be met; 0 if there is none.
     next: usize,
     /// That frame's slot.
     slot: u64,
@@ -136,21 +141,22 @@ impl Tail {
             stop: Stop::Root,
             end_slot: 0,
             stepped: 0,
-            kept: Ring([NOT_KEPT; MOST_FRAMES]),
+            kept: Ring([ABOVE_ROOT; MOST_FRAMES]),
             based: Ring([NOT_BASED; MOST_FRAMES]),
             fresh: Ring([NOT_FRESH; MOST_FRAMES]),
             fresh_based: Ring([NOT_BASED; MOST_FRAMES]),
         }
     }
 
-    /// Forgets the last walk.
+    /// Forgets the last walk; also makes a tail of memory that was all zero.
     pub fn clear(&mut self) {
         self.count = 0;
+        *self.kept.at_mut(0) = ABOVE_ROOT;
     }
 
     /// Return address of frame `index`, counted from the root.
     pub fn address(&self, index: usize) -> u64 {
-        self.kept.at(index).address
+        self.kept.at(index + 1).address
     }
 
     /// Walks from `start`, whose slot holds the first return address, to the root. All addresses
@@ -168,7 +174,7 @@ impl Tail {
             intact: NOT_LOOKED,
             limit: self.count,
             next: self.count,
-            slot: self.next_slot(self.count),
+            slot: self.kept.at(self.count).slot,
         };
         let (mut fresh, mut fresh_based) = (0, 0);
         let mut cursor = start;
@@ -176,6 +182,7 @@ impl Tail {
         let mut address = memory.word(cursor.slot);
         loop {
             if self.meets(memory, &mut meeting, cursor, address) {
+                self.move_base_slot(meeting.next, cursor, base_slot);
                 return self.keep(meeting.next, fresh, fresh_based, self.stop);
             }
             if fresh == MOST_FRAMES {
@@ -219,14 +226,13 @@ impl Tail {
         root: (u32, PathHash),
         mut intern: impl FnMut(u32, PathHash, u64) -> u32,
     ) -> u32 {
-        let (mut node, mut path) = match walked.shared.checked_sub(1) {
-            Some(last) => {
-                let kept = self.kept.at(last);
-                (kept.node, kept.path)
-            }
-            None => root,
-        };
-        for index in walked.shared..walked.frames {
+        let above = self.kept.at_mut(0);
+        (above.node, above.path) = root;
+        let last = self.kept.at(walked.shared);
+        let (mut node, mut path) = (last.node, last.path);
+        let mut index = walked.shared;
+        while index < walked.frames {
+            index += 1;
             let kept = self.kept.at_mut(index);
             path = path.then(kept.address);
             node = intern(node, path, kept.address);
@@ -234,15 +240,6 @@ impl Tail {
             kept.node = node;
         }
         node
-    }
-
-    /// The slot of the frame before `next`; above all addresses if there is none.
-    #[inline(always)]
-    fn next_slot(&self, next: usize) -> u64 {
-        match next.checked_sub(1) {
-            Some(frame) => self.kept.at(frame).slot,
-            None => u64::MAX,
-        }
     }
 
     /// Whether the cursor stands on a remembered frame from which on nothing has changed. Then
@@ -257,13 +254,11 @@ impl Tail {
     ) -> bool {
         while meeting.slot < cursor.slot {
             meeting.next -= 1;
-            meeting.slot = self.next_slot(meeting.next);
+            meeting.slot = self.kept.at(meeting.next).slot;
         }
-        if meeting.slot != cursor.slot {
-            return false;
-        }
-        let frame = meeting.next.wrapping_sub(1);
-        self.kept.at(frame).address == address && self.is_same(memory, meeting, cursor, frame)
+        meeting.slot == cursor.slot
+            && self.kept.at(meeting.next).address == address
+            && self.is_same(memory, meeting, cursor, meeting.next)
     }
 
     /// Whether nothing from `frame` to the root has changed.
@@ -275,43 +270,46 @@ impl Tail {
         cursor: Cursor,
         frame: usize,
     ) -> bool {
-        if frame >= meeting.limit {
+        if frame > meeting.limit {
             return false;
         }
         if meeting.intact == NOT_LOOKED {
+            if self.end_slot != 0 && memory.word(self.end_slot) != 0 {
+                // Even the outermost frame has a caller now.
+                meeting.limit = 0;
+                return false;
+            }
             meeting.intact = self.intact(memory, frame);
         }
-        if frame > meeting.intact {
+        // The frame itself is the one that the cursor stands on.
+        if frame > meeting.intact + 1 {
             meeting.limit = meeting.intact + 1;
             return false;
         }
+        if self.kept.at(frame).based_up_to == 0 {
+            return true;
+        }
         match self.changed_base(memory, frame, cursor) {
             Some(changed) => {
-                meeting.limit = changed;
+                meeting.limit = changed - 1;
                 false
             }
             None => true,
         }
     }
 
-    /// How many frames from the root on, at most `frames`, have their return addresses still.
+    /// How many frames from the root on, of those before frame `end`, have their return addresses still.
     #[inline(always)]
-    fn intact(&self, memory: &impl StackMemory, frames: usize) -> usize {
-        if self.end_slot != 0 && memory.word(self.end_slot) != 0 {
-            return 0;
-        }
-        let kept = self.kept.0.get(..frames).unwrap_or_default();
-        let differs = |kept: &Kept| memory.word(kept.slot) ^ kept.address;
-        let mut intact = 0;
-        let mut fours = kept.chunks_exact(4);
-        for four in &mut fours {
-            if four.iter().fold(0, |any, kept| any | differs(kept)) != 0 {
+    fn intact(&self, memory: &impl StackMemory, end: usize) -> usize {
+        let mut frame = 1;
+        while frame < end {
+            let kept = self.kept.at(frame);
+            if memory.word(kept.slot) != kept.address {
                 break;
             }
-            intact += 4;
+            frame += 1;
         }
-        let rest = kept.get(intact..).unwrap_or_default();
-        intact + rest.iter().take_while(|kept| differs(kept) == 0).count()
+        frame - 1
     }
 
     /// The first frame from the root, up to `frame`, that is found by another `rbp` now.
@@ -336,23 +334,36 @@ impl Tail {
         changed.map(|based| based.frame as usize)
     }
 
+    /// The shared frames may have got their `rbp` from elsewhere in this walk. That holds for the last of
+    /// them that is found by it, if at all: for all others it was saved by shared frames.
+    #[inline(always)]
+    fn move_base_slot(&mut self, shared: usize, cursor: Cursor, base_slot: u64) {
+        let entries = self.kept.at(shared.wrapping_sub(1)).based_up_to as usize;
+        if let Some(last) = entries.checked_sub(1) {
+            let based = self.based.at_mut(last);
+            if based.base_slot <= cursor.slot {
+                based.base_slot = base_slot;
+            }
+        }
+    }
+
     /// Remembers the fresh frames on top of `shared` ones.
     #[inline(always)]
     fn keep(&mut self, shared: usize, fresh: usize, fresh_based: usize, stop: Stop) -> Walked {
         self.stepped += fresh as u64;
         let frames = shared + fresh;
-        if frames > MOST_FRAMES {
+        if frames > MOST_KEPT {
             return self.refuse(Stop::Deep);
         }
-        let based_up_to = match shared.checked_sub(1) {
-            Some(last) => self.kept.at(last).based_up_to,
-            None => 0,
-        };
+        let based_up_to = self.kept.at(shared).based_up_to;
         if fresh_based != 0 {
             return self.keep_based(shared, fresh, fresh_based, (stop, based_up_to));
         }
         // Fresh frames are leaf first, remembered ones root first.
-        for (index, from) in (shared..frames).zip((0..fresh).rev()) {
+        let (mut index, mut from) = (shared, fresh);
+        while from > 0 {
+            index += 1;
+            from -= 1;
             let Fresh { slot, address } = *self.fresh.at(from);
             let kept = self.kept.at_mut(index);
             (kept.slot, kept.address, kept.based_up_to) = (slot, address, based_up_to);
@@ -377,7 +388,7 @@ impl Tail {
     ) -> Walked {
         let frames = shared + fresh;
         let mut left = fresh_based;
-        for (index, from) in (shared..frames).zip((0..fresh).rev()) {
+        for (index, from) in (shared + 1..=frames).zip((0..fresh).rev()) {
             if left > 0 {
                 let mut based = *self.fresh_based.at(left - 1);
                 if based.frame as usize == from {

@@ -79,7 +79,8 @@ fn step_oddly(
         Frame::Realigned { offset } => {
             let holder = from.base.wrapping_add_signed(i64::from(offset));
             let (cfa, base) = (read(holder)?, read(from.base)?);
-            let slot = cfa.checked_sub(8).filter(|slot| *slot >= stack);
+            // What a frame saved lies in it; the tail relies on that.
+            let slot = cfa.checked_sub(8).filter(|slot| *slot > from.base);
             let slot = slot.ok_or(Stop::Lost)?;
             read(slot).map(|_| Cursor { slot, base })
         }
