@@ -58,6 +58,8 @@ struct Writer {
     path_bytes: usize,
     /// Bytes of the file that have blocks.
     end: u64,
+    /// There was no room for another window, and nobody asks again: that can take milliseconds.
+    is_full: bool,
     next_window: u64,
     /// The rest of the youngest window.
     free: *mut u8,
@@ -94,6 +96,7 @@ impl Writer {
             path: [0; PATH_ROOM],
             path_bytes: 0,
             end: 0,
+            is_full: false,
             next_window: FIRST_WINDOW,
             free: core::ptr::null_mut(),
             free_offset: 0,
@@ -199,21 +202,45 @@ impl Writer {
     }
 
     fn open_window(&mut self, bytes: u64) -> Option<()> {
-        let size = bytes.max(self.next_window).next_multiple_of(system::PAGE);
-        let slot = self.windows.get_mut(self.window_count)?;
-        let (offset, entry) = (self.end, &raw mut *slot);
-        let descriptor = self.file()?;
-        let start = system::allocate(descriptor, offset, size)
-            .then(|| system::map_file(descriptor, offset, size as usize))
-            .flatten();
+        if self.is_full {
+            return None;
+        }
+        let opened = self.open_largest(bytes);
         self.hide();
-        let start = start?;
+        if opened.is_none() {
+            self.is_full = true;
+            set_state(State::Full);
+        }
+        opened
+    }
+
+    /// A window of the next size, or of a smaller one that still has room for so many bytes.
+    fn open_largest(&mut self, bytes: u64) -> Option<()> {
+        let least = bytes.next_multiple_of(system::PAGE);
+        let mut size = least.max(self.next_window);
+        while self.open(size).is_none() {
+            if size == least {
+                return None;
+            }
+            size = (size / 2).next_multiple_of(system::PAGE).max(least);
+        }
+        self.next_window = (size * 2).min(LARGEST_WINDOW);
+        Some(())
+    }
+
+    fn open(&mut self, size: u64) -> Option<()> {
+        let offset = self.end;
+        let index = self.window_count;
+        self.windows.get(index)?;
+        let descriptor = self.file()?;
+        if !system::allocate(descriptor, offset, size) {
+            return None;
+        }
+        let start = system::map_file(descriptor, offset, size as usize)?;
         system::advise(start, size as usize, system::MADV_DONTDUMP);
-        // SAFETY: the entry lies in `self.windows`, which `file` does not touch.
-        unsafe { *entry = (start.addr() as u64, size) };
+        *self.windows.get_mut(index)? = (start.addr() as u64, size);
         self.window_count += 1;
         self.end += size;
-        self.next_window = (self.next_window * 2).min(LARGEST_WINDOW);
         (self.free, self.free_offset, self.free_bytes) = (start, offset, size);
         Some(())
     }
@@ -297,9 +324,11 @@ pub(crate) fn create(directory: &[u8], mode: Mode, interval: u64, granule: u32) 
     true
 }
 
-/// How far the recording is.
+/// How far the recording is. Once it is full it stays so: what is missing is missing at the end, too.
 pub(crate) fn set_state(state: State) {
-    if let Some(header) = header() {
+    if let Some(header) = header()
+        && header.state.load(Ordering::Relaxed) != State::Full as u32
+    {
         header.state.store(state as u32, Ordering::Release);
     }
 }

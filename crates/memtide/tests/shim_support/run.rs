@@ -181,8 +181,8 @@ fn drain(from: &mut impl std::io::Read) -> Vec<u8> {
     bytes
 }
 
-/// All regions in a folder; each must be one.
-pub fn regions(folder: &Path) -> Vec<Region> {
+/// The files of regions in a folder, in the order of their names.
+pub fn region_paths(folder: &Path) -> Vec<PathBuf> {
     let mut paths: Vec<_> = fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())
@@ -192,7 +192,15 @@ pub fn regions(folder: &Path) -> Vec<Region> {
         })
         .collect();
     paths.sort();
-    paths.iter().map(|path| Region::open(path)).collect()
+    paths
+}
+
+/// All regions in a folder; each must be one.
+fn regions(folder: &Path) -> Vec<Region> {
+    region_paths(folder)
+        .iter()
+        .map(|path| Region::open(path))
+        .collect()
 }
 
 impl Done {

@@ -29,14 +29,15 @@ pub struct Region {
 
 impl Region {
     pub fn open(path: &Path) -> Self {
-        let bytes = fs::read(path).unwrap();
-        let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        Self::parse(name, &bytes)
+        Self::try_open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
     }
 
-    fn parse(name: String, bytes: &[u8]) -> Self {
-        let reader = Reader::new(bytes).unwrap_or_else(|error| panic!("{name}: {error}"));
-        let summary = reader.summary().unwrap();
+    /// The error is that of the header; everything else must be as the header says.
+    pub fn try_open(path: &Path) -> Result<Self, memtide_region::Error> {
+        let bytes = fs::read(path).unwrap();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let reader = Reader::new(&*bytes)?;
+        let summary = reader.summary()?;
         let modules = (0..summary.modules)
             .map(|index| reader.module(index).unwrap())
             .collect();
@@ -64,12 +65,12 @@ impl Region {
             )
         };
         let stacks = sums.into_iter().map(stack).collect();
-        Self {
+        Ok(Self {
             name,
             summary,
             modules,
             stacks,
-        }
+        })
     }
 
     pub fn is_full(&self) -> bool {
