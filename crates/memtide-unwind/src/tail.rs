@@ -301,15 +301,21 @@ impl Tail {
     /// How many frames from the root on, of those before frame `end`, have their return addresses still.
     #[inline(always)]
     fn intact(&self, memory: &impl StackMemory, end: usize) -> usize {
-        let mut frame = 1;
-        while frame < end {
-            let kept = self.kept.at(frame);
-            if memory.word(kept.slot) != kept.address {
+        let kept = self.kept.0.get(1..end).unwrap_or_default();
+        let differs = |kept: &Kept| memory.word(kept.slot) ^ kept.address;
+        let (fours, rest) = kept.as_chunks::<4>();
+        let mut intact = 0;
+        for [a, b, c, d] in fours {
+            if differs(a) | differs(b) | differs(c) | differs(d) != 0 {
                 break;
             }
-            frame += 1;
+            intact += 4;
         }
-        frame - 1
+        // After a break the rest is not next; what is left of a four is not worth another look.
+        if intact == 4 * fours.len() {
+            intact += rest.iter().take_while(|kept| differs(kept) == 0).count();
+        }
+        intact
     }
 
     /// The first frame from the root, up to `frame`, that is found by another `rbp` now.
@@ -338,7 +344,7 @@ impl Tail {
     /// them that is found by it, if at all: for all others it was saved by shared frames.
     #[inline(always)]
     fn move_base_slot(&mut self, shared: usize, cursor: Cursor, base_slot: u64) {
-        let entries = self.kept.at(shared.wrapping_sub(1)).based_up_to as usize;
+        let entries = self.kept.at(shared).based_up_to as usize;
         if let Some(last) = entries.checked_sub(1) {
             let based = self.based.at_mut(last);
             if based.base_slot <= cursor.slot {

@@ -35,7 +35,7 @@ pub enum Stop {
 }
 
 /// From a frame to its caller. `rule` is that of the return address in `from.slot`; `end` is the
-/// first address that may not be read; the slot itself lies below it.
+/// first address that may not be read, a multiple of 8; the slot itself lies below it.
 #[inline(always)]
 pub fn step(memory: &impl StackMemory, from: Cursor, rule: Rule, end: u64) -> Result<Cursor, Stop> {
     let Some((cfa, saved)) = rule.stack_offsets() else {
@@ -126,7 +126,9 @@ mod tests {
         assert_eq!(go(Frame::Stack { cfa: 32, saved: 0 }), at(32, 64));
         assert_eq!(go(Frame::Stack { cfa: 32, saved: 16 }), at(32, 24));
         assert_eq!(go(Frame::Base { cfa: 16, saved: 16 }), at(72, 64));
-        assert_eq!(go(Frame::Realigned { offset: 8 }), at(64, 64));
+        assert_eq!(go(Frame::Realigned { offset: 16 }), at(72, 64));
+        let saved_outside = go(Frame::Realigned { offset: 8 });
+        assert_eq!(saved_outside, Err(Stop::Lost), "where the address lies");
         assert_eq!(go(Frame::End), Err(Stop::Root));
         assert_eq!(go(Frame::Signal), Err(Stop::Signal));
         assert_eq!(go(Frame::Unknown), Err(Stop::Lost));
@@ -191,6 +193,6 @@ mod tests {
             base: u64::MAX,
         };
         let rule = Rule::new(Frame::Stack { cfa: 8, saved: 0 });
-        assert_eq!(step(&words, edge, rule, u64::MAX), Err(Stop::Lost));
+        assert_eq!(step(&words, edge, rule, u64::MAX - 7), Err(Stop::Lost));
     }
 }
