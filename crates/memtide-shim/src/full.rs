@@ -95,25 +95,26 @@ pub(crate) fn made(tls: &Tls, block: u64, size: u64, slot: u64, base: u64) {
     if block == 0 {
         return;
     }
-    let noted = recorder::with(tls, |recorder| {
-        let bytes = size.min(MOST_BYTES);
-        let amount = Amount {
-            blocks: 1,
-            bytes,
-            samples: 0,
-        };
-        let (Some(stack), Some(word)) =
-            (stacks::number(recorder, slot, base), found_or_mapped(block))
-        else {
-            return false;
-        };
-        let counted = counters::made(recorder, stack, amount);
+    let Some(recorder) = recorder::enter(tls) else {
+        return;
+    };
+    let bytes = size.min(MOST_BYTES);
+    let amount = Amount {
+        blocks: 1,
+        bytes,
+        samples: 0,
+    };
+    let mut counted = false;
+    if let Some(stack) = stacks::number(recorder, slot, base)
+        && let Some(word) = found_or_mapped(block)
+    {
+        counted = counters::made(recorder, stack, amount);
         if counted {
             word.store(u64::from(stack) << SIZE_BITS | bytes, Ordering::Relaxed);
         }
-        counted
-    });
-    if noted == Some(false) {
+    }
+    recorder::leave(tls);
+    if !counted {
         counters::no_room();
     }
 }

@@ -66,6 +66,15 @@ pub(crate) fn in_use() -> i64 {
 /// has none: then that is counted.
 #[inline(always)]
 pub(crate) fn with<R>(tls: &Tls, work: impl FnOnce(&mut Recorder) -> R) -> Option<R> {
+    let recorder = enter(tls)?;
+    let result = work(recorder);
+    leave(tls);
+    Some(result)
+}
+
+/// As [`with`], for who calls [`leave`] after it.
+#[inline(always)]
+pub(crate) fn enter(tls: &Tls) -> Option<&mut Recorder> {
     if tls.busy.get() != 0 {
         count_reentered();
         return None;
@@ -74,11 +83,19 @@ pub(crate) fn with<R>(tls: &Tls, work: impl FnOnce(&mut Recorder) -> R) -> Optio
     let mut recorder = tls.recorder.get();
     if recorder.is_null() {
         recorder = acquire(tls);
+        if recorder.is_null() {
+            tls.busy.set(0);
+            return None;
+        }
     }
-    // SAFETY: null, or this thread's own; `busy` keeps signal handlers from it.
-    let result = unsafe { recorder.as_mut() }.map(work);
+    // SAFETY: not null, and this thread's own; `busy` keeps signal handlers from it.
+    Some(unsafe { &mut *recorder })
+}
+
+/// The thread is outside of the shim again.
+#[inline(always)]
+pub(crate) fn leave(tls: &Tls) {
     tls.busy.set(0);
-    result
 }
 
 #[cold]

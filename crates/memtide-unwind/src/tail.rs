@@ -13,15 +13,15 @@ use crate::intern::PathHash;
 use crate::rule::{Frame, Rule};
 use crate::walk::{Cursor, StackMemory, Stop, step};
 
-/// Room for frames, a power of two. A stack that does not fit is truncated.
-pub const MOST_FRAMES: usize = 512;
-/// One place stands for what is above the root.
-const MOST_KEPT: usize = MOST_FRAMES - 1;
-const MASK: usize = MOST_FRAMES - 1;
+/// Places for frames, a power of two. One stands for what is above the root.
+const ROOM: usize = 512;
+const MASK: usize = ROOM - 1;
+/// Frames that a tail can hold. A deeper stack is truncated.
+pub const MOST_FRAMES: usize = ROOM - 1;
 
 /// An array whose index is cut to its length, so that no check is needed and nothing can panic.
 #[derive(Debug)]
-struct Ring<T>([T; MOST_FRAMES]);
+struct Ring<T>([T; ROOM]);
 
 impl<T> Ring<T> {
     #[inline(always)]
@@ -141,10 +141,10 @@ impl Tail {
             stop: Stop::Root,
             end_slot: 0,
             stepped: 0,
-            kept: Ring([ABOVE_ROOT; MOST_FRAMES]),
-            based: Ring([NOT_BASED; MOST_FRAMES]),
-            fresh: Ring([NOT_FRESH; MOST_FRAMES]),
-            fresh_based: Ring([NOT_BASED; MOST_FRAMES]),
+            kept: Ring([ABOVE_ROOT; ROOM]),
+            based: Ring([NOT_BASED; ROOM]),
+            fresh: Ring([NOT_FRESH; ROOM]),
+            fresh_based: Ring([NOT_BASED; ROOM]),
         }
     }
 
@@ -358,7 +358,7 @@ impl Tail {
     fn keep(&mut self, shared: usize, fresh: usize, fresh_based: usize, stop: Stop) -> Walked {
         self.stepped += fresh as u64;
         let frames = shared + fresh;
-        if frames > MOST_KEPT {
+        if frames > MOST_FRAMES {
             return self.refuse(Stop::Deep);
         }
         let based_up_to = self.kept.at(shared).based_up_to;
