@@ -44,7 +44,10 @@ impl Table {
     #[inline]
     pub const fn place(self, index: u32) -> (usize, u32) {
         let shifted = index as u64 + self.first as u64;
-        // `ilog2` would leave a branch that panics in the shim; neither of the two is zero.
+        #[expect(
+            clippy::manual_ilog2,
+            reason = "it would leave a branch that panics in the shim; neither of the two is zero"
+        )]
         let segment = (63 - shifted.leading_zeros()) - (31 - self.first.leading_zeros());
         let within = shifted - ((self.first as u64) << segment);
         // Both are below 2^32 because `index` is.
