@@ -591,7 +591,6 @@ pub unsafe extern "C" fn mmap64(
     naked_asm!("jmp {mmap}", mmap = sym mmap)
 }
 
-#[expect(clippy::too_many_arguments, reason = "mmap has six, and two registers")]
 unsafe extern "C" fn mmap_here(
     place: Block,
     bytes: usize,

@@ -127,7 +127,7 @@ fn begin() {
     };
     let bytes = DIRECTORY_BYTES.load(Ordering::Relaxed) as usize;
     // SAFETY: written before `begin` is called for the first time, and never after.
-    let directory = unsafe { &*(&raw const DIRECTORY) };
+    let directory = unsafe { (*(&raw const DIRECTORY)).as_slice() };
     let granule = if full { full::granule() } else { 0 };
     let directory = directory.get(..bytes).unwrap_or_default();
     if !region::create(directory, mode, interval, granule) {
@@ -264,7 +264,7 @@ unsafe fn value_of(text: *const u8, prefix: &[u8]) -> Option<*const u8> {
 /// `text` ends with a zero, and nobody reads the directory yet.
 unsafe fn keep_directory(text: *const u8) -> bool {
     // SAFETY: the caller's promise.
-    let directory = unsafe { &mut *(&raw mut DIRECTORY) };
+    let directory = unsafe { (*(&raw mut DIRECTORY)).as_mut_slice() };
     for (index, place) in directory.iter_mut().enumerate() {
         // SAFETY: no byte before was zero.
         *place = unsafe { text.add(index).read() };

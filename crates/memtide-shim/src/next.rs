@@ -200,7 +200,7 @@ pub(crate) fn objects(mut each: impl FnMut(&Object<'_>) -> bool) {
 
 /// The symbols of an object that can be looked up.
 struct Symbols {
-    symbols: *const Symbol,
+    table: *const Symbol,
     names: *const u8,
     /// `DT_GNU_HASH`, null if there is none.
     gnu: *const u32,
@@ -245,7 +245,7 @@ impl Symbols {
         }
         let [plain, names, symbols, gnu] = found.map(|address| address as usize);
         (names != 0 && symbols != 0).then_some(Self {
-            symbols: symbols as *const Symbol,
+            table: symbols as *const Symbol,
             names: names as *const u8,
             gnu: gnu as *const u32,
             plain: plain as *const u32,
@@ -315,7 +315,7 @@ impl Symbols {
         const INDIRECT: u8 = 10;
         // SAFETY: the caller's promise; names end with a zero.
         unsafe {
-            let symbol = &*self.symbols.add(index as usize);
+            let symbol = &*self.table.add(index as usize);
             let text = self.names.add(symbol.name as usize);
             let same = name
                 .iter()

@@ -74,6 +74,10 @@ pub(crate) fn with<R>(tls: &Tls, work: impl FnOnce(&mut Recorder) -> R) -> Optio
 
 /// As [`with`], for who calls [`leave`] after it.
 #[inline(always)]
+#[expect(
+    clippy::mut_from_ref,
+    reason = "one at a time: the thread is busy until it leaves"
+)]
 pub(crate) fn enter(tls: &Tls) -> Option<&mut Recorder> {
     if tls.busy.get() != 0 {
         count_reentered();

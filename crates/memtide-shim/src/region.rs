@@ -32,10 +32,9 @@ const PATH_ROOM: usize = 4352;
 
 const fn parse(digits: &[u8]) -> u64 {
     let (mut value, mut index) = (0_u64, 0);
-    while index < digits.len() {
-        value = value
-            .wrapping_mul(10)
-            .wrapping_add((digits[index] - b'0') as u64);
+    while let Some((_, [digit @ b'0'..=b'9', ..])) = digits.split_at_checked(index) {
+        let digit = *digit - b'0';
+        value = value.wrapping_mul(10).wrapping_add(digit as u64);
         index += 1;
     }
     value

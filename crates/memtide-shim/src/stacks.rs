@@ -424,7 +424,8 @@ impl Plain {
             return false;
         }
         // From an alternate stack back to the thread's own; never down, which could go on for ever.
-        if slot <= frame && !(was_foreign && !self.foreign) {
+        let homeward = was_foreign && !self.foreign;
+        if slot <= frame && !homeward {
             return false;
         }
         self.address = address.wrapping_add(1);
@@ -458,7 +459,7 @@ impl Nodes {
     fn insert(&mut self, parent: u32, path: PathHash, address: u64) -> Option<u32> {
         if self.used * 2 >= slots().len() {
             // Where there is no room to grow, the table gets slower until it is full.
-            self.grow();
+            Self::grow();
         }
         match intern::find(slots(), path, parent, address) {
             Found::Node(id) => Some(id),
@@ -473,7 +474,7 @@ impl Nodes {
     }
 
     /// To twice the size. The old table stays mapped, as others may be looking into it.
-    fn grow(&mut self) -> Option<()> {
+    fn grow() -> Option<()> {
         let head = map_slots(slots().len() * 2)?;
         intern::copy(slots(), slots_of(head));
         SLOTS.store(head, Ordering::Release);
