@@ -5,6 +5,7 @@
 //! then lets go of everything that is its parent's and starts a region of its own. Children that go on
 //! to `exec` without that cost nothing. A child of `vfork` shares its parent's memory and is its parent.
 
+use crate::lock::Lock;
 use crate::tls::tls;
 use crate::{code, counters, entry, full, mappings, next, recorder, region, samples};
 use crate::{stacks, system, tries};
@@ -39,9 +40,8 @@ static INTERVAL: AtomicU64 = AtomicU64::new(DEFAULT_INTERVAL);
 /// The first word of the page that a child of fork sees as zero: 1 in the process that started it, 2
 /// while a child starts anew.
 static MARK: AtomicPtr<AtomicU32> = AtomicPtr::new(core::ptr::null_mut());
-/// `MEMTIDE_DIR`, with a zero behind it; written once, by whoever starts.
-static mut DIRECTORY: [u8; PATH_ROOM] = [0; PATH_ROOM];
-static DIRECTORY_BYTES: AtomicU32 = AtomicU32::new(0);
+/// `MEMTIDE_DIR` and its length.
+static DIRECTORY: Lock<([u8; PATH_ROOM], usize)> = Lock::new(([0; PATH_ROOM], 0));
 
 fn decode(phase: u32) -> Phase {
     match phase {
@@ -125,12 +125,12 @@ fn begin() {
     } else {
         (Mode::Sampled, INTERVAL.load(Ordering::Relaxed).max(1))
     };
-    let bytes = DIRECTORY_BYTES.load(Ordering::Relaxed) as usize;
-    // SAFETY: written before `begin` is called for the first time, and never after.
-    let directory = unsafe { (*(&raw const DIRECTORY)).as_slice() };
     let granule = if full { full::granule() } else { 0 };
-    let directory = directory.get(..bytes).unwrap_or_default();
-    if !region::create(directory, mode, interval, granule) {
+    let created = DIRECTORY.with(|(directory, bytes)| {
+        let directory = directory.get(..*bytes).unwrap_or_default();
+        region::create(directory, mode, interval, granule)
+    });
+    if !created {
         PHASE.store(OFF, Ordering::Release);
         return;
     }
@@ -260,20 +260,22 @@ unsafe fn value_of(text: *const u8, prefix: &[u8]) -> Option<*const u8> {
     Some(unsafe { text.add(prefix.len()) })
 }
 
+/// Keeps the path of the directory; says whether there is one, and room for it.
+///
 /// # Safety
-/// `text` ends with a zero, and nobody reads the directory yet.
+/// `text` ends with a zero.
 unsafe fn keep_directory(text: *const u8) -> bool {
-    // SAFETY: the caller's promise.
-    let directory = unsafe { (*(&raw mut DIRECTORY)).as_mut_slice() };
-    for (index, place) in directory.iter_mut().enumerate() {
-        // SAFETY: no byte before was zero.
-        *place = unsafe { text.add(index).read() };
-        if *place == 0 {
-            DIRECTORY_BYTES.store(u32::try_from(index).unwrap_or(0), Ordering::Relaxed);
-            return index > 0;
+    DIRECTORY.with(|(directory, bytes)| {
+        for (index, place) in directory.iter_mut().enumerate() {
+            // SAFETY: no byte before was zero.
+            *place = unsafe { text.add(index).read() };
+            if *place == 0 {
+                *bytes = index;
+                return index > 0;
+            }
         }
-    }
-    false
+        false
+    })
 }
 
 /// A decimal number; `None` if it is none or too large.
