@@ -5,10 +5,12 @@ an error and not a figure.
 """
 
 import os
+import re
 import signal
 import subprocess
-import threading
+import time
 from dataclasses import dataclass
+from pathlib import Path
 
 # Seconds after which a run is given up.
 TIME_LIMIT = 900
@@ -30,42 +32,57 @@ class Usage:
     peak: int  # bytes resident at the highest; of the largest single process
 
 
-def environment(**more):
-    """The caller's environment without what would change a measured program, with `more`."""
+def environment(variables=None):
+    """The caller's environment without what would change a measured program, with `variables`."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
-    return kept | {"LC_ALL": "C"} | more
+    return kept | {"LC_ALL": "C"} | (variables or {})
 
 
-def start(command, env, output=subprocess.DEVNULL):
-    """Starts a command in a session of its own, so that all of it can be ended."""
-    return subprocess.Popen(
-        [str(part) for part in command],
-        env=env,
-        stdin=subprocess.DEVNULL,
-        stdout=output,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
+class Running:
+    """A command that was started, in a session of its own, so that all of it can be ended."""
 
+    def __init__(self, starter, command, variables, folder):
+        """`starter` is the built `usage.c`, which writes what it counts into `folder`."""
+        self.name = Path(command[0]).name
+        self._report = folder / "usage"
+        self._words = folder / "output"
+        assigned = [f"{name}={value}" for name, value in variables.items()]
+        with self._words.open("wb") as words:
+            self._child = subprocess.Popen(
+                [str(part) for part in (starter, self._report, *assigned, *command)],
+                env=environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=words,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
 
-def finish(child, what):
-    """Waits for a started command. Raises `Failed` where it ends with anything but 0."""
-    timer = threading.Timer(TIME_LIMIT, os.killpg, (child.pid, signal.SIGKILL))
-    timer.start()
-    try:
-        _, status, usage = os.wait4(child.pid, 0)
-    finally:
-        timer.cancel()
-    child.returncode = os.waitstatus_to_exitcode(status)
-    if child.returncode != 0:
-        raise Failed(f"{what} ended with {child.returncode}")
-    cpu = usage.ru_utime + usage.ru_stime
-    return Usage(cpu, cpu, usage.ru_maxrss * 1024)
+    def ended(self):
+        """Whether nothing of it runs any more."""
+        return self._child.poll() is not None
 
+    def pid(self):
+        """The process id of the command itself; the starter has written it before the command does anything."""
+        for _ in range(1000):
+            if self._report.exists() and (found := re.match(r"pid (\d+)\n", self._report.read_text())):
+                return int(found[1])
+            time.sleep(0.005)
+        raise Failed(f"{self.name} did not start")
 
-def measure(command, env):
-    """Runs a command to its end."""
-    return finish(start(command, env), command[0])
+    def finish(self):
+        """Waits for its end. Raises `Failed` where that is anything but a 0."""
+        try:
+            self._child.wait(TIME_LIMIT)
+        except subprocess.TimeoutExpired:
+            os.killpg(self._child.pid, signal.SIGKILL)
+            self._child.wait()
+            raise Failed(f"{self.name} was not done after {TIME_LIMIT} s") from None
+        found = re.search(r"^status (\d+) cpu_us (\d+) peak_kb (\d+)$", self._report.read_text(), re.MULTILINE)
+        if not found or found[1] != "0":
+            words = self._words.read_text(errors="replace").strip()[-300:]
+            raise Failed(f"{self.name} ended with {found[1] if found else 'nothing counted'}: {words}")
+        cpu = int(found[2]) / 1e6
+        return Usage(cpu, cpu, int(found[3]) * 1024)
 
 
 def text_of(command, env=None, cwd=None):

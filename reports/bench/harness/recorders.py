@@ -61,23 +61,23 @@ class Tools:
         """Whether this recorder can be measured here."""
         return not recorder.of_heaptrack or bool(self.heaptrack and self.heaptrack_library)
 
-    def dress(self, recorder, command, env, folder):
-        """The command and its environment with the recorder in it; what it writes goes to `folder`."""
-        preloaded = env.get("LD_PRELOAD")
+    def dress(self, recorder, command, variables, folder):
+        """The command and its own variables with the recorder in it; what that writes goes to `folder`."""
+        preloaded = variables.get("LD_PRELOAD")
         if recorder in (Recorder.SAMPLED, Recorder.FULL):
             mine = {"LD_PRELOAD": str(self.shim), "MEMTIDE_DIR": str(folder), "MEMTIDE_HEAP": recorder.value}
         elif recorder is Recorder.HEAPTRACK:
             mine = {"LD_PRELOAD": str(self.heaptrack_library), "DUMP_HEAPTRACK_OUTPUT": "/dev/null"}
         elif recorder is Recorder.MEMTIDE_WHOLE:
             output = ["--quiet", "-o", folder / "run.memtide"]
-            return [self.memtide, "run", "--heap", "full", *output, "--", *command], env
+            return [self.memtide, "run", "--heap", "full", *output, "--", *command], variables
         elif recorder is Recorder.HEAPTRACK_WHOLE:
-            return [self.heaptrack, "-o", folder / "heaptrack", *command], env
+            return [self.heaptrack, "-o", folder / "heaptrack", *command], variables
         else:
-            return command, env
+            return command, variables
         if preloaded:
             mine["LD_PRELOAD"] += f":{preloaded}"
-        return command, env | mine
+        return command, variables | mine
 
     def recorded(self, folder):
         """What the shim has recorded in `folder`: the `allocations` of memtide's report on it."""

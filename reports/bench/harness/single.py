@@ -35,10 +35,9 @@ def executed(bench, recorder, pairs):
     """Instructions executed by the 64-byte loop, as callgrind counts them."""
     with bench.folder() as folder:
         output = folder / "callgrind"
-        env = process.environment()
         plain = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={output}", bench.built / "loop64", pairs]
-        command, env = bench.tools.dress(recorder, plain, env, folder)
-        process.text_of(command, env=env)
+        command, variables = bench.tools.dress(recorder, plain, {}, folder)
+        process.text_of(command, env=process.environment(variables))
         counted = re.search(r"^(?:summary|totals): (\d+)", output.read_text(), re.MULTILINE)
         if not counted:
             raise process.Failed("callgrind counted nothing")
@@ -71,8 +70,8 @@ def small_blocks(bench, recorder, more):
     """VmRSS before and VmHWM after the program has filled its heap, in kB."""
     with bench.folder() as folder:
         plain = [bench.built / "small_blocks", 64 if bench.quick else 256]
-        command, env = bench.tools.dress(recorder, plain, process.environment(**more), folder)
-        words = process.text_of(command, env=env)
+        command, variables = bench.tools.dress(recorder, plain, more, folder)
+        words = process.text_of(command, env=process.environment(variables))
         found = re.fullmatch(r"start_kb (\d+) peak_kb (\d+)\n", words)
         if not found:
             raise process.Failed(f"small_blocks said {words!r}")
@@ -90,8 +89,7 @@ def pairs(bench):
         for recorder in (Recorder.NONE, Recorder.FULL):
             with bench.folder() as folder:
                 plain = [bench.built / "w1_micro", 1, 20_000_000, live, 1, 1]
-                command, env = bench.tools.dress(recorder, plain, process.environment(), folder)
-                peaks[recorder] = process.measure(command, env).peak
+                peaks[recorder] = bench.start(recorder, plain, {}, folder).finish().peak
         figures[f"pairs {live} peak"] = [peaks[Recorder.NONE] / MIB]
         figures[f"pairs {live} added"] = [(peaks[Recorder.FULL] - peaks[Recorder.NONE]) / MIB]
         figures[f"pairs {live}"] = [peaks[Recorder.FULL] / peaks[Recorder.NONE]]

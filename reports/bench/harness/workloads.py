@@ -34,7 +34,7 @@ def compiler():
 
 def build(folder):
     """Compiles the programs and makes the data into `folder`."""
-    for name in ("loop64", "small_blocks"):
+    for name in ("usage", "loop64", "small_blocks"):
         process.text_of(["gcc", "-O2", "-g", "-o", folder / name, SOURCES / f"{name}.c"])
     for name in ("w1_micro", "w5_prodcons"):
         process.text_of(["g++", "-O2", "-g", "-pthread", "-o", folder / name, SOURCES / f"{name}.cpp"])
@@ -56,14 +56,13 @@ class Workload:
     name: str
     recorders: tuple
     command: list
-    env: dict = field(default_factory=dict)
+    variables: dict = field(default_factory=dict)
     # Allocations that the program is known to make at least: full mode must have counted them.
     allocations: int = 0
 
-    def once(self, tools, recorder, folder):
+    def once(self, bench, recorder, folder):
         """One run."""
-        command, env = tools.dress(recorder, self.command, process.environment(**self.env), folder)
-        return process.measure(command, env)
+        return bench.start(recorder, self.command, self.variables, folder).finish()
 
 
 @dataclass(frozen=True)
@@ -74,26 +73,21 @@ class Redis(Workload):
 
     KINDS = ("set", "get", "lpush", "lpop", "sadd", "hset")
 
-    def once(self, tools, recorder, folder):
+    def once(self, bench, recorder, folder):
         port = free_port()
-        command, env = tools.dress(
-            recorder,
-            [*self.command, "--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", folder],
-            process.environment(**self.env),
-            folder,
-        )
-        server = process.start(command, env)
+        command = [*self.command, "--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", folder]
+        server = bench.start(recorder, command, self.variables, folder)
         try:
             wait_for(port, server)
-            before = cpu_of(server.pid)
+            before = cpu_of(server.pid())
             load = ["redis-benchmark", "-p", port, "-q", "-t", ",".join(self.KINDS)]
             load += ["-n", self.requests, "-P", 16, "-r", 100000, "-d", 100]
             process.text_of(load, env=process.environment())
-            loaded = cpu_of(server.pid) - before
+            loaded = cpu_of(server.pid()) - before
         finally:
-            if server.poll() is None:
+            if not server.ended():
                 subprocess.run(["redis-cli", "-p", str(port), "shutdown", "nosave"], capture_output=True)
-        usage = process.finish(server, "redis-server")
+        usage = server.finish()
         return process.Usage(usage.whole if recorder.whole else loaded, usage.whole, usage.peak)
 
 
@@ -106,8 +100,9 @@ def free_port():
 def wait_for(port, server):
     """Returns when the server answers."""
     for _ in range(600):
-        if server.poll() is not None:
-            raise process.Failed(f"the server ended with {server.returncode} before it answered")
+        if server.ended():
+            server.finish()
+            raise process.Failed("the server ended before it answered")
         ping = subprocess.run(["redis-cli", "-p", str(port), "ping"], capture_output=True, text=True)
         if ping.stdout.strip() == "PONG":
             return
@@ -132,7 +127,7 @@ def all_of(folder, quick):
     every = (Recorder.NONE, Recorder.SAMPLED, Recorder.FULL, Recorder.HEAPTRACK)
     pairs = {"nb": size(20_000_000), "w1": size(8_000_000), "w5": size(10_000_000), "loop64": size(200_000_000)}
     malloc = {"PYTHONMALLOC": "malloc"}
-    rounds = [python(), SOURCES / "json_rounds.py", size(32)]
+    rounds = [python(), SOURCES / "json_rounds.py", size(24)]
     objects = [python(), SOURCES / "w4_python.py", size(8)]
     workloads = [
         Workload("loop64", sampled, [folder / "loop64", pairs["loop64"]]),
