@@ -78,7 +78,7 @@ impl Ranges {
             return false;
         }
         let count = self.count;
-        let Some(tail) = self.all().get_mut(index..=count) else {
+        let Some(tail @ [_, ..]) = self.all().get_mut(index..=count) else {
             return false;
         };
         tail.rotate_right(1);

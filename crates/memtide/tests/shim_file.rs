@@ -154,6 +154,39 @@ fn nothing_in_it_formats_or_unwinds() {
     }
 }
 
+/// Only the reader of unwinding tables, which is not ours, has checks that panic; it runs where nothing of
+/// the program's is held.
+#[test]
+fn no_function_of_ours_can_panic() {
+    let output = Command::new("objdump")
+        .args(["--disassemble", "--demangle", "--no-show-raw-insn"])
+        .arg(env!("MEMTIDE_SHIM_FILE"))
+        .output()
+        .expect("objdump of binutils is installed");
+    let text = String::from_utf8(output.stdout).unwrap();
+    let (mut function, mut panicking) = ("", BTreeSet::new());
+    for line in text.lines() {
+        if let Some((_, name)) = line
+            .strip_suffix(">:")
+            .and_then(|head| head.split_once('<'))
+        {
+            function = name;
+        }
+        if line.contains("<core::panicking::") || line.contains("_failed>") {
+            panicking.insert(function);
+        }
+    }
+    assert!(
+        panicking.iter().any(|name| name.contains("gimli")),
+        "calls are found: {panicking:?}"
+    );
+    let ours: Vec<_> = panicking
+        .iter()
+        .filter(|name| name.contains("memtide_") && !name.contains("compile"))
+        .collect();
+    assert!(ours.is_empty(), "{ours:?}");
+}
+
 #[test]
 fn it_is_small() {
     let folder = tempfile::tempdir().unwrap();
