@@ -140,13 +140,16 @@ pub(crate) fn rules() -> Option<RuleTable<'static>> {
 /// The rule of a return address.
 #[inline(always)]
 pub(crate) fn rule(address: u64) -> Rule {
-    rule_in(rules(), address)
+    match rules() {
+        Some(rules) => rule_in(rules, address),
+        None => Rule::UNKNOWN,
+    }
 }
 
 /// As [`rule`], with a table that was asked for before.
 #[inline(always)]
-pub(crate) fn rule_in(rules: Option<RuleTable<'static>>, address: u64) -> Rule {
-    match rules.and_then(|rules| rules.get(address)) {
+pub(crate) fn rule_in(rules: RuleTable<'static>, address: u64) -> Rule {
+    match rules.get(address) {
         Some(rule) => rule,
         None => new_rule(address),
     }

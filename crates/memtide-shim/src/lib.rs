@@ -14,6 +14,7 @@
 //! samples    the table of live sampled blocks, and the filter that keeps others away from it
 //! mappings   anonymous mappings that the program makes itself
 //! stacks     from registers to the number of a stack: bounds, walk, interning
+//! known      the numbers of whole stacks, by one look-up
 //! tries      stacks from the leaf on, for threads that jump between many
 //! code       modules and the unwinding rules of their return addresses
 //! recorder   what belongs to one thread
@@ -36,11 +37,13 @@ mod code;
 mod counters;
 mod entry;
 mod full;
+mod known;
 mod life;
 mod lock;
 mod mappings;
 mod memory;
 mod next;
+mod numbers;
 mod operators;
 mod record;
 mod recorder;

@@ -10,15 +10,14 @@
 
 use crate::lock::Lock;
 use crate::recorder::Recorder;
-use crate::{code, memory, next, region, system, tls, tries};
+use crate::{code, known, memory, next, numbers, region, system, tls, tries};
 use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
-use memtide_region::Table;
 use memtide_region::layout::{
     MARK_FOREIGN, MARK_GENERATION, MARK_MAPPING, MARK_TRUNCATED, OVERFLOW, ROOT,
 };
 use memtide_unwind::intern::{self, Found, PathHash, Slot};
 use memtide_unwind::rule::Frame;
-use memtide_unwind::tail::MOST_FRAMES;
+use memtide_unwind::tail::{MOST_FRAMES, Walked};
 use memtide_unwind::trie::{Reached, Trie};
 use memtide_unwind::walk::{Cursor, StackMemory, Stop, step};
 
@@ -55,8 +54,6 @@ struct Slots {
 }
 
 static SLOTS: AtomicPtr<Slots> = AtomicPtr::new(core::ptr::null_mut());
-/// For each node the number of the stack that ends with it, plus one; 0 if none does.
-static STACK_OF: AtomicPtr<AtomicU32> = AtomicPtr::new(core::ptr::null_mut());
 static NODES: Lock<Nodes> = Lock::new(Nodes { used: 0 });
 /// The node from which the stacks of this generation of code start, and its path.
 static BASE: AtomicU32 = AtomicU32::new(ROOT);
@@ -95,15 +92,9 @@ fn map_slots(count: usize) -> Option<*mut Slots> {
 
 /// Makes the tables and the two nodes that have no address.
 pub(crate) fn prepare() -> bool {
-    let most = Table::NODES.most as usize;
-    // SAFETY: numbers are all zero at first.
-    let Some(stack_of) = (unsafe { memory::map_slice::<AtomicU32>(most) }) else {
-        return false;
-    };
     let Some(slots) = map_slots(FIRST_SLOTS) else {
         return false;
     };
-    STACK_OF.store(stack_of, Ordering::Release);
     SLOTS.store(slots, Ordering::Release);
     for expected in [ROOT, OVERFLOW] {
         if region::append_node(0, ROOT, 0) != Some(expected) {
@@ -164,7 +155,36 @@ fn is_own_further_down(recorder: &mut Recorder, slot: u64) -> bool {
 /// The number of the stack of a caller; `None` where there is no room for another stack.
 #[inline(always)]
 pub(crate) fn number(recorder: &mut Recorder, slot: u64, base: u64) -> Option<u32> {
-    stack_of(node(recorder, Cursor { slot, base }))
+    let start = Cursor { slot, base };
+    match walk(recorder, start) {
+        Ok(walked) => {
+            let path = recorder.tail.path(walked, base_path());
+            let leaf = recorder.tail.address(walked.frames.wrapping_sub(1));
+            known::find(path, leaf).or_else(|| new_number(recorder, walked, path, leaf))
+        }
+        Err(node) => stack_of(node),
+    }
+}
+
+/// The number of a stack that is not known as a whole.
+#[cold]
+#[inline(never)]
+fn new_number(recorder: &mut Recorder, walked: Walked, path: PathHash, leaf: u64) -> Option<u32> {
+    let node = intern_frames(recorder, walked);
+    let number = stack_of(node)?;
+    if node != OVERFLOW {
+        known::remember(path, leaf, number);
+    }
+    Some(number)
+}
+
+/// The node of the last walk's stack.
+fn intern_frames(recorder: &Recorder, walked: Walked) -> u32 {
+    let (mut node, _) = root();
+    for (path, address) in recorder.tail.frames(walked) {
+        node = intern_at(node, path, address);
+    }
+    node
 }
 
 /// As [`number`], for a caller that maps memory.
@@ -177,12 +197,7 @@ pub(crate) fn mapping_number(recorder: &mut Recorder, slot: u64, base: u64) -> O
 
 #[inline(always)]
 fn stack_of(node: u32) -> Option<u32> {
-    let table = STACK_OF.load(Ordering::Relaxed);
-    if table.is_null() || node >= Table::NODES.most {
-        return None;
-    }
-    // SAFETY: below the length that was mapped.
-    let place = unsafe { &*table.add(node as usize) };
+    let place = numbers::place(node)?;
     match place.load(Ordering::Acquire) {
         0 => new_stack(node, place),
         known => Some(known - 1),
@@ -202,29 +217,51 @@ fn new_stack(node: u32, place: &AtomicU32) -> Option<u32> {
     })
 }
 
-#[inline(always)]
 fn root() -> (u32, PathHash) {
-    let node = BASE.load(Ordering::Acquire);
-    (
-        node,
-        PathHash::from_number(BASE_PATH.load(Ordering::Relaxed)),
-    )
+    (BASE.load(Ordering::Acquire), base_path())
 }
 
 #[inline(always)]
+fn base_path() -> PathHash {
+    PathHash::from_number(BASE_PATH.load(Ordering::Relaxed))
+}
+
+/// The node of a stack.
 fn node(recorder: &mut Recorder, start: Cursor) -> u32 {
+    match walk(recorder, start) {
+        Ok(walked) => {
+            recorder.tail.path(walked, base_path());
+            intern_frames(recorder, walked)
+        }
+        Err(node) => node,
+    }
+}
+
+/// Walks by the tail; where another way was taken, the stack's node.
+#[inline(always)]
+fn walk(recorder: &mut Recorder, start: Cursor) -> Result<Walked, u32> {
     if !start.slot.is_multiple_of(8) || !is_own(recorder, start.slot) {
-        return plain(recorder, start);
+        return Err(plain(recorder, start));
     }
     let code = code::version();
     if recorder.code != code {
         recorder.code = code;
         recorder.tail.clear();
     }
-    if let Some(node) = by_trie(recorder, start) {
-        return node;
+    if recorder.trie_walks != 0 {
+        if let Some(node) = by_trie(recorder, start) {
+            return Err(node);
+        }
+    } else {
+        recorder.tail_walks += 1;
+        if recorder.tail_walks == WINDOW {
+            choose(recorder);
+        }
     }
-    let (top, rules) = (recorder.top, code::rules());
+    let Some(rules) = code::rules() else {
+        return Err(OVERFLOW);
+    };
+    let top = recorder.top;
     let walked = recorder.tail.walk(
         &Memory,
         &mut |address| code::rule_in(rules, address),
@@ -232,31 +269,18 @@ fn node(recorder: &mut Recorder, start: Cursor) -> u32 {
         top,
     );
     match walked.stop {
-        Stop::Root => {}
-        Stop::Lost => region::count_lost(|lost| &lost.rules),
-        Stop::Signal | Stop::Deep => return plain(recorder, start),
+        Stop::Root => Ok(walked),
+        Stop::Lost => {
+            region::count_lost(|lost| &lost.rules);
+            Ok(walked)
+        }
+        Stop::Signal | Stop::Deep => Err(plain(recorder, start)),
     }
-    let slots = slots();
-    recorder
-        .tail
-        .intern(walked, root(), |parent, path, address| {
-            match intern::find(slots, path, parent, address) {
-                Found::Node(id) => id,
-                _ => intern_new(parent, path, address),
-            }
-        })
 }
 
 /// The node by way of the trie, where the thread is on that way.
-#[inline(always)]
+#[inline(never)]
 fn by_trie(recorder: &mut Recorder, start: Cursor) -> Option<u32> {
-    if recorder.trie_walks == 0 {
-        recorder.tail_walks += 1;
-        if recorder.tail_walks == WINDOW {
-            choose(recorder);
-        }
-        return None;
-    }
     recorder.trie_walks -= 1;
     let trie = tries::current()?;
     loop {
@@ -500,7 +524,9 @@ pub(crate) fn new_generation(generation: u32) {
 /// Only in a new child of `fork`, where no other thread exists yet.
 pub(crate) unsafe fn forget() {
     SLOTS.store(core::ptr::null_mut(), Ordering::Release);
-    STACK_OF.store(core::ptr::null_mut(), Ordering::Release);
+    numbers::forget();
+    // SAFETY: the caller's promise.
+    unsafe { known::forget() };
     BASE.store(ROOT, Ordering::Release);
     BASE_PATH.store(0, Ordering::Release);
     // SAFETY: the caller's promise.

@@ -43,7 +43,6 @@ struct Kept {
     slot: u64,
     address: u64,
     path: PathHash,
-    node: u32,
     /// How many entries of [`Tail::based`] belong to frames up to this one.
     based_up_to: u32,
 }
@@ -53,7 +52,6 @@ const ABOVE_ROOT: Kept = Kept {
     slot: u64::MAX,
     address: 0,
     path: PathHash::ROOT,
-    node: 0,
     based_up_to: 0,
 };
 
@@ -193,22 +191,32 @@ impl Tail {
                 slot: cursor.slot,
                 address,
             };
-            if rule.uses_base() {
-                *self.fresh_based.at_mut(fresh_based) =
-                    Based::of(memory, rule, fresh, cursor, base_slot, end);
-                fresh_based += 1;
-            }
             fresh += 1;
-            let caller = match step(memory, cursor, rule, end) {
-                Ok(caller) => caller,
-                Err(Stop::Signal) => return self.refuse(Stop::Signal),
-                Err(stop) => {
+            if let Some((cfa, saved)) = rule.stack_offsets() {
+                // As `step` does it, with what is known of such rules.
+                let slot = cursor.slot.wrapping_add(cfa);
+                if slot >= end {
                     self.end_slot = 0;
-                    return self.keep(0, fresh, fresh_based, stop);
+                    return self.keep(0, fresh, fresh_based, Stop::Lost);
                 }
-            };
-            base_slot = saved_slot(rule, cursor, caller, base_slot);
-            cursor = caller;
+                if saved != 0 {
+                    base_slot = (slot + 8).wrapping_sub(saved);
+                    cursor.base = memory.word(base_slot);
+                }
+                cursor.slot = slot;
+            } else {
+                let based = (fresh, fresh_based);
+                let stepped = self.step_by_base(memory, rule, (cursor, base_slot), end, based);
+                fresh_based += usize::from(rule.uses_base());
+                match stepped {
+                    Ok(caller) => (cursor, base_slot) = caller,
+                    Err(Stop::Signal) => return self.refuse(Stop::Signal),
+                    Err(stop) => {
+                        self.end_slot = 0;
+                        return self.keep(0, fresh, fresh_based, stop);
+                    }
+                }
+            }
             address = memory.word(cursor.slot);
             if address == 0 {
                 self.end_slot = cursor.slot;
@@ -217,29 +225,46 @@ impl Tail {
         }
     }
 
-    /// Gives each frame that is not shared its node: `intern` gets the caller's node, the path and the
-    /// address. The first caller is `root` with `path`. The leaf's node is returned.
-    #[inline(always)]
-    pub fn intern(
+    /// A step from a frame that is not found by `rsp`; says where its `rbp` was saved, too. A frame that is
+    /// found by `rbp` is noted as such.
+    #[inline(never)]
+    fn step_by_base(
         &mut self,
-        walked: Walked,
-        root: (u32, PathHash),
-        mut intern: impl FnMut(u32, PathHash, u64) -> u32,
-    ) -> u32 {
-        let above = self.kept.at_mut(0);
-        (above.node, above.path) = root;
-        let last = self.kept.at(walked.shared);
-        let (mut node, mut path) = (last.node, last.path);
+        memory: &impl StackMemory,
+        rule: Rule,
+        (cursor, base_slot): (Cursor, u64),
+        end: u64,
+        (fresh, fresh_based): (usize, usize),
+    ) -> Result<(Cursor, u64), Stop> {
+        if rule.uses_base() {
+            *self.fresh_based.at_mut(fresh_based) =
+                Based::of(memory, rule, fresh - 1, cursor, base_slot, end);
+        }
+        let caller = step(memory, cursor, rule, end)?;
+        Ok((caller, saved_slot(rule, cursor, caller, base_slot)))
+    }
+
+    /// The hash of the whole stack; `root` is that of what is above it.
+    #[inline(always)]
+    pub fn path(&mut self, walked: Walked, root: PathHash) -> PathHash {
+        self.kept.at_mut(0).path = root;
+        let mut path = self.kept.at(walked.shared).path;
         let mut index = walked.shared;
         while index < walked.frames {
             index += 1;
             let kept = self.kept.at_mut(index);
             path = path.then(kept.address);
-            node = intern(node, path, kept.address);
             kept.path = path;
-            kept.node = node;
         }
-        node
+        path
+    }
+
+    /// The return addresses of the last walk with the hash of their path, root first.
+    pub fn frames(&self, walked: Walked) -> impl Iterator<Item = (PathHash, u64)> {
+        (1..=walked.frames).map(|index| {
+            let kept = self.kept.at(index);
+            (kept.path, kept.address)
+        })
     }
 
     /// Whether the cursor stands on a remembered frame from which on nothing has changed. Then

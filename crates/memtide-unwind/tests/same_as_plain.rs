@@ -211,10 +211,13 @@ impl Ways {
             .collect();
         assert_eq!(addresses, found, "tail {index} has the same frames");
         let numbers = &mut self.numbers;
-        let got = tail.intern(walked, (BASE, PathHash::ROOT), |parent, path, address| {
-            numbers.number(parent, path, address)
-        });
-        assert_eq!(got, number, "tail {index} gives the same number");
+        let path = tail.path(walked, PathHash::ROOT);
+        let mut got = (BASE, PathHash::ROOT);
+        for (path, address) in tail.frames(walked) {
+            assert_eq!(got.1.then(address), path, "tail {index} has the frames' hashes");
+            got = (numbers.number(got.0, path, address), path);
+        }
+        assert_eq!(got, (number, path), "tail {index} gives the same number");
         if index == 0 {
             self.seen.stepped += (walked.frames - walked.shared) as u64;
         }
