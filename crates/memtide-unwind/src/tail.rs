@@ -324,23 +324,20 @@ impl Tail {
     }
 
     /// How many frames from the root on, of those before frame `end`, have their return addresses still.
-    #[inline(always)]
+    #[inline(never)]
     fn intact(&self, memory: &impl StackMemory, end: usize) -> usize {
         let kept = self.kept.0.get(1..end).unwrap_or_default();
         let differs = |kept: &Kept| memory.word(kept.slot) ^ kept.address;
         let (fours, rest) = kept.as_chunks::<4>();
         let mut intact = 0;
         for [a, b, c, d] in fours {
+            // What is left of a four that differs is not worth another look.
             if differs(a) | differs(b) | differs(c) | differs(d) != 0 {
-                break;
+                return intact;
             }
             intact += 4;
         }
-        // After a break the rest is not next; what is left of a four is not worth another look.
-        if intact == 4 * fours.len() {
-            intact += rest.iter().take_while(|kept| differs(kept) == 0).count();
-        }
-        intact
+        intact + rest.iter().take_while(|kept| differs(kept) == 0).count()
     }
 
     /// The first frame from the root, up to `frame`, that is found by another `rbp` now.
