@@ -176,7 +176,8 @@ def python(base):
     if LONG:
         modules += ["test_threading", "test_pickle", "test_sqlite3"]
     for module in modules:
-        command = [interpreter, "-m", "test", module]
+        # That test fails with site packages that import threading at the start, as many do.
+        command = [interpreter, "-m", "test", module, "--ignore", "test_import_from_another_thread"]
         if subprocess.run(command, env=environment(), capture_output=True, check=False).returncode != 0:
             skipped.append(f"{module} does not pass without the shim")
             continue

@@ -39,7 +39,14 @@ fn built_folder() -> &'static Path {
     FOLDER.get_or_init(|| {
         let name = std::env::current_exe().unwrap();
         let name = name.file_name().unwrap().to_string_lossy().into_owned();
-        let folder = std::env::temp_dir().join(format!("memtide-tests-{name}"));
+        let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        // At these the loader splits LD_PRELOAD.
+        let splits = target.to_string_lossy().contains([' ', ':']);
+        let folder = if splits {
+            std::env::temp_dir().join(format!("memtide-tests-{name}"))
+        } else {
+            target.join(name)
+        };
         fs::create_dir_all(&folder).unwrap();
         folder
     })
