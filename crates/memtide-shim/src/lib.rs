@@ -8,6 +8,7 @@
 //! ```text
 //! entry      exported functions: a countdown, a filter, and the way to the next allocator
 //! operators  where each form of operator new and delete goes on
+//! mapping_entry  the same for mmap and its kin
 //! next       the next allocator, found by an ELF look-up of our own
 //! record     a block was made, a block goes away: which mode, which thread
 //! full       shadow memory: the stack and size of every live block
@@ -40,6 +41,7 @@ mod full;
 mod known;
 mod life;
 mod lock;
+mod mapping_entry;
 mod mappings;
 mod memory;
 mod next;

@@ -266,11 +266,22 @@ unsafe fn value_of(text: *const u8, prefix: &[u8]) -> Option<*const u8> {
 /// `text` ends with a zero.
 unsafe fn keep_directory(text: *const u8) -> bool {
     DIRECTORY.with(|(directory, bytes)| {
-        for (index, place) in directory.iter_mut().enumerate() {
+        *bytes = 0;
+        // SAFETY: a string.
+        if unsafe { text.read() } != b'/' {
+            // The program may go elsewhere before it forks.
+            *bytes = system::read_link(b"/proc/self/cwd\0", directory).map_or(0, <[u8]>::len);
+            if let Some(place) = directory.get_mut(*bytes) {
+                *place = b'/';
+                *bytes += 1;
+            }
+        }
+        let before = *bytes;
+        for (index, place) in directory.iter_mut().skip(before).enumerate() {
             // SAFETY: no byte before was zero.
             *place = unsafe { text.add(index).read() };
             if *place == 0 {
-                *bytes = index;
+                *bytes = before + index;
                 return index > 0;
             }
         }

@@ -91,6 +91,18 @@ const OPERATORS: [&[u8]; NEWS + DELETES] = [
     b"_ZdaPvmSt11align_val_t",
 ];
 
+/// The function behind the shim as a function of that type, if there is one.
+macro_rules! behind {
+    ($function:ident as $type:ty) => {
+        match $crate::next::function($crate::next::Function::$function) {
+            0 => None,
+            // SAFETY: the symbol of that name has that signature, by the C standard or the manual.
+            found => Some(unsafe { core::mem::transmute::<usize, $type>(found) }),
+        }
+    };
+}
+pub(crate) use behind;
+
 static FUNCTIONS: [AtomicUsize; NAMES.len()] = [const { AtomicUsize::new(0) }; NAMES.len()];
 static RESOLVED: AtomicBool = AtomicBool::new(false);
 

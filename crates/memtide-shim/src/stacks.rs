@@ -101,6 +101,10 @@ pub(crate) fn prepare() -> bool {
             return false;
         }
     }
+    // Number 0 is no stack's, so that a record of no bytes is not no record.
+    if region::append_stack(ROOT) != Some(0) {
+        return false;
+    }
     true
 }
 
