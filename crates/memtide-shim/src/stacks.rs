@@ -8,6 +8,9 @@
 //! `pthread_getattr_np` would tell the bounds, but it takes the thread's lock and allocates, and programs
 //! call it as the first thing that a thread does.
 
+#[cfg(feature = "check-walks")]
+mod check;
+
 use crate::lock::Lock;
 use crate::recorder::Recorder;
 use crate::{code, known, memory, next, numbers, region, system, tls, tries};
@@ -252,6 +255,8 @@ fn walk(recorder: &mut Recorder, start: Cursor) -> Result<Walked, u32> {
         recorder.code = code;
         recorder.tail.clear();
     }
+    #[cfg(feature = "check-walks")]
+    check::check(recorder, start);
     if recorder.trie_walks != 0 {
         if let Some(node) = by_trie(recorder, start) {
             return Err(node);
@@ -339,6 +344,10 @@ fn number_in_trie(trie: Trie<'static>, end: u32) -> u32 {
 #[inline(never)]
 fn plain(recorder: &mut Recorder, start: Cursor) -> u32 {
     recorder.tail.clear();
+    plain_walk(recorder, start)
+}
+
+fn plain_walk(recorder: &mut Recorder, start: Cursor) -> u32 {
     let mut walk = Plain {
         cursor: start,
         address: 0,

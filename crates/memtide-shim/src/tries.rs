@@ -9,8 +9,13 @@ use crate::{code, memory};
 use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use memtide_unwind::trie::{Edge, Node, Origin, Trie, Used};
 
-const NODES: usize = 1 << 18;
-const EDGES: usize = 1 << 18;
+/// Enough for all walks of a compiler where these are checked, and for most of them elsewhere.
+const NODES: usize = if cfg!(feature = "check-walks") {
+    1 << 22
+} else {
+    1 << 18
+};
+const EDGES: usize = NODES;
 /// After so many no more are made.
 const MOST_TRIES: u32 = 8;
 
