@@ -230,6 +230,20 @@ fn a_limited_address_space_is_left_to_the_program() {
     }
 }
 
+/// A limit that the program sets for itself comes too late to be refused: the shim's share must be small.
+#[test]
+fn a_program_that_limits_itself_is_recorded() {
+    let symbols = Symbols::of(&faults());
+    for heap in BOTH {
+        let done = same(heap, &["limits_itself"]);
+        let kept = done.regions[0].by_name(&symbols, |functions, kind| {
+            (kind == Kind::Heap && functions.contains(&"keep_twenty")).then(|| "kept".to_owned())
+        });
+        // Blocks of 1 MiB are all drawn, with weight 1.
+        assert_eq!(kept["kept"].bytes, 20 << 20, "{heap:?}");
+    }
+}
+
 /// A filter that the program has set for itself holds for the shim, too: it cannot grow any more.
 #[test]
 fn refused_system_calls_are_no_harm() {

@@ -5,6 +5,7 @@
  *   pairs             500,000 pairs of a stack and a size, beside 128 MiB that stay
  *   sealed            after its start no file can be opened, allocated or mapped (seccomp)
  *   limited           starts itself again with 1 GiB of address space
+ *   limits_itself     has 128 MiB of address space from its start on, and keeps 20 blocks of 1 MiB
  *   small_stacks      threads with the smallest stack there is
  *   mappings COUNT    so many mappings that cannot be merged
  *
@@ -125,6 +126,18 @@ static void limited(const char *self) {
     printf("made %ld MiB\n", made);
 }
 
+extern "C" __attribute__((noinline)) long keep_twenty() {
+    long made = 0;
+    for (int number = 0; number < 20; number++) made += seen(malloc(1 << 20)) != NULL;
+    return made;
+}
+
+static void limits_itself() {
+    struct rlimit limit = {128u << 20, 128u << 20};
+    setrlimit(RLIMIT_AS, &limit);
+    printf("made %ld MiB\n", keep_twenty());
+}
+
 static void *small(void *number) {
     return walk((unsigned)(uintptr_t)number, 8, 100);
 }
@@ -164,6 +177,7 @@ int main(int count, char **arguments) {
     else if (!strcmp(mode, "pairs")) pairs();
     else if (!strcmp(mode, "sealed")) sealed();
     else if (!strcmp(mode, "limited")) limited(arguments[0]);
+    else if (!strcmp(mode, "limits_itself")) limits_itself();
     else if (!strcmp(mode, "small_stacks")) small_stacks();
     else if (!strcmp(mode, "mappings")) mappings(number);
     else return 2;
