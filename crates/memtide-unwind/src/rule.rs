@@ -207,7 +207,9 @@ impl<'a> RuleTable<'a> {
         // With the right tag taken off, the rule is left, which is not 0; anything else is larger.
         let rule = slot.load(Ordering::Relaxed) ^ tag << RULE_BITS;
         let found = rule.wrapping_sub(1) < (1 << RULE_BITS) - 1;
-        found.then_some(Rule(rule as u32))
+        #[expect(clippy::cast_possible_truncation, reason = "below 2^31, or not used")]
+        let bits = rule as u32;
+        found.then_some(Rule(bits))
     }
 
     #[inline(never)]

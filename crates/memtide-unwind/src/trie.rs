@@ -212,8 +212,11 @@ impl<'a> Trie<'a> {
         let Some(node) = self.nodes.get(parent as usize).filter(|_| parent != 0) else {
             return false;
         };
-        let here = node.children_here.load(Ordering::Relaxed) as usize;
-        let (Some(key), Some(place)) = (node.keys.get(here), node.children.get(here)) else {
+        let here = node.children_here.load(Ordering::Relaxed);
+        let (Some(key), Some(place)) = (
+            node.keys.get(here as usize),
+            node.children.get(here as usize),
+        ) else {
             return false;
         };
         // A key of 0 is none, and two equal ones could not be told apart.
@@ -226,7 +229,7 @@ impl<'a> Trie<'a> {
         }
         place.store(child, Ordering::Release);
         key.store(low, Ordering::Release);
-        node.children_here.store(here as u32 + 1, Ordering::Relaxed);
+        node.children_here.store(here + 1, Ordering::Relaxed);
         true
     }
 

@@ -90,7 +90,10 @@ mod tests {
         let (small, large) = (rows(256), rows(512));
         let stack = |number: u32| {
             let address = 0x7f00_0000_0000 + u64::from(number % 7);
-            (PathHash::ROOT.then(u64::from(number)).then(address), address)
+            (
+                PathHash::ROOT.then(u64::from(number)).then(address),
+                address,
+            )
         };
         for number in 0..200 {
             let (path, address) = stack(number);
