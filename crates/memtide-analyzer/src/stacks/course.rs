@@ -8,6 +8,9 @@
 //! it. A record shorter than that of the gate has no warm-up to tell apart: there it is the last value
 //! less the first, from nothing where the stack came later or there was one look only.
 //!
+//! A program that ends is looked at once or twice more, at once: its destructors may have freed by then what
+//! it held for all its life. Such crowded looks at the end are no course of anything and are left out.
+//!
 //! **Going on**: a quarter of the growth or more came in the second half of the time. A cache that has
 //! filled up does not lead the list, however large it is.
 //!
@@ -23,6 +26,11 @@ use crate::statistics::{Series, blocks};
 use crate::thresholds::{ENDS, GOES_ON_SHARE, SAMPLES_FOR_RATE, SECONDS_FOR_GROWTH};
 use memtide_model::{Bytes, HeapMode, Nanos, Slope, StackCounters, StackHistory, StackPoint};
 
+/// So many looks have a usual distance.
+const LOOKS_WITH_A_PACE: usize = 4;
+/// At the end of a program there are no more looks than these that are not of the usual distance.
+const CROWDED_LOOKS: usize = 3;
+
 /// The moments at which stacks are looked at.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Moments {
@@ -30,6 +38,8 @@ pub(super) struct Moments {
     at: Vec<Nanos>,
     /// The same in seconds after the first.
     seconds: Vec<f64>,
+    /// True if looks at the program's end were left out: the last counters are not of these moments.
+    is_cut: bool,
 }
 
 /// The course of one stack.
@@ -53,6 +63,7 @@ impl Moments {
         let mut all: Vec<Nanos> = times.collect();
         all.sort_unstable();
         all.dedup();
+        let is_cut = leave_out_crowded_end(&mut all);
         let n = all.len();
         let at: Vec<Nanos> = if n <= most {
             all
@@ -60,7 +71,16 @@ impl Moments {
             (0..most).map(|k| all[k * (n - 1) / (most - 1)]).collect()
         };
         let seconds = (at.iter()).map(|t| t.seconds_since(at[0])).collect();
-        Self { at, seconds }
+        Self {
+            at,
+            seconds,
+            is_cut,
+        }
+    }
+
+    /// The last one.
+    pub(super) fn end(&self) -> Option<Nanos> {
+        self.at.last().copied()
     }
 
     /// True if the record is long enough to tell a warm-up from growth.
@@ -115,7 +135,7 @@ impl Course {
         let mut growth = moments.growth(&bytes);
         if !moments.has_warm_up() && moments.at[0] < first.at {
             // It came later: it grew from nothing, which as_of has put there.
-            growth = history.last.live_bytes() as f64;
+            growth = bytes.last().copied().unwrap_or_default();
         }
         let series = Series {
             t: moments.seconds.clone(),
@@ -152,6 +172,23 @@ impl Course {
     }
 }
 
+/// Leaves out the moments at the end that follow one another faster than by half of what is usual, and
+/// says whether there were any. Of a few moments nothing is usual.
+fn leave_out_crowded_end(at: &mut Vec<Nanos>) -> bool {
+    let gaps: Vec<f64> = (at.windows(2))
+        .map(|pair| pair[1].seconds_since(pair[0]))
+        .collect();
+    if gaps.len() < LOOKS_WITH_A_PACE {
+        return false;
+    }
+    let usual = median(&gaps);
+    let crowded = gaps.iter().rev().take_while(|gap| **gap < usual / 2.0);
+    let kept = at.len() - crowded.count().min(CROWDED_LOOKS);
+    let is_cut = kept < at.len();
+    at.truncate(kept);
+    is_cut
+}
+
 /// A value of the history at each moment: zero before the first point, the last counters at the end.
 fn as_of(history: &StackHistory, moments: &Moments, value: fn(&StackPoint) -> f64) -> Vec<f64> {
     let points = in_order(&history.points);
@@ -169,7 +206,7 @@ fn as_of(history: &StackHistory, moments: &Moments, value: fn(&StackPoint) -> f6
             now = value(point);
             next += 1;
         }
-        if index + 1 == moments.at.len() {
+        if index + 1 == moments.at.len() && !moments.is_cut {
             now = value(&last);
         }
         values.push(now);
@@ -276,6 +313,32 @@ mod tests {
         assert_eq!((once.growth, once.blocks), (40.0, 4.0));
         assert!(Course::of(&history(&[]), &moments).is_none());
         assert_eq!(once.slope(), None);
+    }
+
+    #[test]
+    fn what_destructors_free_at_the_end_was_a_leak_all_the_same() {
+        // A program of five seconds, and one of a minute: all is freed within the last tenths of a second.
+        for seconds in [5, 60] {
+            let mut history = history(&(0..=seconds).map(|k| (k, 7 * k, 0)).collect::<Vec<_>>());
+            let mut moments: Vec<Nanos> = (0..=seconds).map(Nanos::from_secs).collect();
+            for (tenths, frees) in [(1, 3 * seconds), (2, 7 * seconds), (3, 7 * seconds)] {
+                let at = Nanos(seconds * 1_000_000_000 + tenths * 100_000_000);
+                moments.push(at);
+                history.points.push(StackPoint {
+                    at,
+                    allocs: 7 * seconds,
+                    frees,
+                    live_bytes: Bytes((7 * seconds - frees) * 10),
+                });
+                (history.last.frees, history.last.freed) = (frees, frees * 10);
+            }
+            let course = Course::of(&history, &Moments::of(moments.into_iter(), 1000));
+            let course = course.expect("a history");
+            let expected = if seconds == 5 { 350.0 } else { 56.0 * 70.0 };
+            assert_eq!(course.growth, expected);
+            assert!(course.goes_on);
+            assert!((course.series.y[seconds as usize] - 70.0 * seconds as f64).abs() < 1e-9);
+        }
     }
 
     #[test]

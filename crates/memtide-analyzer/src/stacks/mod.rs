@@ -147,6 +147,7 @@ impl Grown {
                 .sum()
         };
         let live: Vec<f64> = (totals.iter())
+            .take_while(|totals| moments.end().is_none_or(|end| totals.at <= end))
             .map(|totals| totals.live_bytes.as_f64() + totals.mapping_bytes.as_f64())
             .collect();
         Self {
