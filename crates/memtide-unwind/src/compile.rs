@@ -9,7 +9,7 @@ use crate::rule::{Frame, Rule};
 use gimli::{
     BaseAddresses, CfaRule, EhFrame, EhFrameHdr, EhFrameOffset, EndianSlice, FrameDescriptionEntry,
     LittleEndian, Operation, Pointer, Register, RegisterRule, UnwindContext, UnwindContextStorage,
-    UnwindSection, UnwindTableRow,
+    UnwindExpression, UnwindSection, UnwindTableRow,
 };
 
 type Bytes<'a> = EndianSlice<'a, LittleEndian>;
@@ -119,26 +119,45 @@ fn frame_of_row(
             }
         }
         CfaRule::Expression(expression) => {
-            let mut operations = expression
-                .get(section)
-                .ok()?
-                .operations(entry.cie().encoding());
-            let first = operations.next().ok()??;
-            let second = operations.next().ok()??;
-            let is_last = operations.next().ok()?.is_none();
-            match (first, second) {
-                (
-                    Operation::RegisterOffset {
-                        register: RBP,
-                        offset,
-                        ..
-                    },
-                    Operation::Deref { size: 8, .. },
-                ) if is_last => Some(Frame::Realigned {
-                    offset: i32::try_from(offset).ok()?,
-                }),
-                _ => None,
-            }
+            let Some(RegisterRule::Expression(saved)) = row.register(RBP) else {
+                return None;
+            };
+            let (Some((offset, true)), Some((0, false))) = (
+                place_at_base(*expression, entry, section),
+                place_at_base(saved, entry, section),
+            ) else {
+                return None;
+            };
+            let offset = i32::try_from(offset).ok()?;
+            Some(Frame::Realigned { offset })
         }
     }
+}
+
+/// The offset from `rbp` of the place that an expression names, and whether it is what lies there that is
+/// meant; `None` for all other expressions.
+fn place_at_base(
+    expression: UnwindExpression<usize>,
+    entry: &FrameDescriptionEntry<Bytes<'_>>,
+    section: &EhFrame<Bytes<'_>>,
+) -> Option<(i64, bool)> {
+    let mut operations = expression
+        .get(section)
+        .ok()?
+        .operations(entry.cie().encoding());
+    let Operation::RegisterOffset {
+        register: RBP,
+        offset,
+        ..
+    } = operations.next().ok()??
+    else {
+        return None;
+    };
+    let read = match operations.next().ok()? {
+        None => return Some((offset, false)),
+        Some(Operation::Deref { size: 8, .. }) => true,
+        Some(_) => return None,
+    };
+    let is_last = operations.next().ok()?.is_none();
+    is_last.then_some((offset, read))
 }

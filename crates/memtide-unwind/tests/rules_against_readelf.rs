@@ -107,16 +107,53 @@ fn wanted(columns: &[&str], cells: &[&str], signal: bool) -> Option<Frame> {
     Some(Rule::new(frame).frame())
 }
 
-/// Compares every row; gives how many were compared and how many were expressions.
-fn compare(path: &Path) -> (usize, usize) {
-    let image = Image::read(path);
-    let sections = image.sections();
+/// Where gcc's way of realigning a stack is complete, and where it keeps the CFA, by the instructions of
+/// the tables as readelf prints them.
+fn realigned(path: &Path) -> Vec<(u64, i32)> {
+    let text = readelf(path, "--debug-dump=frames");
+    let (mut found, mut address) = (Vec::new(), 0);
+    for line in text.lines() {
+        if line.contains(".debug_frame section") {
+            break;
+        }
+        let hex = |text: &str| u64::from_str_radix(text, 16).expect("readelf prints hex");
+        if let Some((_, range)) = line.split_once(" pc=") {
+            address = hex(range.split("..").next().expect("a beginning"));
+        } else if line.contains("DW_CFA_advance_loc") {
+            address = hex(line.split_whitespace().last().expect("an address"));
+        } else if let Some((_, rest)) = line.split_once("cfa_expression (DW_OP_breg6 (rbp): ")
+            && let Some(offset) = rest.strip_suffix("; DW_OP_deref)")
+        {
+            found.push((address, offset.parse().expect("an offset")));
+        }
+    }
+    found
+}
+
+fn readelf(path: &Path, what: &str) -> String {
     let output = Command::new("readelf")
-        .args(["--wide", "--debug-dump=frames-interp"])
+        .args(["--wide", what])
         .arg(path)
         .output()
         .expect("readelf can be run");
-    let text = String::from_utf8_lossy(&output.stdout);
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Compares every row; gives how many were compared and how many were expressions.
+fn compare(path: &Path) -> (usize, usize) {
+    compare_some(path, 1)
+}
+
+/// As [`compare`], for one row in so many.
+fn compare_some(path: &Path, every: usize) -> (usize, usize) {
+    let image = Image::read(path);
+    let sections = image.sections();
+    for (address, offset) in realigned(path) {
+        let found = compile(&sections, address + 1).frame();
+        let expected = Frame::Realigned { offset };
+        assert_eq!(found, expected, "{} at {address:#x}", path.display());
+    }
+    let text = readelf(path, "--debug-dump=frames-interp");
     let (mut columns, mut in_entry, mut signal) = (Vec::new(), false, false);
     let mut signal_cies = Vec::new();
     let (mut compared, mut expressions) = (0, 0);
@@ -144,7 +181,7 @@ fn compare(path: &Path) -> (usize, usize) {
             let Ok(address) = u64::from_str_radix(cells[0], 16) else {
                 continue;
             };
-            if next == Some(cells[0]) {
+            if next == Some(cells[0]) || index % every != 0 {
                 continue;
             }
             let found = compile(&sections, address + 1).frame();
@@ -209,6 +246,8 @@ fn rules_of_a_cpp_library_and_of_realigned_functions_equal_readelfs() {
     );
     let (compared, _) = compare(&program);
     assert!(compared > 50, "the program has rows: {compared}");
+    let realigned = realigned(&program);
+    assert!(!realigned.is_empty(), "gcc realigns the stack of `wide`");
     let linked = Command::new("ldd")
         .arg(&program)
         .output()
@@ -219,6 +258,28 @@ fn rules_of_a_cpp_library_and_of_realigned_functions_equal_readelfs() {
     let (compared, expressions) = compare(Path::new(library.expect("it is linked to libstdc++")));
     assert!(compared > 10_000, "libstdc++ has many rows: {compared}");
     println!("{compared} rows, {expressions} expressions");
+}
+
+/// Programs that are other people's: compared where they are installed.
+#[test]
+fn rules_of_python_and_of_a_compiler_equal_readelfs() {
+    let compiler = Command::new("gcc")
+        .arg("-print-prog-name=cc1plus")
+        .output()
+        .expect("gcc can be run");
+    let compiler = String::from_utf8_lossy(&compiler.stdout).trim().to_owned();
+    let is_long = std::env::var_os("MEMTIDE_LONG").is_some();
+    // Half a million rows take a while where code is not optimised.
+    let some = if is_long { 1 } else { 9 };
+    for (path, every) in [(compiler.as_str(), some), ("/usr/bin/python3", 1)] {
+        if !Path::new(path).is_absolute() || !Path::new(path).exists() {
+            println!("skipped: {path} is not installed");
+            continue;
+        }
+        let (compared, expressions) = compare_some(Path::new(path), every);
+        assert!(compared > 10_000, "{path} has many rows: {compared}");
+        println!("{path}: {compared} rows, {expressions} expressions");
+    }
 }
 
 #[test]
