@@ -145,6 +145,8 @@ struct Ways {
     numbers: Numbers,
     /// The only number of each list of addresses.
     known: HashMap<Vec<u64>, u32>,
+    /// The only number of each hash.
+    hashes: HashMap<u64, u32>,
     seen: Seen,
 }
 
@@ -214,10 +216,16 @@ impl Ways {
         let path = tail.path(walked, PathHash::ROOT);
         let mut got = (BASE, PathHash::ROOT);
         for (path, address) in tail.frames(walked) {
-            assert_eq!(got.1.then(address), path, "tail {index} has the frames' hashes");
+            assert_eq!(
+                got.1.then(address),
+                path,
+                "tail {index} has the frames' hashes"
+            );
             got = (numbers.number(got.0, path, address), path);
         }
         assert_eq!(got, (number, path), "tail {index} gives the same number");
+        let first = *self.hashes.entry(path.number()).or_insert(number);
+        assert_eq!(first, number, "no other stack has its hash");
         if index == 0 {
             self.seen.stepped += (walked.frames - walked.shared) as u64;
         }
@@ -277,6 +285,7 @@ fn run(seed: u64, tails: Vec<(Box<Tail>, u64)>) -> Ways {
         forest: Forest::new(*dice.of(&[1 << 11, 1 << 15])),
         numbers: Numbers::new(),
         known: HashMap::new(),
+        hashes: HashMap::new(),
         seen: Seen::default(),
     };
     while ways.seen.events < EVENTS {
