@@ -6,10 +6,15 @@
 //!
 //! Live bytes are read at the same tick as the mappings, shortly after them: a sample takes the totals
 //! that lie at most half an interval after it, else the nearest earlier ones. Before the first totals
-//! nothing is known, and nothing is guessed.
+//! nothing is known, and nothing is guessed. Nor where many blocks could not be recorded (no room, no slot):
+//! live bytes that were not counted would pass for memory that the allocator keeps.
 
 use crate::record::class_maps;
-use memtide_model::{Bytes, ClassTotals, MappingClass, Nanos, Observations, Sample, StackTotals};
+use crate::thresholds::LOST_BLOCKS_SHARE;
+use memtide_model::{
+    Bytes, ClassTotals, HeapMode, MappingClass, Nanos, Observations, Sample, StackObservations,
+    StackTotals,
+};
 
 /// What a block costs glibc beside what was asked for: its header of 8 bytes and, on the average, 8 to
 /// fill it up to 16 (malloc/malloc.c, `MALLOC_ALIGNMENT`).
@@ -53,8 +58,9 @@ pub struct OwnMemory {
 impl Shim {
     /// What the observations hold of it.
     pub fn of(observations: &Observations) -> Self {
-        let mut totals =
-            (observations.stacks.as_ref()).map_or_else(Vec::new, |stacks| stacks.totals.clone());
+        let mut totals = (observations.stacks.as_ref())
+            .filter(|stacks| counts_all_blocks(stacks))
+            .map_or_else(Vec::new, |stacks| stacks.totals.clone());
         totals.sort_by_key(|totals| totals.at);
         let mut own: Vec<(Nanos, OwnMemory)> = (observations.samples.iter())
             .filter_map(|sample| Some((sample.at, OwnMemory::of(sample)?)))
@@ -116,6 +122,20 @@ impl Shim {
             bytes * (1.0 + SIZE_CLASSES)
         }
     }
+}
+
+/// False where so many blocks could not be recorded that nothing follows from the sums.
+pub fn counts_all_blocks(stacks: &StackObservations) -> bool {
+    let lost = stacks.lost;
+    let lost = (lost.reentered.saturating_add(lost.threadless)).saturating_add(lost.no_room) as f64;
+    let recorded = match stacks.mode {
+        HeapMode::Full => stacks.totals.iter().map(|totals| totals.allocs).max(),
+        // What is lost of them are samples, too.
+        HeapMode::Sampled => (stacks.stacks.iter())
+            .map(|history| history.last.samples)
+            .reduce(u64::saturating_add),
+    };
+    lost <= LOST_BLOCKS_SHARE * (lost + recorded.unwrap_or(0) as f64)
 }
 
 impl OwnMemory {
@@ -199,6 +219,32 @@ mod tests {
         assert_eq!(live(19_400), Some(1));
         assert_eq!(live(90_000), Some(2));
         assert_eq!(shim.own_at(Nanos(5)), OwnMemory::default());
+    }
+
+    #[test]
+    fn sums_with_many_blocks_missing_are_not_used() {
+        let stacks = |mode, lost| StackObservations {
+            mode,
+            interval: Bytes(1),
+            totals: vec![StackTotals {
+                allocs: 950,
+                ..totals(10, 1, 1)
+            }],
+            modules: Vec::new(),
+            stacks: Vec::new(),
+            symbols: Vec::new(),
+            symbol_warnings: Vec::new(),
+            lost: memtide_model::Lost {
+                no_room: lost,
+                ..memtide_model::Lost::default()
+            },
+            ended: false,
+        };
+        assert!(counts_all_blocks(&stacks(HeapMode::Full, 50)));
+        assert!(!counts_all_blocks(&stacks(HeapMode::Full, 51)));
+        assert!(counts_all_blocks(&stacks(HeapMode::Sampled, 0)));
+        // No sample was kept at all.
+        assert!(!counts_all_blocks(&stacks(HeapMode::Sampled, 1)));
     }
 
     #[test]

@@ -34,6 +34,10 @@ pub const SETTLING_SAMPLES: usize = 2;
 /// A process younger than this (seconds) when it was found is still being loaded.
 pub const YOUNG_SECONDS: f64 = 2.0;
 
+/// Share of the blocks that the preload shim could not record from which its live bytes are those of
+/// another program: what is missing would pass for holes in the heap.
+pub const LOST_BLOCKS_SHARE: f64 = 0.05;
+
 // --- what is material -------------------------------------------------------------------------
 
 /// Least movement that a shape is looked for in (bytes): below it allocator and page-cache noise rules.

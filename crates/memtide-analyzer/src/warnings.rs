@@ -3,6 +3,7 @@
 use crate::ended;
 use crate::ledger::{Ledger, Source};
 use crate::record::Record;
+use crate::shim::counts_all_blocks;
 use crate::stacks::Stacks;
 use crate::thresholds::{
     FEWEST_SAMPLES, SAMPLES_FOR_GROWTH, SAMPLING_ERROR, SECONDS_FOR_GROWTH, UNEXPLAINED_SHARE,
@@ -31,6 +32,12 @@ pub(crate) fn warnings(
         all.extend(lost(&stacks.allocations.lost));
     }
     if let Some(stacks) = &observations.stacks {
+        if !counts_all_blocks(stacks) {
+            all.push(
+                "Too many blocks could not be recorded: of the heap's memory nobody can say what is live."
+                    .to_owned(),
+            );
+        }
         all.extend(stacks.symbol_warnings.iter().cloned());
     }
     all.extend(pressure(record));

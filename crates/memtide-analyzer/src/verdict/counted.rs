@@ -14,7 +14,7 @@ use crate::stacks::{Listed, Stacks, site};
 use crate::statistics::theil_sen;
 use crate::thresholds::{FREE_SHARE, LIVE_SHARE};
 use crate::trend;
-use memtide_model::{Account, Shape, StackKind, VerdictKind, text};
+use memtide_model::{Account, HeapMode, Shape, StackKind, VerdictKind, text};
 
 /// Share of the growth from which a stack is named in the headline.
 const NAMED_SHARE: f64 = 0.2;
@@ -281,6 +281,9 @@ fn share(listed: &Listed) -> Option<String> {
 pub(super) fn allocations(stacks: Option<&Stacks>, mut answer: Answer) -> Answer {
     let Some(stacks) = stacks else { return answer };
     let all = &stacks.allocations;
+    if all.allocs == 0 {
+        return answer.fact("No block was recorded.".to_owned());
+    }
     answer = answer
         .number(
             format!(
@@ -295,7 +298,14 @@ pub(super) fn allocations(stacks: Option<&Stacks>, mut answer: Answer) -> Answer
         .of_account(Account::HeapLive);
     if let (Some(blocks), Some(bytes)) = (all.never_freed_blocks, all.never_freed_bytes) {
         let fact = if blocks == 0 && bytes == 0 {
-            "It ended with all of its blocks freed.".to_owned()
+            let lost = (all.lost.no_room)
+                .saturating_add(all.lost.threadless)
+                .saturating_add(all.lost.reentered);
+            match (all.mode, lost) {
+                (HeapMode::Full, 0) => "It ended with all of its blocks freed.",
+                _ => "It ended with none of the recorded blocks left; not all were recorded.",
+            }
+            .to_owned()
         } else {
             format!(
                 "It ended with {} never freed: {}.",
