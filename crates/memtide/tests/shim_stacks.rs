@@ -80,10 +80,9 @@ fn above_record(stack: &Stack, region: &Region, symbols: &Symbols) -> Option<Vec
 
 /// Stacks with their functions, for people.
 fn named(sums: &Sums, but_not_in: &Sums, region: &Region, symbols: &Symbols) -> String {
-    let mut text = String::new();
     let differs = |(frames, sum): &(&Vec<u64>, &(u64, u64))| but_not_in.get(*frames) != Some(sum);
     let different: Vec<_> = sums.iter().filter(differs).collect();
-    for (frames, (blocks, bytes)) in different.iter().take(2) {
+    let line = |(frames, (blocks, bytes)): &(&Vec<u64>, &(u64, u64))| {
         let stack = Stack {
             kind: Kind::Heap,
             frames: frames.iter().map(|address| (*address, 0)).collect(),
@@ -94,8 +93,9 @@ fn named(sums: &Sums, but_not_in: &Sums, region: &Region, symbols: &Symbols) -> 
         let frames: Vec<_> = frames.map(|frame| format!("{frame:x}")).collect();
         let names: Vec<_> = names.copied().collect();
         let (frames, names) = (frames.join(" "), names.join(" "));
-        text += &format!("{blocks} blocks, {bytes} bytes at {frames} ({names})\n");
-    }
+        format!("{blocks} blocks, {bytes} bytes at {frames} ({names})\n")
+    };
+    let text: String = different.iter().take(2).map(line).collect();
     format!("{} stacks, of which:\n{text}", different.len())
 }
 
