@@ -64,7 +64,12 @@ pub(crate) fn current_phase() -> Phase {
     let phase = PHASE.load(Ordering::Acquire);
     if phase == UNSTARTED || is_new_process() {
         start();
-        return self::phase();
+        // Another thread of a new child may be about it: until then the phase is the parent's.
+        return if is_new_process() {
+            Phase::Starting
+        } else {
+            self::phase()
+        };
     }
     decode(phase)
 }
