@@ -75,7 +75,8 @@ impl Collector {
     }
 
     /// Removes the files of processes that ended as soon as they are read to their end, so that a
-    /// run with many short processes does not fill the disk. The target's own file stays.
+    /// run with many short processes does not fill the disk. The target's own file stays, and those of
+    /// programs that were replaced (exec) while their process runs.
     #[must_use]
     pub fn removing(mut self) -> Self {
         self.removes = true;
@@ -240,7 +241,7 @@ impl Collector {
             return lost;
         }
         add_all(&mut self.lost, &lost);
-        self.close(name);
+        self.close(name, has_younger);
         nothing
     }
 
@@ -252,7 +253,7 @@ impl Collector {
     }
 
     /// A region that was read to its end.
-    fn close(&mut self, name: Name) {
+    fn close(&mut self, name: Name, has_younger: bool) {
         let Some(Progress::Open(region)) = self.regions.insert(name, Progress::Over) else {
             return;
         };
@@ -263,10 +264,21 @@ impl Collector {
             return;
         }
         region.abandon(&mut self.stacks);
-        if self.removes {
-            // If it cannot be removed, it only takes room.
-            let _ = std::fs::remove_file(name.path(&self.directory));
+        if self.removes && !has_younger {
+            self.remove_all_of(name.pid);
         }
+    }
+
+    /// The files of a pid of which no process is left. Its names are free again: the next process with
+    /// this pid will take the first one. While one is left they must stay, or a program that replaces
+    /// it would take the name of one that was read long ago, and count as older than what it replaced.
+    fn remove_all_of(&mut self, pid: u32) {
+        let directory = &self.directory;
+        self.regions.retain(|name, progress| {
+            let is_done = name.pid == pid && matches!(progress, Progress::Over);
+            // What cannot be removed keeps its name, and only takes room.
+            !is_done || std::fs::remove_file(name.path(directory)).is_err()
+        });
     }
 }
 

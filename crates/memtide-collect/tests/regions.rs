@@ -281,6 +281,37 @@ fn a_thousand_short_processes_leave_their_sums_and_no_files() {
     assert_eq!(seen.stacks.len(), 2);
 }
 
+/// The shim takes the first name that is free: none may become free while the process lives, and all
+/// are new ones after that.
+#[test]
+fn names_of_a_process_that_replaces_its_program_again_and_again_stay_taken() {
+    let dir = TempDir::new().unwrap();
+    let (collector, gone) = collector(dir.path());
+    let mut collector = collector.removing();
+    let mut seen = Seen::default();
+    for number in 0..5 {
+        let name = format!("7-{number}");
+        assert!(!dir.path().join(format!("{name}.region")).exists());
+        shop(7, 0x5_0000, number).save(dir.path(), &name);
+        seen.take(collector.tick(NOW, Some(7)).unwrap());
+        for earlier in 0..number {
+            assert!(dir.path().join(format!("7-{earlier}.region")).exists());
+        }
+    }
+    assert_eq!(seen.of(SHOP, target).frees, 4);
+    // Another pid comes and goes twice, under the same name.
+    let allocs = seen.of(SHOP, others).allocs;
+    for times in 1..=2 {
+        shop(9, 0x6_0000, 0).save(dir.path(), "9-0");
+        seen.take(collector.tick(NOW, Some(7)).unwrap());
+        gone.lock().unwrap().insert(9);
+        seen.take(collector.tick(NOW, Some(7)).unwrap());
+        assert!(!dir.path().join("9-0.region").exists());
+        gone.lock().unwrap().clear();
+        assert_eq!(seen.of(SHOP, others).allocs, allocs + 10 * times);
+    }
+}
+
 #[test]
 fn bytes_at_the_peak_are_those_of_one_peak() {
     let dir = TempDir::new().unwrap();
