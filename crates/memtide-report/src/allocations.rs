@@ -117,7 +117,12 @@ pub(crate) fn course(row: &StackRow) -> String {
 /// What it holds: live bytes and blocks, peak, leak score, samples, and whose it is.
 pub(crate) fn holding(row: &StackRow) -> String {
     let mut parts = vec![
-        format!("live {} in {}", live(row), blocks(row)),
+        if row.growth_bytes > 0 && row.live_bytes == 0 {
+            // It grew while the program ran, and its destructors freed it.
+            "all freed by the last look".to_owned()
+        } else {
+            format!("live {} in {}", live(row), blocks(row))
+        },
         format!("peak {}", peak(row)),
     ];
     if row.leak_score.is_some_and(f64::is_finite) {

@@ -151,6 +151,15 @@ pub(crate) fn is_runtime(frame: &FrameRow) -> bool {
     if RUNTIME_SPACES.iter().any(|space| start.starts_with(space)) {
         return true;
     }
+    // But a trait that only the library has says it, whatever the type.
+    if let Some((_, of)) = name
+        .strip_prefix('<')
+        .and_then(|rest| rest.split_once(" as "))
+        && of.starts_with("alloc::")
+        && of.contains("::Spec")
+    {
+        return true;
+    }
     let bare = name.trim_matches('_');
     RUNTIME_FUNCTIONS.contains(&bare) || name == "_start" || is_allocator(bare)
 }
@@ -221,6 +230,7 @@ mod tests {
             "__gnu_cxx::new_allocator<int>::allocate(unsigned long, void const*)",
             "alloc::raw_vec::RawVec<T,A>::grow_one",
             "<alloc::vec::Vec<T> as core::clone::Clone>::clone",
+            "<shop::Cart as alloc::vec::spec_from_elem::SpecFromElem>::from_elem",
             "hashbrown::raw::RawTable<T,A>::reserve_rehash",
             "std::rt::lang_start::{{closure}}",
             "__libc_start_call_main",

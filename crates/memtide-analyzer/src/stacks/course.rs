@@ -224,19 +224,28 @@ fn in_order(points: &[StackPoint]) -> std::borrow::Cow<'_, [StackPoint]> {
     sorted.into()
 }
 
-/// The leak score; `None` for a stack that made no blocks, or of which no sample was taken.
-pub(super) fn leak_score(history: &StackHistory, mode: HeapMode) -> Option<f64> {
+/// The leak score; `None` for a stack that made no blocks, or of which no sample was taken. Looks at the
+/// program's end that were left out of the moments are left out here, too.
+pub(super) fn leak_score(history: &StackHistory, mode: HeapMode, moments: &Moments) -> Option<f64> {
+    let points = in_order(&history.points);
     let last = &history.last;
-    let half = last.allocs.div_ceil(2);
-    let old = (in_order(&history.points).iter())
-        .map(|point| point.allocs)
+    let end = (points.iter()).rfind(|point| moments.end().is_some_and(|end| point.at <= end));
+    let (all, frees) = match end {
+        Some(end) if moments.is_cut => (end.allocs, end.frees),
+        _ => (last.allocs, last.frees),
+    };
+    let half = all.div_ceil(2);
+    let old = (points.iter().map(|point| point.allocs))
         .find(|&count| count >= half)
         .unwrap_or(half)
-        .min(last.allocs);
-    let share = old as f64 / last.allocs as f64;
+        .min(all) as f64;
     let (allocs, frees) = match mode {
-        HeapMode::Full => (old as f64, last.frees as f64),
-        HeapMode::Sampled => (last.samples as f64 * share, last.freed_samples as f64),
+        HeapMode::Full => (old, frees as f64),
+        // In samples: the same share of them as of the blocks.
+        HeapMode::Sampled => (
+            last.samples as f64 * old / last.allocs as f64,
+            last.freed_samples as f64 * (frees as f64 / last.frees.max(1) as f64),
+        ),
     };
     (allocs > 0.0).then(|| 1.0 - (frees.min(allocs) + 1.0) / (allocs + 2.0))
 }
@@ -332,7 +341,12 @@ mod tests {
                 });
                 (history.last.frees, history.last.freed) = (frees, frees * 10);
             }
-            let course = Course::of(&history, &Moments::of(moments.into_iter(), 1000));
+            let moments = Moments::of(moments.into_iter(), 1000);
+            // All of the older half were kept: (0 + 1) / (A + 2), with A the blocks at half the time.
+            let old = 7 * seconds.div_ceil(2);
+            let score = leak_score(&history, HeapMode::Full, &moments);
+            assert_eq!(score, Some(1.0 - 1.0 / (old as f64 + 2.0)));
+            let course = Course::of(&history, &moments);
             let course = course.expect("a history");
             let expected = if seconds == 5 { 350.0 } else { 56.0 * 70.0 };
             assert_eq!(course.growth, expected);
@@ -344,7 +358,9 @@ mod tests {
     #[test]
     fn leak_scores_are_of_the_older_half() {
         // Nothing freed: (0 + 1) / (A + 2).
-        let full = |points: &[(u64, u64, u64)]| leak_score(&history(points), HeapMode::Full);
+        let moments = every_second(9);
+        let full =
+            |points: &[(u64, u64, u64)]| leak_score(&history(points), HeapMode::Full, &moments);
         assert_eq!(full(&[(0, 49, 0), (9, 98, 0)]), Some(1.0 - 1.0 / 51.0));
         // Half made by second 5: of those 50 all are thought freed, though 50 are live.
         assert_eq!(
@@ -357,18 +373,18 @@ mod tests {
         let mut without_points = history(&[(0, 10, 2)]);
         without_points.points.clear();
         assert_eq!(
-            leak_score(&without_points, HeapMode::Full),
+            leak_score(&without_points, HeapMode::Full, &moments),
             Some(1.0 - 3.0 / 7.0)
         );
         // One sample that stands for 10,000 blocks is one observation.
         let mut sampled = history(&[(0, 10_000, 0)]);
         (sampled.last.samples, sampled.last.freed_samples) = (1, 0);
         assert_eq!(
-            leak_score(&sampled, HeapMode::Sampled),
+            leak_score(&sampled, HeapMode::Sampled, &moments),
             Some(1.0 - 1.0 / 3.0)
         );
         sampled.last.samples = 0;
-        assert_eq!(leak_score(&sampled, HeapMode::Sampled), None);
+        assert_eq!(leak_score(&sampled, HeapMode::Sampled, &moments), None);
     }
 
     #[test]

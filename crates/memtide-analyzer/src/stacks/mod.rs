@@ -71,7 +71,7 @@ impl Stacks {
         sort(&mut candidates);
         let listed = (candidates.iter().take(MOST_STACKS))
             .map(|candidate| Listed {
-                row: row(candidate, stacks, &grown, suppressions),
+                row: row(candidate, stacks, &grown, &moments, suppressions),
                 grown_blocks: candidate.course.blocks,
             })
             .collect();
@@ -206,6 +206,7 @@ fn row(
     candidate: &Candidate,
     stacks: &StackObservations,
     grown: &Grown,
+    moments: &Moments,
     suppressions: &Suppressions,
 ) -> StackRow {
     let StackHistory { stack, last, .. } = candidate.history;
@@ -225,7 +226,7 @@ fn row(
         bytes_per_second: slope.map(|slope| slope.per_second),
         low: slope.map(|slope| slope.low),
         high: slope.map(|slope| slope.high),
-        leak_score: leak_score(candidate.history, stacks.mode),
+        leak_score: leak_score(candidate.history, stacks.mode, moments),
         never_freed: stacks.ended && is_heap_of_target(candidate.history) && last.live_blocks() > 0,
         suppressed: (candidate.suppression)
             .and_then(|index| suppressions.written(index))

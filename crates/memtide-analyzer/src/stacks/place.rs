@@ -127,7 +127,20 @@ fn is_library(frame: &FrameRow) -> bool {
     let source = frame.file.as_deref().unwrap_or_default();
     begins(&module, &LIBRARIES)
         || begins(&frame.function, &FUNCTIONS)
+        || frame
+            .function
+            .as_deref()
+            .is_some_and(implements_library_trait)
         || SOURCES.iter().any(|part| source.contains(part))
+}
+
+/// `<u8 as alloc::vec::spec_from_elem::SpecFromElem>::from_elem`: a trait that only the library itself has,
+/// for a type that anyone may have. `<Cart as core::clone::Clone>::clone` is the program's.
+fn implements_library_trait(function: &str) -> bool {
+    let of = function
+        .strip_prefix('<')
+        .and_then(|rest| rest.split_once(" as "));
+    of.is_some_and(|(_, name)| name.starts_with("alloc::") && name.contains("::Spec"))
 }
 
 fn base_name(path: &str) -> &str {
@@ -170,6 +183,18 @@ mod tests {
             suppressed: None,
             samples: None,
             frames: frames.collect(),
+        }
+    }
+
+    #[test]
+    fn traits_of_the_library_alone_are_the_librarys() {
+        let spec = "<u8 as alloc::vec::spec_from_elem::SpecFromElem>::from_elem";
+        assert!(implements_library_trait(spec));
+        for own in [
+            "<Cart as core::clone::Clone>::clone",
+            "<u8 as shop::SpecialOffer>::add",
+        ] {
+            assert!(!implements_library_trait(own), "{own}");
         }
     }
 
