@@ -204,6 +204,12 @@ impl Record {
         Series::of((self.samples.iter()).filter_map(|s| Some((self.second_of(s.at), value(s)?))))
     }
 
+    /// Resident bytes of the shim itself at the first sample.
+    pub fn own_at_start(&self) -> f64 {
+        let first = self.samples.first().map_or(Nanos(0), |sample| sample.at);
+        self.shim.own_at(first).rss.as_f64()
+    }
+
     /// Resident bytes of the shim itself at the last sample.
     pub fn own_at_end(&self) -> f64 {
         let last = self.samples.last().map_or(Nanos(0), |sample| sample.at);

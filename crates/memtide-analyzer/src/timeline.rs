@@ -35,7 +35,7 @@ pub(crate) fn timeline(
 }
 
 /// The robust line of RSS from the first to the last analysed sample, where a line describes its course.
-/// It is that of the program, drawn where RSS is: higher by what the shim takes at the end.
+/// It is that of the program, drawn where RSS is: each end is higher by what the shim takes there.
 fn trend_line(record: &Record) -> Option<[(f64, f64); 2]> {
     let series = record.series(Track::Rss);
     let shape = trend::form(&series, record.material()).shape();
@@ -43,7 +43,9 @@ fn trend_line(record: &Record) -> Option<[(f64, f64); 2]> {
         return None;
     }
     let line = forecast::Line::of(&series)?;
-    let own = record.own_at_end();
-    let end = |t: f64| (t, line.at(t).middle + own);
-    Some([end(*series.t.first()?), end(*series.t.last()?)])
+    let end = |t: f64, own: f64| (t, line.at(t).middle + own);
+    Some([
+        end(*series.t.first()?, record.own_at_start()),
+        end(*series.t.last()?, record.own_at_end()),
+    ])
 }
