@@ -33,6 +33,9 @@ TOLERANCE = {"full": 0.05, "sampled": 0.25}
 # Memory that is lost in the case's function and was asked for in this one, which is what a shim can see: the
 # case is a miss, and its rate is measured where it was asked for.
 ASKED_BY = {"load-leak": "open_conn"}
+# Programs that limit their own address space. The oracle makes malloc an allocator of its own, in front of which
+# full mode's tables take more of it than these leave: they run without, and nothing is said of their rates.
+WITHOUT_ORACLE = {("leak-limit-a", "full"), ("leak-limit-b", "full")}
 
 
 def leaks(names):
@@ -114,13 +117,14 @@ def watch(case, mode, folder, oracle):
     name = f"{case['name']}.{mode}"
     command = case["run"].split()
     asked_by = ASKED_BY.get(case["name"], case["site"])
-    environment = dict(
-        os.environ,
-        LD_PRELOAD=str(oracle),
-        ORACLE_PROGRAM=Path(command[0]).name,
-        ORACLE_SITE=code_of(CORPUS / command[0], asked_by),
-        ORACLE_FILE=str(folder / f"{name}.truth"),
-    )
+    environment = dict(os.environ)
+    if (case["name"], mode) not in WITHOUT_ORACLE:
+        environment.update(
+            LD_PRELOAD=str(oracle),
+            ORACLE_PROGRAM=Path(command[0]).name,
+            ORACLE_SITE=code_of(CORPUS / command[0], asked_by),
+            ORACLE_FILE=str(folder / f"{name}.truth"),
+        )
     done = subprocess.run(
         [MEMTIDE, "run", *MODES[mode], "-o", folder / f"{name}.memtide", "--json", folder / f"{name}.json"]
         + ["--quiet", "--", *command],
@@ -141,7 +145,8 @@ def watch(case, mode, folder, oracle):
 def judge(case, mode, folder):
     name = f"{case['name']}.{mode}"
     report = json.loads((folder / f"{name}.json").read_text())
-    planted, growth = truth(folder / f"{name}.truth", report)
+    is_alone = (case["name"], mode) in WITHOUT_ORACLE
+    planted, growth = (math.nan, math.nan) if is_alone else truth(folder / f"{name}.truth", report)
     source = Path(case["source"])
     asked_by = ASKED_BY.get(case["name"], case["site"])
     lines = lines_of(CORPUS / source, case["site"])
@@ -197,7 +202,7 @@ def main():
     for mode in MODES:
         of_mode = [r for r in results if r["mode"] == mode]
         missed = [r["case"] for r in of_mode if not r["rank"] or r["rank"] > FOREMOST]
-        off = [r["case"] for r in of_mode if not abs(r["error"]) <= r["allowed"]]
+        off = [r["case"] for r in of_mode if not (math.isnan(r["truth"]) or abs(r["error"]) <= r["allowed"])]
         print(f"{mode}: {len(of_mode) - len(missed)} of {len(cases)} found; missed {missed}; rates off {off}")
         if len(missed) > MISSES:
             failures.append(f"{mode}: the function among the first {FOREMOST} stacks, not missed in {missed}")
