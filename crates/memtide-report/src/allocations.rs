@@ -100,7 +100,10 @@ pub(crate) fn course(row: &StackRow) -> String {
     if row.growth_share.is_some_and(f64::is_finite) {
         course.push_str(", ");
         course.push_str(&share(row));
-        course.push_str(" of the growth");
+        course.push_str(match row.owner {
+            StackOwner::Target => " of the growth",
+            StackOwner::Others => " of their growth",
+        });
     }
     if row.bytes_per_second.is_some_and(f64::is_finite) {
         course.push_str(", ");

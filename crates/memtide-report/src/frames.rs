@@ -122,7 +122,7 @@ const RUNTIME_FUNCTIONS: [&str; 20] = [
 ];
 
 /// Name spaces of the standard libraries of C++ and Rust.
-const RUNTIME_SPACES: [&str; 7] = [
+const RUNTIME_SPACES: [&str; 10] = [
     "std::",
     "__gnu_cxx::",
     "__cxxabiv1::",
@@ -130,6 +130,10 @@ const RUNTIME_SPACES: [&str; 7] = [
     "core::",
     "hashbrown::",
     "__rustc::",
+    // Of std, where a name is too much for the demangler.
+    "_ZSt",
+    "_ZNSt",
+    "_ZNKSt",
 ];
 
 /// True for frames of an allocator, of a thin wrapper around one, or of a language's own library.
@@ -233,6 +237,7 @@ mod tests {
             "<shop::Cart as alloc::vec::spec_from_elem::SpecFromElem>::from_elem",
             "hashbrown::raw::RawTable<T,A>::reserve_rehash",
             "std::rt::lang_start::{{closure}}",
+            "_ZSt11make_sharedI4NodeJEESt10shared_ptrINSt9enable_ifIXntsrSt8is_arrayIT_E5valueES4_E4typeEEDpOT0_",
             "__libc_start_call_main",
             "_start",
             "start_thread",

@@ -8,8 +8,8 @@
 //! it. A record shorter than that of the gate has no warm-up to tell apart: there it is the last value
 //! less the first, from nothing where the stack came later or there was one look only.
 //!
-//! A program that ends is looked at once or twice more, at once: its destructors may have freed by then what
-//! it held for all its life. Such crowded looks at the end are no course of anything and are left out.
+//! A program that has ended was looked at once more, and often twice at once: its destructors may have freed
+//! by then what it held for all its life. Such looks are no course of anything and are left out.
 //!
 //! **Going on**: a quarter of the growth or more came in the second half of the time. A cache that has
 //! filled up does not lead the list, however large it is.
@@ -26,8 +26,8 @@ use crate::statistics::{Series, blocks};
 use crate::thresholds::{ENDS, GOES_ON_SHARE, SAMPLES_FOR_RATE, SECONDS_FOR_GROWTH};
 use memtide_model::{Bytes, HeapMode, Nanos, Slope, StackCounters, StackHistory, StackPoint};
 
-/// So many looks have a usual distance.
-const LOOKS_WITH_A_PACE: usize = 4;
+/// With so many looks those at the end can be spared.
+const LOOKS_TO_SPARE: usize = 5;
 /// At the end of a program there are no more looks than these that are not of the usual distance.
 const CROWDED_LOOKS: usize = 3;
 
@@ -58,12 +58,13 @@ pub(super) struct Course {
 }
 
 impl Moments {
-    /// At most `most` of these, evenly chosen, the first and the last among them.
-    pub(super) fn of(times: impl Iterator<Item = Nanos>, most: usize) -> Self {
+    /// At most `most` of these, evenly chosen, the first and the last among them; of a program that has
+    /// ended those of its life.
+    pub(super) fn of(times: impl Iterator<Item = Nanos>, ended: bool, most: usize) -> Self {
         let mut all: Vec<Nanos> = times.collect();
         all.sort_unstable();
         all.dedup();
-        let is_cut = leave_out_crowded_end(&mut all);
+        let is_cut = ended && leave_out_end(&mut all);
         let n = all.len();
         let at: Vec<Nanos> = if n <= most {
             all
@@ -172,21 +173,20 @@ impl Course {
     }
 }
 
-/// Leaves out the moments at the end that follow one another faster than by half of what is usual, and
-/// says whether there were any. Of a few moments nothing is usual.
-fn leave_out_crowded_end(at: &mut Vec<Nanos>) -> bool {
+/// Leaves out the last moment, and those before it that follow one another faster than by half of what
+/// is usual. Says whether there were enough to do so.
+fn leave_out_end(at: &mut Vec<Nanos>) -> bool {
+    if at.len() < LOOKS_TO_SPARE {
+        return false;
+    }
+    at.pop();
     let gaps: Vec<f64> = (at.windows(2))
         .map(|pair| pair[1].seconds_since(pair[0]))
         .collect();
-    if gaps.len() < LOOKS_WITH_A_PACE {
-        return false;
-    }
     let usual = median(&gaps);
     let crowded = gaps.iter().rev().take_while(|gap| **gap < usual / 2.0);
-    let kept = at.len() - crowded.count().min(CROWDED_LOOKS);
-    let is_cut = kept < at.len();
-    at.truncate(kept);
-    is_cut
+    at.truncate(at.len() - crowded.count().min(CROWDED_LOOKS).min(at.len() - 2));
+    true
 }
 
 /// A value of the history at each moment: zero before the first point, the last counters at the end.
@@ -285,7 +285,7 @@ mod tests {
     }
 
     fn every_second(seconds: u64) -> Moments {
-        Moments::of((0..=seconds).map(Nanos::from_secs), 1000)
+        Moments::of((0..=seconds).map(Nanos::from_secs), false, 1000)
     }
 
     #[test]
@@ -327,10 +327,12 @@ mod tests {
     #[test]
     fn what_destructors_free_at_the_end_was_a_leak_all_the_same() {
         // A program of five seconds, and one of a minute: all is freed within the last tenths of a second.
-        for seconds in [5, 60] {
+        let burst = &[(1, 3), (2, 7), (3, 7)][..];
+        for (seconds, ends) in [(5, burst), (60, burst), (60, &[(10, 7)])] {
             let mut history = history(&(0..=seconds).map(|k| (k, 7 * k, 0)).collect::<Vec<_>>());
             let mut moments: Vec<Nanos> = (0..=seconds).map(Nanos::from_secs).collect();
-            for (tenths, frees) in [(1, 3 * seconds), (2, 7 * seconds), (3, 7 * seconds)] {
+            for &(tenths, freed) in ends {
+                let frees = freed * seconds;
                 let at = Nanos(seconds * 1_000_000_000 + tenths * 100_000_000);
                 moments.push(at);
                 history.points.push(StackPoint {
@@ -341,7 +343,7 @@ mod tests {
                 });
                 (history.last.frees, history.last.freed) = (frees, frees * 10);
             }
-            let moments = Moments::of(moments.into_iter(), 1000);
+            let moments = Moments::of(moments.into_iter(), true, 1000);
             // All of the older half were kept: (0 + 1) / (A + 2), with A the blocks at half the time.
             let old = 7 * seconds.div_ceil(2);
             let score = leak_score(&history, HeapMode::Full, &moments);

@@ -56,7 +56,11 @@ impl Stacks {
     pub(crate) fn of(observations: &Observations, suppressions: &Suppressions) -> Option<Self> {
         let stacks = observations.stacks.as_ref()?;
         let totals = totals(observations, stacks);
-        let moments = Moments::of(totals.iter().map(|totals| totals.at), MOST_MOMENTS);
+        let moments = Moments::of(
+            totals.iter().map(|totals| totals.at),
+            stacks.ended,
+            MOST_MOMENTS,
+        );
         let mut suppressed = Suppressed::new(suppressions, stacks);
         let mut candidates: Vec<Candidate> = (stacks.stacks.iter())
             .zip(courses(stacks, &moments))

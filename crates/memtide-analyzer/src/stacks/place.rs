@@ -20,7 +20,7 @@ const LIBRARIES: [&str; 9] = [
     "libpthread",
 ];
 /// Beginnings of functions of standard libraries that are compiled into programs.
-const FUNCTIONS: [&str; 12] = [
+const FUNCTIONS: [&str; 15] = [
     "std::",
     "__gnu_cxx::",
     "__cxxabiv1::",
@@ -33,6 +33,10 @@ const FUNCTIONS: [&str; 12] = [
     "operator new",
     "__rust",
     "__rdl_",
+    // Of std, where a name is too much for the demangler.
+    "_ZSt",
+    "_ZNSt",
+    "_ZNKSt",
 ];
 /// Sources of standard libraries, by a part of their path.
 const SOURCES: [&str; 4] = [
