@@ -173,19 +173,20 @@ impl Course {
     }
 }
 
-/// Leaves out the last moment, and those before it that follow one another faster than by half of what
-/// is usual. Says whether there were enough to do so.
+/// Leaves out those at the end that follow one another faster than by half of what is usual, and the one
+/// before them: all of them may have come after the program's last act. Says whether there were enough
+/// to do so.
 fn leave_out_end(at: &mut Vec<Nanos>) -> bool {
     if at.len() < LOOKS_TO_SPARE {
         return false;
     }
-    at.pop();
     let gaps: Vec<f64> = (at.windows(2))
         .map(|pair| pair[1].seconds_since(pair[0]))
         .collect();
     let usual = median(&gaps);
     let crowded = gaps.iter().rev().take_while(|gap| **gap < usual / 2.0);
-    at.truncate(at.len() - crowded.count().min(CROWDED_LOOKS).min(at.len() - 2));
+    let spared = crowded.count().min(CROWDED_LOOKS) + 1;
+    at.truncate(at.len() - spared.min(at.len() - 2));
     true
 }
 
@@ -326,14 +327,22 @@ mod tests {
 
     #[test]
     fn what_destructors_free_at_the_end_was_a_leak_all_the_same() {
-        // A program of five seconds, and one of a minute: all is freed within the last tenths of a second.
-        let burst = &[(1, 3), (2, 7), (3, 7)][..];
-        for (seconds, ends) in [(5, burst), (60, burst), (60, &[(10, 7)])] {
+        // (milliseconds after the last whole second, share of the blocks freed in sevenths)
+        let burst = &[(100, 3), (200, 7), (300, 7)][..];
+        let once = &[(1000, 7)][..];
+        let late_and_at_once_again = &[(900, 7), (901, 7)][..];
+        // Seconds of life, looks at the end, the last second that is looked at, growth per 10 bytes and 7 blocks.
+        for (seconds, ends, kept, growth) in [
+            (5, burst, 4, 4.0),
+            (60, burst, 59, 55.0),
+            (60, once, 60, 56.0),
+            (60, late_and_at_once_again, 60, 56.0),
+        ] {
             let mut history = history(&(0..=seconds).map(|k| (k, 7 * k, 0)).collect::<Vec<_>>());
             let mut moments: Vec<Nanos> = (0..=seconds).map(Nanos::from_secs).collect();
-            for &(tenths, freed) in ends {
+            for &(milliseconds, freed) in ends {
                 let frees = freed * seconds;
-                let at = Nanos(seconds * 1_000_000_000 + tenths * 100_000_000);
+                let at = Nanos((seconds * 1000 + milliseconds) * 1_000_000);
                 moments.push(at);
                 history.points.push(StackPoint {
                     at,
@@ -345,15 +354,13 @@ mod tests {
             }
             let moments = Moments::of(moments.into_iter(), true, 1000);
             // All of the older half were kept: (0 + 1) / (A + 2), with A the blocks at half the time.
-            let old = 7 * seconds.div_ceil(2);
+            let old = 7 * kept.div_ceil(2_u64);
             let score = leak_score(&history, HeapMode::Full, &moments);
             assert_eq!(score, Some(1.0 - 1.0 / (old as f64 + 2.0)));
-            let course = Course::of(&history, &moments);
-            let course = course.expect("a history");
-            let expected = if seconds == 5 { 350.0 } else { 56.0 * 70.0 };
-            assert_eq!(course.growth, expected);
+            let course = Course::of(&history, &moments).expect("a history");
+            assert_eq!(course.growth, growth * 70.0);
             assert!(course.goes_on);
-            assert_eq!(course.series.y.last(), Some(&(70.0 * seconds as f64)));
+            assert_eq!(course.series.y.last(), Some(&(70.0 * kept as f64)));
         }
     }
 
