@@ -333,7 +333,7 @@ mod tests {
         let late_and_at_once_again = &[(900, 7), (901, 7)][..];
         // Seconds of life, looks at the end, the last second that is looked at, growth per 10 bytes and 7 blocks.
         for (seconds, ends, kept, growth) in [
-            (5, burst, 4, 4.0),
+            (5, burst, 4_u64, 4.0),
             (60, burst, 59, 55.0),
             (60, once, 60, 56.0),
             (60, late_and_at_once_again, 60, 56.0),
@@ -354,7 +354,7 @@ mod tests {
             }
             let moments = Moments::of(moments.into_iter(), true, 1000);
             // All of the older half were kept: (0 + 1) / (A + 2), with A the blocks at half the time.
-            let old = 7 * kept.div_ceil(2_u64);
+            let old = 7 * kept.div_ceil(2);
             let score = leak_score(&history, HeapMode::Full, &moments);
             assert_eq!(score, Some(1.0 - 1.0 / (old as f64 + 2.0)));
             let course = Course::of(&history, &moments).expect("a history");
