@@ -20,7 +20,8 @@ fn codes_and_signals_are_passed_on_as_shells_do() {
     for code in [0, 1, 2, 42, 124, 125, 126, 127, 255] {
         assert_eq!(code_of(&format!("exit {code}")), code);
     }
-    for (signal, code) in [("TERM", 143), ("KILL", 137), ("HUP", 129), ("USR1", 138)] {
+    // Not HUP, INT or QUIT: whoever started the tests may have had them ignored.
+    for (signal, code) in [("TERM", 143), ("KILL", 137), ("ALRM", 142), ("USR1", 138)] {
         assert_eq!(code_of(&format!("kill -{signal} $$")), code, "{signal}");
     }
 }

@@ -301,7 +301,11 @@ fn a_reused_pid_is_another_process() {
         .unwrap();
     let file = dir.path().join("r");
     support::until(Duration::from_secs(10), "a recording", || file.exists());
-    std::thread::sleep(Duration::from_millis(500));
+    // However busy the machine is: the first process has been seen before it goes.
+    support::until(Duration::from_secs(60), "samples", || {
+        let so_far = report(dir.path(), &file);
+        so_far["recording"]["samples"].as_u64() >= Some(5)
+    });
     let id = rustix::process::Pid::from_child(&recorder);
     rustix::process::kill_process(id, rustix::process::Signal::STOP).unwrap();
     target.0.kill().unwrap();
