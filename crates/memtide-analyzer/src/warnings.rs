@@ -156,7 +156,7 @@ fn sources(record: &Record, ledger: Option<&Ledger>, all: &mut Vec<String>) {
 fn sampled(stacks: &Stacks) -> Option<String> {
     let samples = stacks.live_samples?;
     let error = 1.0 / (samples.max(1) as f64).sqrt();
-    let remedy = "record in full mode, or with more samples (MEMTIDE_INTERVAL in bytes)";
+    let remedy = "record in full mode, or with more samples (a smaller --interval)";
     (error > SAMPLING_ERROR).then(|| match samples {
         0 => format!(
             "No block that is live was drawn as a sample: live bytes are not known; {remedy}."
