@@ -302,7 +302,7 @@ fn a_reused_pid_is_another_process() {
     let file = dir.path().join("r");
     support::until(Duration::from_secs(10), "a recording", || file.exists());
     // However busy the machine is: the first process has been seen before it goes.
-    support::until(Duration::from_secs(60), "samples", || {
+    support::until(Duration::from_mins(1), "samples", || {
         // At first there is a file without a target, which is no recording yet.
         let output = memtide(dir.path())
             .args(["report", "r", "--json", "-"])
