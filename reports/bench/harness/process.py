@@ -43,7 +43,6 @@ class Running:
 
     def __init__(self, starter, command, variables, folder):
         """`starter` is the built `usage.c`, which writes what it counts into `folder`."""
-        self.name = Path(command[0]).name
         self._report = folder / "usage"
         self._words = folder / "output"
         assigned = [f"{name}={value}" for name, value in variables.items()]
@@ -67,7 +66,7 @@ class Running:
             if self._report.exists() and (found := re.match(r"pid (\d+)\n", self._report.read_text())):
                 return int(found[1])
             time.sleep(0.005)
-        raise Failed(f"{self.name} did not start")
+        raise Failed("it did not start")
 
     def finish(self):
         """Waits for its end. Raises `Failed` where that is anything but a 0."""
@@ -76,11 +75,13 @@ class Running:
         except subprocess.TimeoutExpired:
             os.killpg(self._child.pid, signal.SIGKILL)
             self._child.wait()
-            raise Failed(f"{self.name} was not done after {TIME_LIMIT} s") from None
+            raise Failed(f"not done after {TIME_LIMIT} s") from None
         found = re.search(r"^status (\d+) cpu_us (\d+) peak_kb (\d+)$", self._report.read_text(), re.MULTILINE)
         if not found or found[1] != "0":
-            words = self._words.read_text(errors="replace").strip()[-300:]
-            raise Failed(f"{self.name} ended with {found[1] if found else 'nothing counted'}: {words}")
+            words = self._words.read_text(errors="replace")
+            named = re.search(r"^.*(?:error|what\(\):|bad_alloc|cannot).*$", words, re.MULTILINE | re.IGNORECASE)
+            reason = (named[0] if named else words[-200:]).strip()
+            raise Failed(f"ended with {found[1] if found else 'nothing counted'}: {reason}")
         cpu = int(found[2]) / 1e6
         return Usage(cpu, cpu, int(found[3]) * 1024)
 

@@ -1,7 +1,8 @@
 """The floors and the goals, and how each is figured from what was measured.
 
-A floor must be held, a goal is what is aimed for; a row without either is printed for information. A figure is one
-value with the middle half of the values it was made of: the spread says how far to trust it.
+A floor must be held, a goal is what is aimed for; a row without either is printed for information. A figure is the
+median of what the rounds gave, with their middle half: it says how far to trust the figure. Programs are compared
+within a round, where they had the same machine, and not between rounds.
 """
 
 import statistics
@@ -16,7 +17,7 @@ HEAPTRACK, MEMTIDE_WHOLE, HEAPTRACK_WHOLE = Recorder.HEAPTRACK, Recorder.MEMTIDE
 
 @dataclass(frozen=True)
 class Figure:
-    """A value, the quartiles and the number of those it was made of."""
+    """The median of some values, their quartiles and their number."""
 
     value: float
     low: float
@@ -24,11 +25,12 @@ class Figure:
     runs: int
 
     @classmethod
-    def of(cls, value, values):
+    def of(cls, values):
+        """`None` where nothing was measured."""
         if len(values) < 2:
-            return cls(value, value, value, len(values))
-        low, _, high = statistics.quantiles(values, n=4, method="inclusive")
-        return cls(value, low, high, len(values))
+            return cls(values[0], values[0], values[0], 1) if values else None
+        low, middle, high = statistics.quantiles(values, n=4, method="inclusive")
+        return cls(middle, low, high, len(values))
 
 
 @dataclass(frozen=True)
@@ -72,29 +74,21 @@ class Results:
 
 
 def times(workload, recorder):
-    """CPU against none: the ratio of the medians, with the ratios within each round as its spread."""
+    """CPU against none: the median of the ratios within each round."""
 
     def figure(results):
         none, mine = results.cpu(workload, NONE), results.cpu(workload, recorder)
-        if not none or not mine:
-            return None
-        rounds = [m / n for m, n in zip(mine, none)]
-        return Figure.of(statistics.median(mine) / statistics.median(none), rounds)
+        return Figure.of([m / n for m, n in zip(mine, none)])
 
     return figure
 
 
 def added(workload, ours, theirs):
-    """CPU that one recorder adds as a share of what another adds, figured like `times`."""
+    """CPU that one recorder adds as a share of what another adds, within each round; the median."""
 
     def figure(results):
-        whole = ours.whole
-        none, mine, other = (results.cpu(workload, recorder, whole) for recorder in (NONE, ours, theirs))
-        if not none or not mine or not other:
-            return None
-        base = statistics.median(none)
-        share = (statistics.median(mine) - base) / (statistics.median(other) - base)
-        return Figure.of(share, [(m - n) / (o - n) for m, o, n in zip(mine, other, none) if o > n])
+        rounds = zip(*(results.cpu(workload, recorder, ours.whole) for recorder in (NONE, ours, theirs)))
+        return Figure.of([(mine - none) / (other - none) for none, mine, other in rounds if other > none])
 
     return figure
 
@@ -103,8 +97,7 @@ def single(name):
     """The median of what was measured outside of the rounds."""
 
     def figure(results):
-        values = results.singles.get(name)
-        return Figure.of(statistics.median(values), values) if values else None
+        return Figure.of(results.singles.get(name, []))
 
     return figure
 
