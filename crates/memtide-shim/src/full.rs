@@ -1,6 +1,6 @@
 //! Full mode: every block, with its stack and size in shadow memory.
 //!
-//! A word for each granule of address, in leaves of 64 MiB of address that are mapped when they are
+//! A word for each granule of address, in leaves of 32 MiB of address that are mapped when they are
 //! needed. The word of a block is written after the allocator made it and cleared before the allocator
 //! frees it, so the allocator itself hands words over between threads: plain loads and stores do.
 
@@ -11,12 +11,16 @@ use crate::{memory, next, recorder, stacks};
 use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
 /// A leaf covers so many bits of address.
-const LEAF_BITS: u32 = 26;
+const LEAF_BITS: u32 = 25;
 /// Addresses of user space have 47 bits.
 const LEAVES: usize = 1 << (47 - LEAF_BITS);
 /// A word is a stack (28 bits) and a size (36 bits).
 const SIZE_BITS: u32 = 36;
 const MOST_BYTES: u64 = (1 << SIZE_BITS) - 1;
+
+/// Where leaves are put if there is room: between where programs and where libraries are on 47 bits.
+const SHADOW: usize = 0x1000_0000_0000;
+const SHADOW_BYTES: usize = 0x4000_0000_0000;
 
 static TOP: AtomicPtr<AtomicPtr<AtomicU64>> = AtomicPtr::new(core::ptr::null_mut());
 static GRANULE_BITS: AtomicU32 = AtomicU32::new(4);
@@ -52,7 +56,7 @@ fn leaf(address: u64) -> Option<&'static AtomicPtr<AtomicU64>> {
 fn word(leaf: *mut AtomicU64, address: u64) -> &'static AtomicU64 {
     let within = address & ((1 << LEAF_BITS) - 1);
     let index = within >> GRANULE_BITS.load(Ordering::Relaxed);
-    // SAFETY: a leaf has a word for each granule of its 64 MiB, and stays mapped.
+    // SAFETY: a leaf has a word for each granule of its 32 MiB, and stays mapped.
     unsafe { &*leaf.add(index as usize) }
 }
 
@@ -74,9 +78,11 @@ fn found_or_mapped(address: u64) -> Option<&'static AtomicU64> {
 #[inline(never)]
 fn map_leaf(address: u64) -> Option<&'static AtomicU64> {
     let place = leaf(address)?;
-    let words = 1_usize << (LEAF_BITS - GRANULE_BITS.load(Ordering::Relaxed));
-    // SAFETY: words are all zero at first.
-    let mapped = unsafe { memory::map_slice::<AtomicU64>(words) }?;
+    let bytes = size_of::<AtomicU64>() << (LEAF_BITS - GRANULE_BITS.load(Ordering::Relaxed));
+    // In rows, away from the program: leaves between its mappings would spread these over more leaves.
+    let hint = SHADOW + (address >> LEAF_BITS) as usize % (SHADOW_BYTES / bytes) * bytes;
+    // Words are all zero at first.
+    let mapped = memory::map_near(hint, bytes)?.cast::<AtomicU64>();
     let first = place.compare_exchange(
         core::ptr::null_mut(),
         mapped,

@@ -186,7 +186,7 @@ fn make_mark() -> bool {
     if !MARK.load(Ordering::Relaxed).is_null() {
         return true;
     }
-    let Some(page) = system::map_private(system::PAGE as usize) else {
+    let Some(page) = system::map_private(0, system::PAGE as usize) else {
         return false;
     };
     if !system::advise(page, system::PAGE as usize, system::MADV_WIPEONFORK) {

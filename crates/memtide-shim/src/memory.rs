@@ -8,8 +8,14 @@ use crate::{region, system};
 
 /// Zeroed memory, page-aligned; `None` where the system has no more.
 pub(crate) fn map(bytes: usize) -> Option<*mut u8> {
+    map_near(0, bytes)
+}
+
+/// As [`map`], at the address `hint` if that is free: for what is so large that it should not push the
+/// program's own mappings aside.
+pub(crate) fn map_near(hint: usize, bytes: usize) -> Option<*mut u8> {
     let bytes = bytes.next_multiple_of(system::PAGE as usize);
-    let start = system::map_private(bytes)?;
+    let start = system::map_private(hint, bytes)?;
     system::advise(start, bytes, system::MADV_DONTDUMP);
     system::advise(start, bytes, system::MADV_NOHUGEPAGE);
     region::note_range(start.addr() as u64, bytes as u64);

@@ -110,14 +110,14 @@ pub(crate) fn boottime() -> u64 {
         .wrapping_add(nanoseconds)
 }
 
-/// New private zeroed memory without swap reservation.
-pub(crate) fn map_private(bytes: usize) -> Option<*mut u8> {
-    // SAFETY: a new mapping at a place of the kernel's choice touches nobody's memory.
+/// New private zeroed memory without swap reservation, at `hint` if that is free (0 for no hint).
+pub(crate) fn map_private(hint: usize, bytes: usize) -> Option<*mut u8> {
+    // SAFETY: a new mapping that replaces none (the hint is no order) touches nobody's memory.
     let result = unsafe {
         call(
             MMAP,
             [
-                0,
+                hint,
                 bytes,
                 PROT_READ_WRITE,
                 MAP_PRIVATE_ANONYMOUS_NORESERVE,
