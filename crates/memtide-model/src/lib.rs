@@ -10,6 +10,7 @@
 
 pub mod account;
 pub mod event;
+pub mod heap;
 pub mod ids;
 pub mod mapping;
 pub mod observations;
@@ -27,6 +28,9 @@ pub mod verdict;
 
 pub use account::Account;
 pub use event::{Event, EventKind};
+pub use heap::{
+    ArenaTotals, HeapClass, HeapObservations, HeapQuality, HeapSnapshot, HeapTotals, SizeClass,
+};
 pub use ids::{Pid, ProcessId, StartTime, ThreadId, Tid};
 pub use mapping::{Mapping, MappingClass, MappingState, PerClass};
 pub use observations::{

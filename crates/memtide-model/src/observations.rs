@@ -1,6 +1,7 @@
 //! What a recording gives back: the only thing that the analyzer ever sees.
 
 use crate::event::Event;
+use crate::heap::HeapObservations;
 use crate::mapping::Mapping;
 use crate::sample::Sample;
 use crate::stacks::StackObservations;
@@ -27,6 +28,8 @@ pub struct Observations {
     pub events: Vec<Event>,
     /// Call stacks, where the preload shim looked.
     pub stacks: Option<StackObservations>,
+    /// The malloc heap, where it was looked into, or why it could not be; `None` where nobody tried.
+    pub heap: Option<HeapObservations>,
 }
 
 /// Facts about the recording.

@@ -47,12 +47,12 @@ pub struct Report {
     pub stacks: Option<Vec<StackRow>>,
     /// What the preload shim saw in all.
     pub allocations: Option<Allocations>,
-    /// Classes (inspect).
-    pub classes: Option<Vec<NoLens>>,
+    /// Classes of objects on the heap, those that grew most first (inspect).
+    pub classes: Option<Vec<ClassRow>>,
     /// Processes.
     pub processes: Option<Vec<NoLens>>,
     /// The malloc heap (inspect).
-    pub heap: Option<NoLens>,
+    pub heap: Option<Heap>,
     /// Unreachable blocks (inspect).
     pub leaks: Option<NoLens>,
     /// What happened.
@@ -369,6 +369,131 @@ pub struct Allocations {
     pub suppressed_bytes: u64,
     /// What was not seen.
     pub lost: Lost,
+}
+
+/// All objects of one class, at the last snapshot of the heap.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClassRow {
+    /// Its demangled name.
+    pub name: String,
+    /// "c++".
+    pub runtime: String,
+    /// Blocks that start with one.
+    pub count: u64,
+    /// Bytes of these blocks.
+    pub bytes: u64,
+    /// How many more than at the first snapshot; null where there is one alone.
+    pub growth_count: Option<i64>,
+    /// How many bytes more.
+    pub growth_bytes: Option<i64>,
+    /// What holds most of them; null where nobody looked.
+    pub holder: Option<String>,
+}
+
+/// The malloc heap at the last snapshot. Bytes are of chunks, headers included.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Heap {
+    /// Seconds since the recording started.
+    pub t_seconds: f64,
+    /// How many snapshots there are.
+    pub snapshots: u64,
+    /// Which layout fitted: "glibc 2.36 to 2.41".
+    pub layout: String,
+    /// True if that layout was not tested with this very library.
+    pub untested_layout: bool,
+    /// For how long the target was held; null where it ran on.
+    pub held_seconds: Option<f64>,
+    /// CPU time that all snapshots cost.
+    pub cost_cpu_seconds: f64,
+    /// RSS when it was taken.
+    pub rss_bytes: u64,
+    /// Blocks in use.
+    pub live_bytes: u64,
+    /// How many.
+    pub live_blocks: u64,
+    /// Resident part of the live blocks.
+    pub live_resident_bytes: u64,
+    /// Freed blocks that threads' caches and fastbins hold.
+    pub cached_bytes: u64,
+    /// Free chunks in the bins.
+    pub free_bytes: u64,
+    /// Of them resident.
+    pub free_resident_bytes: u64,
+    /// Unused ends of the arenas.
+    pub top_bytes: u64,
+    /// Of them resident.
+    pub top_resident_bytes: u64,
+    /// What `malloc_trim(0)` would give back.
+    pub trimmable_bytes: u64,
+    /// Resident bytes of free chunks that share their pages with live blocks.
+    pub stuck_bytes: u64,
+    /// Chunks with a mapping of their own; among the live ones.
+    pub mmapped_bytes: u64,
+    /// How many.
+    pub mmapped_blocks: u64,
+    /// Arena structures, fenceposts, memory that others took by `sbrk`.
+    pub overhead_bytes: u64,
+    /// All resident bytes of malloc's memory.
+    pub resident_bytes: u64,
+    /// Bytes that are swapped out and were not read.
+    pub swapped_bytes: u64,
+    /// Live resident bytes at the last snapshot less those at the first; null where there is one alone.
+    pub live_growth_bytes: Option<i64>,
+    /// The same of what malloc keeps and the program does not use.
+    pub retained_growth_bytes: Option<i64>,
+    /// Blocks in use, likewise.
+    pub live_growth_blocks: Option<i64>,
+    /// Arenas.
+    pub arenas: Vec<ArenaRow>,
+    /// Sizes of chunks, those with most bytes in use first.
+    pub size_classes: Vec<SizeRow>,
+    /// Bytes of the arenas whose chunks were understood.
+    pub parsed_bytes: u64,
+    /// Bytes that were not.
+    pub skipped_bytes: u64,
+    /// Headers that made no sense.
+    pub bad_headers: u64,
+    /// False where a check failed: the verdict does not use it then.
+    pub conclusive: bool,
+    /// Which checks failed.
+    pub doubts: Vec<String>,
+}
+
+/// One arena.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ArenaRow {
+    /// True for the main arena, which grows by `brk`.
+    pub main: bool,
+    /// Threads that use it.
+    pub threads: u64,
+    /// Bytes of blocks in use.
+    pub live_bytes: u64,
+    /// Bytes of free chunks, the unused end included.
+    pub free_bytes: u64,
+    /// Bytes of cached blocks.
+    pub cached_bytes: u64,
+    /// All its resident bytes.
+    pub resident_bytes: u64,
+    /// Growth of `live_bytes` since the first snapshot; null where there is one alone. An arena that is new
+    /// grew from nothing.
+    pub live_growth_bytes: Option<i64>,
+}
+
+/// All chunks of one size.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SizeRow {
+    /// Bytes of a chunk; of those over 1,024 the lower end of their class.
+    pub size: u64,
+    /// In use.
+    pub live_blocks: u64,
+    /// Their bytes.
+    pub live_bytes: u64,
+    /// Free or cached.
+    pub free_blocks: u64,
+    /// Their bytes.
+    pub free_bytes: u64,
+    /// Growth of `live_bytes` since the first snapshot; null where there is one alone.
+    pub live_growth_bytes: Option<i64>,
 }
 
 /// Something that happened.

@@ -21,6 +21,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("memtide-symbols", &["memtide-model"]),
     ("memtide-region", &[]),
     ("memtide-collect", &["memtide-model", "memtide-region"]),
+    (
+        "memtide-inspect",
+        &["memtide-model", "memtide-proc", "memtide-symbols"],
+    ),
     ("memtide-launch", &["memtide-region"]),
     ("memtide-unwind", &[]),
     (
@@ -28,6 +32,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &[
             "memtide-analyzer",
             "memtide-collect",
+            "memtide-inspect",
             "memtide-launch",
             "memtide-model",
             "memtide-proc",

@@ -98,6 +98,7 @@ pub(crate) fn observations(samples: Vec<Sample>, runtime: &str) -> Observations 
         threads: Vec::new(),
         events: Vec::new(),
         stacks: None,
+        heap: None,
     }
 }
 

@@ -166,6 +166,7 @@ impl Reader {
                     }
                     None => None,
                 },
+                heap: None,
                 events,
                 target,
             })
