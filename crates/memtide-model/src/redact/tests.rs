@@ -165,6 +165,7 @@ fn observations() -> Observations {
             alive: true,
         }],
         stacks: Some(stacks()),
+        heap: None,
         events: events(),
     }
 }
