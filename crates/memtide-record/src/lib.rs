@@ -22,7 +22,7 @@
 //! A process that does nothing should cost nothing, so values are stored only when they change: a
 //! row of a series holds from its tick until the series' next row. `schema.sql` has the tables;
 //! its views (`samples`, `classes`, `mappings`, `threads`, `stacks`, `frames`, `stack_points`,
-//! `stack_totals`, `events`) give names, units and joined
+//! `stack_totals`, `heap`, `heap_arenas`, `heap_sizes`, `heap_classes`, `events`) give names, units and joined
 //! values to `sqlite3`, DuckDB or pandas.
 //!
 //! Rows are keyed by the number of the tick, not by its time: two bytes where nanoseconds take
@@ -57,6 +57,12 @@
 //! frames once it moved enough to be written, or at the end; 65,536 may have one. Frames are nodes
 //! that stacks share. Names of places come after the run, by [`store_symbols`], from [`Reader::code`].
 //!
+//! # The heap from outside
+//!
+//! Where the heap is read from outside, [`Writer::heap`] follows each look, and
+//! [`Writer::heap_unavailable`] says why there is none. Sums and quality are kept of up to 512
+//! snapshots; arenas, sizes and classes of the first one, of the first after an exec and of the newest.
+//!
 //! # What it refuses to do
 //!
 //! It computes nothing but medians of buckets, reads no clock (times come with the ticks), never
@@ -70,6 +76,7 @@ mod bucket;
 mod cells;
 mod counters;
 mod error;
+mod heap_cells;
 mod names;
 mod read;
 mod schema;

@@ -3,7 +3,8 @@
 //! | schema | written by | read by |
 //! | --- | --- | --- |
 //! | 1 | memtide 0.1, before it had call stacks | memtide 0.1 and later |
-//! | 2 | memtide 0.1 | memtide 0.1 with call stacks, and later |
+//! | 2 | memtide 0.1, before it looked into heaps | memtide 0.1 with call stacks, and later |
+//! | 3 | memtide 0.1 | memtide 0.1 with snapshots of the heap, and later |
 //!
 //! An older file is never changed. Each entry of [`MIGRATIONS`] brings a *reading connection* one
 //! version further: a script that shadows old tables with temporary views of the new shape (SQLite
@@ -14,11 +15,14 @@ use memtide_model::{MappingClass, StackEnd, StackKind, StackOwner};
 /// `application_id` of the SQLite header: "mTid".
 pub(crate) const APPLICATION_ID: i32 = 0x6d54_6964;
 /// `user_version` of the SQLite header: the newest schema that this crate writes and reads.
-pub(crate) const VERSION: u32 = 2;
+pub(crate) const VERSION: u32 = 3;
 /// Tables and views of [`VERSION`].
 pub(crate) const SQL: &str = include_str!("schema.sql");
 /// `MIGRATIONS[n]` makes a connection to a file of schema n + 1 look like schema n + 2.
-pub(crate) const MIGRATIONS: [&str; VERSION as usize - 1] = [include_str!("schema-1-to-2.sql")];
+pub(crate) const MIGRATIONS: [&str; VERSION as usize - 1] = [
+    include_str!("schema-1-to-2.sql"),
+    include_str!("schema-2-to-3.sql"),
+];
 
 /// `parts` of a tick: smaps was read.
 pub(crate) const PART_MAPS: i64 = 1;
@@ -57,6 +61,8 @@ pub(crate) mod meta {
     pub(crate) const HEAP_INTERVAL: &str = "heap_interval_bytes";
     /// 1 if the end of the target was seen by the shim's collector.
     pub(crate) const HEAP_ENDED: &str = "heap_ended";
+    /// Why the heap could not be read from outside since the last snapshot; absent where it could.
+    pub(crate) const HEAP_UNAVAILABLE: &str = "inspect_unavailable";
 }
 
 /// A class's number in the file. Frozen: new classes get new numbers.

@@ -1,7 +1,7 @@
--- Schema 2 of a memtide recording. Sizes are bytes, times are CLOCK_BOOTTIME nanoseconds.
+-- Schema 3 of a memtide recording. Sizes are bytes, times are CLOCK_BOOTTIME nanoseconds.
 -- "As of": a row of a series holds from its tick until the series' next row. NULL: not known.
 -- Start with the views at the end: select * from samples, classes, mappings, threads, stacks, frames,
--- stack_points, stack_totals, events.
+-- stack_points, stack_totals, heap, heap_arenas, heap_sizes, heap_classes, events.
 
 CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 
@@ -113,6 +113,34 @@ CREATE TABLE symbol (
   PRIMARY KEY (place, depth)) WITHOUT ROWID;
 CREATE TABLE symbol_warning (warning INTEGER PRIMARY KEY, text TEXT);
 
+-- The malloc heap as it was read from outside, a row per look. Bytes are of chunks, headers included;
+-- `..._resident`: what of them lay on pages in memory. `doubts`: a JSON list of sentences, NULL where all
+-- checks held and a verdict may use the row. `layout`: which layout of malloc's structures fitted.
+CREATE TABLE heap_snapshot (
+  snapshot INTEGER PRIMARY KEY, boottime_ns INTEGER, took_ns INTEGER, cpu_ns INTEGER,
+  held_ns INTEGER, rss INTEGER, layout TEXT, untested INTEGER, doubts TEXT,
+  live_blocks INTEGER, live_bytes INTEGER, live_resident INTEGER,
+  mmapped_blocks INTEGER, mmapped_bytes INTEGER, mmapped_resident INTEGER,
+  cached_blocks INTEGER, cached_bytes INTEGER, cached_resident INTEGER,
+  free_blocks INTEGER, free_bytes INTEGER, free_resident INTEGER,
+  top_bytes INTEGER, top_resident INTEGER, trimmable INTEGER, stuck INTEGER,
+  overhead_bytes INTEGER, heap_resident INTEGER, swapped INTEGER,
+  parsed INTEGER, skipped INTEGER, bad_headers INTEGER, reread INTEGER,
+  system_bytes INTEGER, walked_bytes INTEGER, mmaps_counted INTEGER, mmaps_found INTEGER);
+-- Lists, of the first snapshot, the first after an exec and the newest. Of many arenas the last row is
+-- the sum of those that have none (address 0); of sizes and classes those with most bytes have rows.
+CREATE TABLE heap_arena (
+  snapshot INTEGER, position INTEGER, address INTEGER, main INTEGER, threads INTEGER,
+  system_bytes INTEGER, live_blocks INTEGER, live_bytes INTEGER, cached_bytes INTEGER,
+  free_bytes INTEGER, resident INTEGER, PRIMARY KEY (snapshot, position)) WITHOUT ROWID;
+CREATE TABLE heap_size (
+  snapshot INTEGER, position INTEGER, size INTEGER, live_blocks INTEGER, live_bytes INTEGER,
+  free_blocks INTEGER, free_bytes INTEGER, PRIMARY KEY (snapshot, position)) WITHOUT ROWID;
+CREATE TABLE heap_class (
+  snapshot INTEGER, position INTEGER, name INTEGER, runtime TEXT, count INTEGER, bytes INTEGER,
+  PRIMARY KEY (snapshot, position)) WITHOUT ROWID;
+CREATE TABLE heap_text (text INTEGER PRIMARY KEY, name TEXT UNIQUE);
+
 -- For people.
 CREATE VIEW times AS
   SELECT tick, parts,
@@ -220,6 +248,39 @@ CREATE VIEW stack_totals AS
     + s.delay_ns / 1e9 AS seconds, s.live_bytes, s.live_blocks, s.mapping_bytes, s.peak_bytes,
     s.allocs, s.allocated_bytes
   FROM stack_total s;
+
+-- One row per snapshot: `live`, `cached`, `free`, `top` and `overhead` together are the heap.
+CREATE VIEW heap AS
+  SELECT snapshot, (boottime_ns - (SELECT value FROM meta WHERE key = 'started_boottime_ns')) / 1e9
+    AS seconds, took_ns / 1e9 AS took_seconds, cpu_ns / 1e9 AS cpu_seconds,
+    held_ns / 1e9 AS held_seconds, rss AS rss_bytes, heap_resident AS heap_resident_bytes,
+    live_resident AS live_resident_bytes,
+    max(heap_resident - live_resident, 0) AS retained_resident_bytes,
+    live_blocks, live_bytes, mmapped_blocks, mmapped_bytes,
+    mmapped_resident AS mmapped_resident_bytes, cached_blocks, cached_bytes,
+    cached_resident AS cached_resident_bytes, free_blocks, free_bytes,
+    free_resident AS free_resident_bytes, top_bytes, top_resident AS top_resident_bytes,
+    trimmable AS trimmable_bytes, stuck AS stuck_bytes, overhead_bytes, swapped AS swapped_bytes,
+    parsed AS parsed_bytes, skipped AS skipped_bytes, bad_headers, reread AS reread_headers,
+    system_bytes, walked_bytes, mmaps_counted, mmaps_found, layout, untested,
+    doubts IS NULL AS conclusive, doubts
+  FROM heap_snapshot ORDER BY snapshot;
+
+CREATE VIEW heap_arenas AS
+  SELECT a.snapshot, h.seconds, printf('%x', a.address) AS address, a.main, a.threads,
+    a.system_bytes, a.live_blocks, a.live_bytes, a.cached_bytes, a.free_bytes,
+    a.resident AS resident_bytes
+  FROM heap_arena a JOIN heap h USING (snapshot) ORDER BY a.snapshot, a.position;
+
+CREATE VIEW heap_sizes AS
+  SELECT s.snapshot, h.seconds, s.size AS size_bytes, s.live_blocks, s.live_bytes, s.free_blocks,
+    s.free_bytes
+  FROM heap_size s JOIN heap h USING (snapshot) ORDER BY s.snapshot, s.position;
+
+CREATE VIEW heap_classes AS
+  SELECT c.snapshot, h.seconds, t.name AS class, c.runtime, c.count AS objects, c.bytes
+  FROM heap_class c JOIN heap h USING (snapshot) JOIN heap_text t ON t.text = c.name
+  ORDER BY c.snapshot, c.position;
 
 CREATE VIEW events AS
   SELECT (boottime_ns - (SELECT value FROM meta WHERE key = 'started_boottime_ns')) / 1e9

@@ -4,6 +4,7 @@
 //! tear the picture, and in order of ticks, with one cursor per series: as-of values cost one pass.
 
 mod diagnosis;
+mod heap;
 mod open;
 mod private_copy;
 mod samples;
@@ -133,7 +134,7 @@ impl Reader {
     ///
     /// Stacks that have no row of their own (see [`Writer::stacks`](crate::Writer::stacks)) are
     /// together in one that ends in `Overflow` and has no frames; their number is in `lost.overflow`.
-    /// A recording of stacks alone has no samples.
+    /// A recording of stacks alone has no samples. Snapshots of the heap come all, whatever the limit.
     pub fn observations(&self, limit: usize) -> Result<Observations> {
         let target = self.target()?;
         let limit = limit.max(1);
@@ -157,16 +158,16 @@ impl Reader {
                 samples: samples::read(self.file(), self.source, &picks, target.id)?,
                 mappings: reading.mappings()?,
                 threads: reading.threads()?,
-                stacks: match self.heap()? {
-                    Some(heap) => {
+                stacks: match self.shim()? {
+                    Some(shim) => {
                         // Without samples the ticks of stacks are thinned as those would be.
                         let bare = samples::pick(if picks.is_empty() { &bare } else { &[] }, limit);
                         let picked = picks.iter().chain(&bare).map(|(tick, _)| tick.tick);
-                        Some(heap.read(&reading, &picked.collect::<Vec<_>>())?)
+                        Some(shim.read(&reading, &picked.collect::<Vec<_>>())?)
                     }
                     None => None,
                 },
-                heap: None,
+                heap: self.heap()?,
                 events,
                 target,
             })

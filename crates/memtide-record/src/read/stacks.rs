@@ -45,12 +45,12 @@ impl Reader {
     }
 
     /// What the shim was set to; `None` where it did not look.
-    pub(super) fn heap(&self) -> Result<Option<Heap<'_>>> {
+    pub(super) fn shim(&self) -> Result<Option<Shim<'_>>> {
         let mode: Option<String> = self.fact(meta::HEAP_MODE)?;
         let Some(mode) = mode.as_deref().and_then(HeapMode::from_name) else {
             return Ok(None);
         };
-        Ok(Some(Heap {
+        Ok(Some(Shim {
             reader: self,
             mode,
             interval: Bytes(self.number(meta::HEAP_INTERVAL)?.cast_unsigned()),
@@ -60,14 +60,14 @@ impl Reader {
 }
 
 /// A recording with stacks.
-pub(super) struct Heap<'r> {
+pub(super) struct Shim<'r> {
     reader: &'r Reader,
     mode: HeapMode,
     interval: Bytes,
     ended: bool,
 }
 
-impl Heap<'_> {
+impl Shim<'_> {
     /// All of it; totals as of the ticks `picked`, where they have to be thinned.
     pub(super) fn read(&self, reading: &Reading<'_>, picked: &[i64]) -> Result<StackObservations> {
         let places = places(self.reader)?;

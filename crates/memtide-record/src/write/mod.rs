@@ -13,6 +13,7 @@ mod heap;
 mod mappings;
 mod pace;
 mod series;
+mod shim;
 mod stacks;
 mod thin;
 mod threads;
@@ -61,8 +62,8 @@ pub struct Start {
     pub page_size: Bytes,
     /// Clock ticks per second (`sysconf(_SC_CLK_TCK)`).
     pub ticks_per_second: u64,
-    /// Lenses that look: "sampler", "inspect". A name holds no comma. "shim" is added by
-    /// [`Writer::stacks_start`], when it is known that it looks.
+    /// Lenses that look: "sampler". A name holds no comma. "shim" is added by
+    /// [`Writer::stacks_start`] and "inspect" by [`Writer::heap`], when it is known that they look.
     pub lenses: Vec<String>,
     /// The version of memtide that records.
     pub version: String,
@@ -351,6 +352,22 @@ fn set_meta(file: &Connection, key: &str, value: impl rusqlite::ToSql) -> rusqli
     file.prepare_cached("INSERT OR REPLACE INTO meta VALUES (?,?)")?
         .execute(params![key, value])?;
     Ok(())
+}
+
+/// Adds to the lenses that looked.
+fn add_lens(file: &Connection, lens: &str) -> rusqlite::Result<()> {
+    let lenses: String = file
+        .prepare_cached("SELECT value FROM meta WHERE key = ?")?
+        .query_row([meta::LENSES], |row| row.get(0))?;
+    if lenses.split(',').any(|known| known == lens) {
+        return Ok(());
+    }
+    let lenses = if lenses.is_empty() {
+        lens.to_owned()
+    } else {
+        format!("{lenses},{lens}")
+    };
+    set_meta(file, meta::LENSES, lenses)
 }
 
 fn insert_clock(file: &Connection, clock: Clock) -> rusqlite::Result<()> {
