@@ -17,6 +17,7 @@
 #![cfg_attr(not(test), deny(clippy::indexing_slicing))]
 
 pub mod error;
+pub mod stop;
 
 pub use error::{Error, ErrorKind};
 
