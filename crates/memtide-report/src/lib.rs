@@ -8,6 +8,7 @@
 //! | what is seen before any waiting | [`preview::render`] |
 //! | one line of progress | [`live::line`] |
 //! | the verdict and the ledger as text | [`terminal::render`] |
+//! | what a heap holds, as text | [`terminal::render_inspect`] |
 //! | `memtide.report/1` | [`json::render`] |
 //! | a picture | [`png::render`] |
 //! | a page that opens from disk | [`html::render`] |
@@ -24,6 +25,7 @@ mod error;
 pub mod escape;
 pub mod flamegraph;
 mod frames;
+mod heap;
 pub mod html;
 pub mod json;
 pub mod live;

@@ -38,6 +38,51 @@ pub(crate) fn brief(function: &str) -> String {
     without(qualified(function), '<', '>').replace("<…>", "")
 }
 
+/// Arguments of C++ templates that the library fills in and nobody writes, as they begin.
+const DEFAULTS: [&str; 7] = [
+    ", std::allocator<",
+    ", std::char_traits<",
+    ", std::default_delete<",
+    ", std::equal_to<",
+    ", std::hash<",
+    ", std::less<",
+    ", (__gnu_cxx::_Lock_policy)",
+];
+
+/// A type as people write it: `std::vector<int, std::allocator<int> >` becomes `std::vector<int>`.
+/// Arguments that the library fills in go, all others stay: they are what tells types apart.
+pub(crate) fn of_type(name: &str) -> String {
+    let mut written = String::with_capacity(name.len());
+    let mut scan = Scan::new(name);
+    // How deep the brackets were around the argument that is being left out.
+    let mut inside: Option<usize> = None;
+    while let Some((at, character)) = scan.next() {
+        let rest = name.get(at..).unwrap_or_default();
+        if let Some(depth) = inside {
+            let ends = (character == ',' && scan.depth == depth) || scan.depth < depth;
+            if !ends {
+                continue;
+            }
+            inside = None;
+        }
+        if scan.depth > 0 && DEFAULTS.iter().any(|start| rest.starts_with(start)) {
+            inside = Some(scan.depth);
+        } else {
+            if character == '>' && written.ends_with(' ') {
+                written.pop();
+            }
+            written.push(character);
+        }
+    }
+    // An argument that never ends: not a name that this knows to read.
+    if inside.is_some() {
+        return name.to_owned();
+    }
+    written
+        .replace("std::__cxx11::", "std::")
+        .replace("std::basic_string<char>", "std::string")
+}
+
 /// Walks over a name and knows how deep in brackets it is. The signs of operators are no brackets.
 struct Scan<'a> {
     name: &'a str,
@@ -213,6 +258,34 @@ mod tests {
         }
         let broken = "a<b<c>::d";
         assert_eq!(fitted(broken, |text| text.len() <= 9).unwrap(), broken);
+    }
+
+    #[test]
+    fn types_lose_the_arguments_that_nobody_writes() {
+        let text =
+            "std::__cxx11::basic_string<char, std::char_traits<char>, std::allocator<char> >";
+        let map = format!(
+            "std::_Rb_tree_node<std::pair<{text} const, std::vector<shop::Cart, std::allocator<shop::Cart> > > >"
+        );
+        let shared = "std::_Sp_counted_ptr_inplace<shop::Cart, std::allocator<void>, (__gnu_cxx::_Lock_policy)2>";
+        for (name, written) in [
+            (text, "std::string"),
+            (
+                &map,
+                "std::_Rb_tree_node<std::pair<std::string const, std::vector<shop::Cart>>>",
+            ),
+            (shared, "std::_Sp_counted_ptr_inplace<shop::Cart>"),
+            (
+                "shop::Pool<std::allocator<int>, 5>",
+                "shop::Pool<std::allocator<int>, 5>",
+            ),
+            ("a, std::less<int>", "a, std::less<int>"),
+            ("a<b, std::less<int", "a<b, std::less<int"),
+            ("shop::Order", "shop::Order"),
+            ("vtable at /opt/shop+0x1234", "vtable at /opt/shop+0x1234"),
+        ] {
+            assert_eq!(of_type(name), written);
+        }
     }
 
     #[test]

@@ -136,6 +136,14 @@ pub(crate) fn rss_at_end(report: &Report) -> i64 {
     report.ledger.iter().map(|row| row.end_bytes).sum()
 }
 
+/// The share of RSS as a cell of a table: a dash where it means nothing.
+pub(crate) fn share_cell(bytes: i64, rss: i64) -> String {
+    match rss {
+        1.. if bytes >= 0 => percent(bytes as f64 / rss as f64),
+        _ => "-".to_owned(),
+    }
+}
+
 /// How much of RSS nobody can call live or free, and what would tell.
 pub(crate) fn opaque(report: &Report) -> String {
     let Some(row) = report

@@ -2,7 +2,7 @@
 
 use super::Page;
 use super::style::Tone;
-use super::table::{Table, numbers, words};
+use super::table::{Table, UNKNOWN, numbers, words};
 use crate::{escape, sentences};
 use memtide_model::report::{LedgerRow, Report};
 use memtide_model::{Account, text};
@@ -62,6 +62,60 @@ pub(super) fn table(page: &mut Page, report: &Report) {
     page.lines(table.lines(page.width(), page.ink()));
 }
 
+/// The same of one look or two at a heap, which have neither rates nor shapes: of one look the bytes
+/// and their share of RSS, of two the growth between them. Nothing where there is no ledger.
+pub(super) fn looks(page: &mut Page, report: &Report, twice: bool) {
+    if report.ledger.is_empty() {
+        return;
+    }
+    page.gap();
+    let mut table = Table::new(&[
+        words("account", 0),
+        numbers("first", 2),
+        numbers(if twice { "last" } else { "resident" }, 1),
+        numbers("growth", 0),
+        numbers("share", 3),
+    ]);
+    let rss = sentences::rss_at_end(report);
+    let cells = |name: &str, start: i64, end: i64, growth: i64| {
+        let seen_twice = |cell: String| if twice { cell } else { UNKNOWN.to_owned() };
+        [
+            name.to_owned(),
+            seen_twice(text::bytes(start as f64)),
+            text::bytes(end as f64),
+            seen_twice(text::signed_bytes(growth as f64)),
+            sentences::share_cell(end, rss),
+        ]
+    };
+    let filled = |row: &&LedgerRow| (twice && row.start_bytes != 0) || row.end_bytes != 0;
+    for row in report.ledger.iter().filter(filled) {
+        let tone = if twice && is_main(row, report) {
+            Tone::Strong
+        } else {
+            Tone::Plain
+        };
+        let name = row.account.name();
+        table.row(
+            tone,
+            cells(name, row.start_bytes, row.end_bytes, row.growth_bytes),
+        );
+    }
+    table.rule();
+    let sum = |value: fn(&LedgerRow) -> i64| report.ledger.iter().map(value).sum::<i64>();
+    let (start, growth) = (sum(|row| row.start_bytes), sum(|row| row.growth_bytes));
+    table.row(Tone::Strong, cells("TOTAL = RSS", start, rss, growth));
+    let table = table.without_unknown_columns();
+    page.lines(table.lines(page.width(), page.ink()));
+    if report
+        .beside
+        .iter()
+        .any(|row| row.account == Account::Opaque)
+    {
+        page.sentence("opaque  ", Tone::Plain, &sentences::opaque(report));
+    }
+    others(page, report, twice);
+}
+
 /// True for the account that grew most, if any grew.
 fn is_main(row: &LedgerRow, report: &Report) -> bool {
     let most = report
@@ -76,17 +130,22 @@ fn is_main(row: &LedgerRow, report: &Report) -> bool {
 /// The opaque part of RSS in a sentence, and what lies outside the sum.
 pub(super) fn beside(page: &mut Page, report: &Report) {
     page.sentence("opaque  ", Tone::Plain, &sentences::opaque(report));
+    others(page, report, true);
+}
+
+/// What lies outside the sum, but for the opaque part.
+fn others(page: &mut Page, report: &Report, twice: bool) {
     let rows = report.beside.iter().filter(|row| {
         row.account != Account::Opaque && (row.start_bytes != 0 || row.end_bytes != 0)
     });
     let others: Vec<_> = rows
         .map(|row| {
-            format!(
-                "{} {} to {}",
-                row.account.name(),
-                text::bytes(row.start_bytes as f64),
-                text::bytes(row.end_bytes as f64)
-            )
+            let start = match twice {
+                true => format!("{} to ", text::bytes(row.start_bytes as f64)),
+                false => String::new(),
+            };
+            let end = text::bytes(row.end_bytes as f64);
+            format!("{} {start}{end}", row.account.name())
         })
         .collect();
     if !others.is_empty() {

@@ -8,11 +8,15 @@
 //! Refuses to say by colour what it does not say in words.
 
 mod explain;
+mod heap;
+mod inspect;
 mod ledger;
 pub(crate) mod sparkline;
 mod stacks;
 pub(crate) mod style;
 pub(crate) mod table;
+
+pub use inspect::render_inspect;
 
 use crate::{escape, sentences};
 use memtide_model::report::Report;
@@ -26,8 +30,8 @@ pub struct Options {
     pub width: usize,
     /// Whether ANSI escape sequences may be written.
     pub color: bool,
-    /// Adds what each account means, more stacks with all their frames, the threads, all events and
-    /// the cost of each kind of read.
+    /// Adds what each account means, more stacks with all their frames, more of the heap, the threads,
+    /// all events and the cost of each kind of read.
     pub explain: bool,
 }
 
@@ -52,6 +56,7 @@ pub fn render(findings: &Findings, options: &Options) -> String {
     ledger::counts(&mut page, report);
     evidence(&mut page, report);
     stacks::section(&mut page, report, options.explain);
+    heap::sections(&mut page, report, heap::Length::of(options.explain));
     forecast(&mut page, report);
     advice(&mut page, report);
     happened(&mut page, report, options.explain);

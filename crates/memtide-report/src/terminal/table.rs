@@ -1,7 +1,9 @@
 //! The one table printer. It measures the width and drops whole columns, those that matter least
-//! first; it never cuts a number, and of the names only the first column's where nothing else helps.
+//! first; it never cuts a number, and of the names only the first column's: at its end where nothing
+//! else helps, or in its middle before a column is dropped ([`long_words`]).
 
 use super::style::{Ink, Tone, columns, cut};
+use crate::names;
 
 /// Spaces between two columns.
 const GAP: usize = 2;
@@ -15,6 +17,22 @@ pub(crate) struct Column {
     pub(crate) right: bool,
     /// What is dropped first: the highest. 0 is never dropped.
     pub(crate) rank: u8,
+    /// To how many terminal columns its cells are shortened in their middle, before a column is
+    /// dropped; `None` for all columns but [`long_words`].
+    least: Option<usize>,
+}
+
+/// What stands in a cell whose value is not known.
+pub(crate) const UNKNOWN: &str = "-";
+
+/// A first column of names that may be longer than any line; `least` of them is always shown.
+pub(crate) const fn long_words(title: &'static str, least: usize) -> Column {
+    Column {
+        title,
+        right: false,
+        rank: 0,
+        least: Some(least),
+    }
 }
 
 /// A column of words.
@@ -23,6 +41,7 @@ pub(crate) const fn words(title: &'static str, rank: u8) -> Column {
         title,
         right: false,
         rank,
+        least: None,
     }
 }
 
@@ -32,6 +51,7 @@ pub(crate) const fn numbers(title: &'static str, rank: u8) -> Column {
         title,
         right: true,
         rank,
+        least: None,
     }
 }
 
@@ -68,6 +88,22 @@ impl Table {
         self.rows.is_empty()
     }
 
+    /// Takes out the columns of which no value is known.
+    pub(crate) fn without_unknown_columns(mut self) -> Self {
+        let is_known = |index: usize| {
+            let mut cells = self.rows.iter().map(|(_, cells)| cells.get(index));
+            cells.any(|cell| cell.is_some_and(|cell| cell != UNKNOWN))
+        };
+        let known: Vec<bool> = (0..self.columns.len()).map(is_known).collect();
+        let mut keep = known.iter();
+        self.columns.retain(|_| keep.next() == Some(&true));
+        for (_, cells) in &mut self.rows {
+            let mut keep = known.iter();
+            cells.retain(|_| keep.next() == Some(&true));
+        }
+        self
+    }
+
     /// The lines, each at most `width` columns wide and without spaces at its end.
     pub(crate) fn lines(&self, width: usize, ink: Ink) -> Vec<String> {
         let mut widths = self.natural_widths();
@@ -98,9 +134,11 @@ impl Table {
             .collect()
     }
 
-    /// Which columns fit; the first is narrowed where those of rank 0 alone are too wide.
+    /// Which columns fit; the first is narrowed where those of rank 0 alone are too wide, and before
+    /// others are dropped where it may be.
     fn fit(&self, widths: &mut [usize], width: usize) -> Vec<usize> {
         let mut shown: Vec<usize> = (0..self.columns.len()).collect();
+        self.shorten_first(&shown, widths, width);
         while total(&shown, widths) > width {
             let last = shown
                 .iter()
@@ -115,8 +153,24 @@ impl Table {
                 break;
             };
             shown.retain(|&index| index != last);
+            self.shorten_first(&shown, widths, width);
         }
         shown
+    }
+
+    /// Gives the first column what the others leave, if it may be shortened.
+    fn shorten_first(&self, shown: &[usize], widths: &mut [usize], width: usize) {
+        let Some(least) = self.columns.first().and_then(|column| column.least) else {
+            return;
+        };
+        let natural = self.natural_widths().first().copied().unwrap_or(0);
+        if let Some(first) = widths.first_mut() {
+            *first = 0;
+        }
+        let others = total(shown, widths);
+        if let Some(first) = widths.first_mut() {
+            *first = natural.min(width.saturating_sub(others).max(least));
+        }
     }
 
     fn line(&self, shown: &[usize], widths: &[usize], cells: &[String]) -> String {
@@ -124,7 +178,7 @@ impl Table {
         for &index in shown {
             let cell = cells
                 .get(index)
-                .map(|cell| cut(cell, widths[index]))
+                .map(|cell| self.cut(index, cell, widths[index]))
                 .unwrap_or_default();
             let padding = " ".repeat(widths[index].saturating_sub(columns(&cell)));
             if index != shown[0] {
@@ -140,6 +194,13 @@ impl Table {
         }
         line.truncate(line.trim_end().len());
         line
+    }
+
+    fn cut(&self, index: usize, cell: &str, width: usize) -> String {
+        match self.columns[index].least {
+            Some(_) => names::cut(cell, |text| columns(text) <= width).unwrap_or_default(),
+            None => cut(cell, width),
+        }
     }
 }
 
@@ -179,5 +240,27 @@ mod tests {
         assert_eq!(lines[1], "heap      12 MiB");
         let lines = sample().lines(10, Ink { color: false });
         assert_eq!(lines[1], "heap");
+    }
+
+    #[test]
+    fn long_names_lose_their_middle_before_a_column_goes() {
+        let mut table = Table::new(&[long_words("class", 12), numbers("n", 1), numbers("-", 0)]);
+        let cells = ["shop::Registry<shop::Cart>::Node", "12", "+3 MiB"];
+        table.row(Tone::Plain, cells.map(str::to_owned));
+        let at = |width| table.lines(width, Ink { color: false })[1].clone();
+        assert_eq!(at(60), "shop::Registry<shop::Cart>::Node  12  +3 MiB");
+        assert_eq!(at(30), "shop::R…rt>::Node  12  +3 MiB");
+        assert_eq!(at(22), "shop…::Node  +3 MiB");
+    }
+
+    #[test]
+    fn columns_without_a_value_can_be_taken_out() {
+        let mut table = Table::new(&[words("arena", 0), numbers("growth", 1), numbers("live", 0)]);
+        table.row(Tone::Plain, ["main", UNKNOWN, "12 MiB"].map(str::to_owned));
+        table.row(Tone::Plain, ["2", UNKNOWN, "1 MiB"].map(str::to_owned));
+        let lines = table
+            .without_unknown_columns()
+            .lines(80, Ink { color: false });
+        assert_eq!(lines, ["arena    live", "main   12 MiB", "2       1 MiB"]);
     }
 }

@@ -1,0 +1,374 @@
+//! The sentences and orders of the malloc heap that the text and the page share, so that they cannot
+//! disagree.
+//!
+//! Sizes are resident bytes wherever they are parts of the heap's resident bytes: only these add up,
+//! to each other and to RSS. Nothing here is escaped and nothing is judged: whether a snapshot counts,
+//! and why not, comes with the report.
+
+use crate::sentences::{cpu_time, percent};
+use crate::terminal::table::UNKNOWN;
+use memtide_model::report::{ArenaRow, ClassRow, Heap, Report, SizeRow};
+use memtide_model::text;
+
+/// From this size on a row of the table of sizes is a class: eight of them to a doubling.
+const CLASSES_FROM: u64 = 1024;
+
+/// A part of the heap's resident bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// Blocks that the program has not freed.
+    Live,
+    /// Freed blocks that are kept ready for the same size.
+    Cached,
+    /// What a trim would give back.
+    Trimmable,
+    /// Free chunks on pages that something else needs.
+    Stuck,
+    /// Unused ends of arenas that no trim shortens.
+    Top,
+    /// Malloc's own structures, and what was not understood.
+    Overhead,
+}
+
+impl Part {
+    /// What it is called in a legend.
+    pub(crate) const fn words(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Cached => "cached for the next request",
+            Self::Trimmable => "free, a trim would give it back",
+            Self::Stuck => "free, stuck between live blocks",
+            Self::Top => "unused ends of arenas",
+            Self::Overhead => "overhead and not understood",
+        }
+    }
+}
+
+/// The parts that hold something, with their bytes. They add up to the resident bytes of the heap:
+/// where reads raced and the parts hold more than the whole, the later ones are cut.
+pub(crate) fn parts(heap: &Heap) -> Vec<(Part, u64)> {
+    let trimmable_in_bins = heap.free_resident_bytes.saturating_sub(heap.stuck_bytes);
+    let trimmable_ends = heap.trimmable_bytes.saturating_sub(trimmable_in_bins);
+    let mut rest = heap.resident_bytes;
+    let mut parts = Vec::new();
+    for (part, bytes) in [
+        (Part::Live, heap.live_resident_bytes),
+        (Part::Cached, heap.cached_bytes),
+        (Part::Trimmable, heap.trimmable_bytes),
+        (Part::Stuck, heap.stuck_bytes),
+        (
+            Part::Top,
+            heap.top_resident_bytes.saturating_sub(trimmable_ends),
+        ),
+        (Part::Overhead, u64::MAX),
+    ] {
+        let bytes = bytes.min(rest);
+        rest -= bytes;
+        if bytes > 0 {
+            parts.push((part, bytes));
+        }
+    }
+    parts
+}
+
+/// True where malloc holds nothing at all: nothing was ever asked of it.
+pub(crate) const fn is_empty(heap: &Heap) -> bool {
+    heap.resident_bytes == 0 && heap.live_bytes == 0 && heap.free_bytes == 0
+}
+
+/// What malloc keeps resident and the program does not use.
+const fn kept(heap: &Heap) -> u64 {
+    heap.resident_bytes.saturating_sub(heap.live_resident_bytes)
+}
+
+/// "heap 190 MiB: 24.0 MiB live in 31204 blocks, 166 MiB free but kept".
+pub(crate) fn in_short(heap: &Heap) -> String {
+    if is_empty(heap) {
+        return "an empty heap".to_owned();
+    }
+    format!(
+        "heap {}: {} live in {}, {} free but kept",
+        size(heap.resident_bytes),
+        size(heap.live_resident_bytes),
+        text::plural(heap.live_blocks, "block"),
+        size(kept(heap))
+    )
+}
+
+/// What the heap holds: its resident bytes, their share of RSS, and what they consist of.
+pub(crate) fn holds(heap: &Heap) -> String {
+    if is_empty(heap) {
+        return "nothing: no block was ever asked of malloc".to_owned();
+    }
+    let share = match heap.rss_bytes {
+        0 => String::new(),
+        rss => format!(
+            ", {} of RSS ({})",
+            percent(heap.resident_bytes as f64 / rss as f64),
+            size(rss)
+        ),
+    };
+    let mut sentence = format!(
+        "{} resident{share}: {} live in {}",
+        size(heap.resident_bytes),
+        size(heap.live_resident_bytes),
+        text::plural(heap.live_blocks, "block"),
+    );
+    for part in kept_parts(heap) {
+        sentence.push_str(", ");
+        sentence.push_str(&part);
+    }
+    sentence
+}
+
+/// What malloc keeps, in the words of its own structures; parts that hold nothing are left out.
+fn kept_parts(heap: &Heap) -> Vec<String> {
+    let mut rest = kept(heap);
+    [
+        (heap.cached_bytes, "cached"),
+        (heap.free_resident_bytes, "free"),
+        (heap.top_resident_bytes, "of unused ends"),
+        (u64::MAX, "of overhead"),
+    ]
+    .into_iter()
+    .filter_map(|(bytes, words)| {
+        let bytes = bytes.min(rest);
+        rest -= bytes;
+        (bytes > 0).then(|| format!("{} {words}", size(bytes)))
+    })
+    .collect()
+}
+
+/// What of the heap lies elsewhere or is not in memory; `None` where there is nothing of the kind.
+pub(crate) fn elsewhere(heap: &Heap) -> Option<String> {
+    let mut notes = Vec::new();
+    if heap.mmapped_blocks > 0 {
+        let blocks = match heap.mmapped_blocks {
+            1 => "1 block with a mapping of its own".to_owned(),
+            blocks => format!("{blocks} blocks with mappings of their own"),
+        };
+        notes.push(format!(
+            "{} of the live bytes in {blocks}",
+            size(heap.mmapped_bytes)
+        ));
+    }
+    let absent = heap.live_bytes.saturating_sub(heap.live_resident_bytes);
+    if absent > 0 {
+        notes.push(format!(
+            "{} of the live blocks not in memory: never touched or swapped out",
+            size(absent)
+        ));
+    }
+    if heap.swapped_bytes > 0 {
+        notes.push(format!(
+            "{} of the heap swapped out and therefore not read",
+            size(heap.swapped_bytes)
+        ));
+    }
+    (!notes.is_empty()).then(|| notes.join("; "))
+}
+
+/// What a trim would do; `None` for an empty heap.
+pub(crate) fn trim(heap: &Heap) -> Option<String> {
+    if is_empty(heap) {
+        return None;
+    }
+    let back = match heap.trimmable_bytes {
+        0 => "nothing".to_owned(),
+        bytes => size(bytes),
+    };
+    let stuck = match heap.stuck_bytes {
+        0 => "nothing is stuck between live blocks".to_owned(),
+        bytes => format!("{} are stuck between live blocks", size(bytes)),
+    };
+    Some(format!("malloc_trim would give back {back}; {stuck}"))
+}
+
+/// What changed since the first snapshot; `None` where there is one alone.
+pub(crate) fn growth(heap: &Heap) -> Option<String> {
+    let live = text::signed_bytes(heap.live_growth_bytes? as f64);
+    let blocks = heap
+        .live_growth_blocks
+        .map(|blocks| match blocks.unsigned_abs() {
+            1 => format!(" in {blocks:+} block"),
+            0 => " in as many blocks".to_owned(),
+            _ => format!(" in {blocks:+} blocks"),
+        });
+    let kept = heap.retained_growth_bytes.map(|bytes| {
+        let kept = text::signed_bytes(bytes as f64);
+        format!(", free but kept {kept}")
+    });
+    Some(format!(
+        "since the first of {}: live {live}{}{}",
+        text::plural(heap.snapshots, "snapshot"),
+        blocks.unwrap_or_default(),
+        kept.unwrap_or_default()
+    ))
+}
+
+/// How it was looked at: how often, with which layout, for how much.
+pub(crate) fn how(heap: &Heap) -> String {
+    let often = match heap.snapshots {
+        0 | 1 => "1 snapshot".to_owned(),
+        several => format!(
+            "{several} snapshots, the last after {}",
+            text::duration(heap.t_seconds)
+        ),
+    };
+    let layout = match (heap.layout.as_str(), heap.untested_layout) {
+        ("", false) => String::new(),
+        ("", true) => "; layout not tested with this library, but all its checks hold".to_owned(),
+        (layout, false) => format!("; layout of {layout}"),
+        (layout, true) => {
+            format!("; layout of {layout}, not tested with this library, but all its checks hold")
+        }
+    };
+    let held = match heap.held_seconds.filter(|seconds| seconds.is_finite()) {
+        None => "the process ran on".to_owned(),
+        Some(seconds) => format!("the process was held for {}", cpu_time(seconds)),
+    };
+    format!(
+        "{often}{layout}; {} of CPU time; {held}",
+        cpu_time(heap.cost_cpu_seconds)
+    )
+}
+
+/// What was not understood; `None` where all of it was.
+pub(crate) fn lost(heap: &Heap) -> Option<String> {
+    if heap.skipped_bytes == 0 && heap.bad_headers == 0 {
+        return None;
+    }
+    let all = heap.parsed_bytes.saturating_add(heap.skipped_bytes);
+    let share = match (heap.skipped_bytes, all) {
+        (0, _) | (_, 0) => String::new(),
+        (skipped, all) => match skipped as f64 / all as f64 {
+            share if share < 0.005 => " (under 1 %)".to_owned(),
+            share => format!(" ({})", percent(share)),
+        },
+    };
+    Some(format!(
+        "{} of {}{share} not understood; {} made no sense",
+        size(heap.skipped_bytes),
+        size(all),
+        text::plural(heap.bad_headers, "header")
+    ))
+}
+
+/// Why nothing follows from it; `None` where it counts.
+pub(crate) fn doubt(heap: &Heap) -> Option<String> {
+    if heap.conclusive {
+        return None;
+    }
+    let why = match heap.doubts.as_slice() {
+        [] => "a check failed".to_owned(),
+        doubts => doubts.join("; "),
+    };
+    Some(format!("inconclusive: not used for the verdict. {why}"))
+}
+
+/// The arenas with their numbers, from 1, those that grew most first and then those that hold most;
+/// none where there is one alone, because the sums say it all.
+pub(crate) fn arenas(heap: &Heap) -> Vec<(usize, &ArenaRow)> {
+    if heap.arenas.len() < 2 {
+        return Vec::new();
+    }
+    let mut arenas: Vec<_> = heap.arenas.iter().enumerate().collect();
+    arenas.sort_by_key(|(_, row)| {
+        let growth = row.live_growth_bytes.unwrap_or(0).max(0);
+        std::cmp::Reverse((growth, row.resident_bytes))
+    });
+    let numbered = arenas.into_iter();
+    numbered.map(|(index, row)| (index + 1, row)).collect()
+}
+
+/// "main arena", "arena 7".
+pub(crate) fn arena_name(number: usize, row: &ArenaRow) -> String {
+    if row.main {
+        "main arena".to_owned()
+    } else {
+        format!("arena {number}")
+    }
+}
+
+/// The sum of arenas, for those that are not listed; threads too, because each has one arena.
+pub(crate) fn arena_sum<'a>(rows: impl Iterator<Item = &'a ArenaRow>) -> ArenaRow {
+    let empty = ArenaRow {
+        main: false,
+        threads: 0,
+        live_bytes: 0,
+        free_bytes: 0,
+        cached_bytes: 0,
+        resident_bytes: 0,
+        live_growth_bytes: None,
+    };
+    rows.fold(empty, |sum, row| ArenaRow {
+        main: false,
+        threads: sum.threads.saturating_add(row.threads),
+        live_bytes: sum.live_bytes.saturating_add(row.live_bytes),
+        free_bytes: sum.free_bytes.saturating_add(row.free_bytes),
+        cached_bytes: sum.cached_bytes.saturating_add(row.cached_bytes),
+        resident_bytes: sum.resident_bytes.saturating_add(row.resident_bytes),
+        live_growth_bytes: match (sum.live_growth_bytes, row.live_growth_bytes) {
+            (Some(a), Some(b)) => Some(a.saturating_add(b)),
+            (a, b) => a.or(b),
+        },
+    })
+}
+
+/// Sizes, those that grew most first, then those with most bytes in use, then the free ones; and how
+/// they are ordered.
+pub(crate) fn sizes(heap: &Heap) -> (Vec<&SizeRow>, &'static str) {
+    let mut rows: Vec<_> = heap.size_classes.iter().collect();
+    let growth = |row: &SizeRow| row.live_growth_bytes.unwrap_or(0).max(0);
+    let order = order(rows.iter().any(|row| growth(row) > 0));
+    rows.sort_by_key(|row| std::cmp::Reverse((growth(row), row.live_bytes, row.free_bytes)));
+    (rows, order)
+}
+
+/// "48 B", or "from 1.25 KiB" for a class of sizes.
+pub(crate) fn size_name(row: &SizeRow) -> String {
+    if row.size < CLASSES_FROM {
+        size(row.size)
+    } else {
+        format!("from {}", size(row.size))
+    }
+}
+
+/// Classes, those that grew most first, then those with most bytes; and how they are ordered. Empty
+/// where nobody looked.
+pub(crate) fn classes(report: &Report) -> (Vec<&ClassRow>, &'static str) {
+    let mut rows: Vec<_> = report.classes.iter().flatten().collect();
+    let growth = |row: &ClassRow| row.growth_bytes.unwrap_or(0).max(0);
+    let order = order(rows.iter().any(|row| growth(row) > 0));
+    rows.sort_by_key(|row| std::cmp::Reverse((growth(row), row.bytes)));
+    (rows, order)
+}
+
+const fn order(any_grew: bool) -> &'static str {
+    if any_grew {
+        "by growth"
+    } else {
+        "by live bytes"
+    }
+}
+
+/// A growth in bytes as a cell of a table: a dash where there is one snapshot alone.
+pub(crate) fn growth_cell(bytes: Option<i64>) -> String {
+    bytes.map_or_else(
+        || UNKNOWN.to_owned(),
+        |bytes| text::signed_bytes(bytes as f64),
+    )
+}
+
+/// The growth of a count as a cell: "+300", "0", a dash.
+pub(crate) fn count_growth(count: Option<i64>) -> String {
+    match count {
+        None => UNKNOWN.to_owned(),
+        Some(0) => "0".to_owned(),
+        Some(count) => format!("{count:+}"),
+    }
+}
+
+fn size(bytes: u64) -> String {
+    text::bytes(bytes as f64)
+}
