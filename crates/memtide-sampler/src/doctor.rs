@@ -79,7 +79,7 @@ pub fn examine(root: &Path, pid: Option<Pid>) -> Result<Vec<Check>, Error> {
     if let Some(pid) = pid {
         let patient = Patient::find(&machine, pid)?;
         checks.extend(patient.sampler());
-        checks.extend(patient.later());
+        checks.extend([patient.inspect(), patient.shim()]);
     }
     Ok(checks)
 }
@@ -301,35 +301,48 @@ impl<'a> Patient<'a> {
         )
     }
 
-    /// The lenses that are not built yet: what will bind them here.
-    fn later(&self) -> Vec<Check> {
+    /// The heap: reading memory asks for what a debugger needs.
+    fn inspect(&self) -> Check {
+        let check = Check::works("inspect", "live and free blocks of the heap (glibc malloc)");
         let yama = self
             .machine
             .setting("sys/kernel/yama/ptrace_scope")
             .unwrap_or(0);
-        let inspect = Check::works("inspect", "live and free blocks of the heap");
-        let inspect =
-            if self.access.is_full() && yama > 0 && !self.machine.access.may_trace_anyone() {
-                inspect.but(
-                    State::Later,
-                    format!("reading its memory would be denied: yama's ptrace_scope is {yama}"),
-                    "sudo sysctl kernel.yama.ptrace_scope=0, or run memtide with sudo",
-                )
-            } else if self.access.is_full() {
-                inspect.but(State::Later, "reading its memory would be allowed", "")
-            } else {
-                inspect.but(
-                    State::Later,
-                    self.access.why(self.pid),
-                    self.access.remedy(),
-                )
-            };
-        let shim = Check::works("shim", "which code allocated it").but(
-            State::Later,
-            "needs a start under memtide",
+        if !self.access.is_full() {
+            return check.but(
+                State::Denied,
+                self.access.why(self.pid),
+                self.access.remedy(),
+            );
+        }
+        if yama > 0 && !self.machine.access.may_trace_anyone() {
+            return check.but(
+                State::Denied,
+                format!("reading its memory is denied: yama's ptrace_scope is {yama}"),
+                "sudo sysctl kernel.yama.ptrace_scope=0, or run memtide with sudo",
+            );
+        }
+        check.but(
+            State::Works,
+            "the kernel's settings allow reading its memory",
             "",
-        );
-        vec![inspect, shim]
+        )
+    }
+
+    /// The preload shim is there or not; a running process cannot be given one.
+    fn shim(&self) -> Check {
+        let check = Check::works("shim", "which code allocates");
+        let maps = std::fs::read(self.dir.join("maps")).unwrap_or_default();
+        if memchr::memmem::find(&maps, b"memtide-shim").is_some()
+            || memchr::memmem::find(&maps, b"libmemtide_shim").is_some()
+        {
+            return check.but(State::Works, "it was started under memtide", "");
+        }
+        check.but(
+            State::Denied,
+            "it is preloaded when a program starts, and this one was started without",
+            "memtide run --heap sampled -- COMMAND",
+        )
     }
 }
 

@@ -114,11 +114,6 @@ fn unseen(access: Access, pid: Pid) -> Vec<Visibility> {
         });
     }
     list.push(Visibility {
-        what: Visibility::LIVE_BLOCKS.to_owned(),
-        why: "/proc does not tell".to_owned(),
-        remedy: "a start with its allocations counted: memtide run --heap full -- CMD".to_owned(),
-    });
-    list.push(Visibility {
         what: Visibility::ALLOCATING_CODE.to_owned(),
         why: "nothing runs inside the process".to_owned(),
         remedy: "memtide run --heap sampled -- CMD, at little cost, or --heap full".to_owned(),

@@ -6,6 +6,7 @@ use crate::lens::Lens;
 use crate::output;
 use crate::session::{Analysis, Control, Order, Session, Setup, Stage};
 use crate::signals::Stop;
+use crate::snapshots::Snapshots;
 use anyhow::bail;
 use memtide_model::{Nanos, Pid};
 use memtide_sampler::{Sampler, clock, matching};
@@ -27,9 +28,13 @@ pub(crate) fn watch(options: &Attach, stop: &Stop) -> anyhow::Result<Code> {
         ..memtide_sampler::Options::default()
     };
     let sampler = Sampler::open(pid, &sampler_options)?;
+    let snapshots = options
+        .inspects
+        .then(|| Snapshots::of(pid, clock::boottime(), options.budget));
     let mut session = Session::open(Setup {
         lens: Lens::Sampler(Box::new(sampler), Vec::new()),
         heap: None,
+        snapshots,
         every: options.every,
         output: options.output.as_deref(),
         outputs: &options.outputs,
@@ -69,7 +74,7 @@ impl Control for Watch<'_> {
 }
 
 /// The pid that was given, or the one process whose command line matches.
-fn find(who: &Who) -> anyhow::Result<Pid> {
+pub(crate) fn find(who: &Who) -> anyhow::Result<Pid> {
     let pattern = match who {
         Who::Pid(pid) => return Ok(*pid),
         Who::Name(pattern) => pattern,

@@ -30,6 +30,7 @@ fn attach_to(suspect: &Suspect, options: &Demo) -> Attach {
         // Four a second: half a minute is short, and the suspect is small.
         every: Nanos(Nanos::SECOND.0 / 4),
         budget: 0.01,
+        inspects: true,
         output: options.output.clone().or_else(|| beside("memtide")),
         outputs: Outputs {
             html: asked.html.clone().or_else(|| beside("html")),

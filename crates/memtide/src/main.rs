@@ -12,6 +12,7 @@ mod doctor;
 mod error;
 mod exit;
 mod heap;
+mod inspect;
 mod leash;
 mod lens;
 mod names;
@@ -24,6 +25,7 @@ mod secrets;
 mod session;
 mod shim;
 mod signals;
+mod snapshots;
 mod suppressions;
 mod suspects;
 mod symbolize;
@@ -65,6 +67,7 @@ fn dispatch(args: Args) -> anyhow::Result<exit::Code> {
     match args.command {
         Command::Attach(args) => attach::run(&cli::options::Attach::try_from(args)?),
         Command::Run(args) => run::run(&cli::options::Run::try_from(args)?),
+        Command::Inspect(args) => inspect::run(&cli::options::Inspect::try_from(args)?),
         Command::Report(args) => report::run(&cli::options::Report::try_from(args)?),
         Command::Collect(args) => collect::run(&args.into()),
         Command::Symbolize(args) => symbolize::run(&args.into()),

@@ -27,6 +27,8 @@ pub(crate) enum Show {
     Result,
     /// Beside what a program writes there: on standard error.
     Aside,
+    /// What the heap holds is the result, and not a verdict.
+    Heap,
 }
 
 /// Fails where a file that was asked for could not be written later.
@@ -107,8 +109,8 @@ pub(crate) fn write(
     match show {
         _ if outputs.quiet => {}
         Show::Aside => progress::tell(&text(progress::width(rustix::stdio::stderr()))),
-        Show::Result if json_on_stdout => {}
-        Show::Result => print(&text(progress::width(rustix::stdio::stdout())))?,
+        Show::Result | Show::Heap if json_on_stdout => {}
+        Show::Result | Show::Heap => print(&text(progress::width(rustix::stdio::stdout())))?,
     }
     Ok(written)
 }

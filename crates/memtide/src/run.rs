@@ -15,12 +15,13 @@ use crate::progress;
 use crate::session::{Analysis, Session, Setup, Stage, not_recorded};
 use crate::shim;
 use crate::signals::Relay;
+use crate::snapshots::Snapshots;
 use crate::suppressions;
 use memtide_launch::{
     HeapMode, Launch, Program, Recording, RunDir, Shim, inspect_program, resolve,
 };
-use memtide_model::{Pid, Visibility, text::printable};
-use memtide_sampler::{ErrorKind, Sampler};
+use memtide_model::{Nanos, Pid, Visibility, text::printable};
+use memtide_sampler::{ErrorKind, Sampler, clock};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
@@ -140,9 +141,14 @@ fn open(
         }
         _ => None,
     };
+    // Its first moments are the loader's.
+    let first = clock::boottime() + Nanos::SECOND;
+    let snapshots = (options.inspects && lens.sampler().is_some())
+        .then(|| Snapshots::of(pid, first, options.budget));
     let mut session = Session::open(Setup {
         lens,
         heap,
+        snapshots,
         every: options.every,
         output: options.output.as_deref(),
         outputs: &options.outputs,

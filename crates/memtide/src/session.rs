@@ -1,8 +1,9 @@
 //! One recording, from the first tick to the report: the road of `attach` and `run`.
 //!
 //! ```text
-//! sampler ──► recording ──► ledger → trend → verdict ──► report
-//! regions ──►     ▲ names of places, after the end
+//! sampler   ──► recording ──► ledger → trend → verdict ──► report
+//! snapshots ──►     ▲
+//! regions   ──►     │ names of places, after the end
 //! ```
 //!
 //! A session knows what it watches and what it writes; when to end is told by a [`Control`], because a
@@ -21,11 +22,13 @@ use crate::lens::Lens;
 use crate::naming::default_file;
 use crate::progress::Progress;
 use crate::secrets;
-use memtide_model::{Event, EventKind, Nanos, Redactor, Target, Tick};
+use crate::snapshots::{Found, Snapshots};
+use memtide_model::{Event, EventKind, Nanos, Redactor, Sample, Target, Tick};
 use memtide_record::{Clock, Start, Writer};
 use memtide_sampler::{Outcome, Sampler, Schedule, clock};
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// What the verdict is drawn from: more rows than this add nothing but time.
 pub(crate) const SAMPLES_FOR_VERDICT: usize = 300;
@@ -37,6 +40,8 @@ const CLOCKS_EVERY: Nanos = Nanos::from_secs(60);
 /// stays in proportion to the number of doublings and not to the length of the record.
 const LIVE_GROWTH: f64 = 1.05;
 const LIVE_EVERY: Nanos = Nanos::from_secs(2);
+/// The last look into the heap may take so long: whoever pressed Ctrl-C waits for it.
+const LAST_LOOK: Duration = Duration::from_secs(5);
 
 /// Whose terminal it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +56,7 @@ pub(crate) enum Stage {
 pub(crate) struct Setup<'a> {
     pub(crate) lens: Lens,
     pub(crate) heap: Option<Heap>,
+    pub(crate) snapshots: Option<Snapshots>,
     pub(crate) every: Nanos,
     pub(crate) output: Option<&'a Path>,
     pub(crate) outputs: &'a Outputs,
@@ -87,6 +93,7 @@ pub(crate) struct Session {
     /// Why the regions could not be read, until it is told.
     heap_failed: Option<anyhow::Error>,
     heap_told: bool,
+    snapshots: Option<Snapshots>,
     /// Whether another program has replaced the one before, until somebody asks.
     is_replaced: bool,
     writer: Writer,
@@ -107,6 +114,7 @@ impl Session {
         let Setup {
             lens,
             heap,
+            snapshots,
             every,
             output,
             outputs,
@@ -136,6 +144,7 @@ impl Session {
             heap,
             heap_failed: None,
             heap_told: false,
+            snapshots,
             is_replaced: false,
             writer,
             file,
@@ -150,8 +159,16 @@ impl Session {
         })
     }
 
-    /// Takes ticks until the target ends or `control` says so.
+    /// Takes ticks until the target ends or `control` says so, and a last look into its heap.
     pub(crate) fn record(&mut self, control: &mut dyn Control) -> anyhow::Result<()> {
+        self.take_ticks(control)?;
+        let last = self.snapshots.as_mut().map(|all| all.last(LAST_LOOK));
+        last.into_iter()
+            .flatten()
+            .try_for_each(|found| self.store_snapshot(found))
+    }
+
+    fn take_ticks(&mut self, control: &mut dyn Control) -> anyhow::Result<()> {
         let Some(first) = self.first_tick()? else {
             return Ok(());
         };
@@ -194,6 +211,7 @@ impl Session {
         };
         self.write(&tick)?;
         self.store_heap()?;
+        self.look(&tick.sample)?;
         if previews {
             self.preview(&tick.sample, memtide_analyzer::noise(&probes));
         }
@@ -238,6 +256,7 @@ impl Session {
         let sampled = self.sample()?;
         if let Some(tick) = &sampled {
             self.write(tick)?;
+            self.look(&tick.sample)?;
         }
         self.store_heap()?;
         Ok(sampled.is_some() || self.lens.sampler().is_none())
@@ -266,6 +285,32 @@ impl Session {
         match self.heap_failed.take() {
             Some(error) if !self.heap_told => self.not_recorded(&format!("{error:#}"))?,
             _ => {}
+        }
+        Ok(())
+    }
+
+    /// Stores the snapshot that has come, and asks for another one if it is time.
+    fn look(&mut self, sample: &Sample) -> anyhow::Result<()> {
+        let Some(snapshots) = &mut self.snapshots else {
+            return Ok(());
+        };
+        let found = snapshots.take();
+        snapshots.tick(sample);
+        found.map_or(Ok(()), |found| self.store_snapshot(found))
+    }
+
+    fn store_snapshot(&mut self, found: Found) -> anyhow::Result<()> {
+        match found {
+            Found::Snapshot(snapshot) => self.writer.heap(&snapshot)?,
+            Found::Nothing(mut why) => {
+                if let Some(redactor) = &mut self.redactor {
+                    redactor.text(&mut why);
+                }
+                if self.stage == Stage::Own {
+                    self.progress.say(&format!("heap not read: {why}"));
+                }
+                self.writer.heap_unavailable(&why)?;
+            }
         }
         Ok(())
     }
@@ -300,6 +345,9 @@ impl Session {
         self.writer.tick(tick)?;
         if replaced(tick) {
             self.is_replaced = true;
+            if let Some(snapshots) = &mut self.snapshots {
+                snapshots.replaced(tick.sample.at);
+            }
             let target = self.shown_target();
             self.writer.retarget(&target, tick.sample.at)?;
         }

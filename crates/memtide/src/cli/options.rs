@@ -46,6 +46,8 @@ pub(crate) struct Attach {
     pub(crate) every: Nanos,
     /// Share of one core, 0 to 1.
     pub(crate) budget: f64,
+    /// Whether the heap is looked into from outside.
+    pub(crate) inspects: bool,
     pub(crate) output: Option<PathBuf>,
     pub(crate) outputs: Outputs,
 }
@@ -64,10 +66,21 @@ pub(crate) struct Run {
     pub(crate) every: Nanos,
     /// Share of one core, 0 to 1.
     pub(crate) budget: f64,
+    /// Whether the heap is looked into from outside.
+    pub(crate) inspects: bool,
     pub(crate) output: Option<PathBuf>,
     pub(crate) outputs: Outputs,
     pub(crate) program: OsString,
     pub(crate) arguments: Vec<OsString>,
+}
+
+/// `memtide inspect`.
+#[derive(Clone, Debug)]
+pub(crate) struct Inspect {
+    pub(crate) who: Who,
+    pub(crate) interval: Option<Nanos>,
+    pub(crate) stop: bool,
+    pub(crate) outputs: Outputs,
 }
 
 /// `memtide report`.
@@ -230,6 +243,7 @@ impl TryFrom<args::Run> for Run {
             duration: args.duration.map(nanos),
             every: nanos(args.every),
             budget: args.budget / 100.0,
+            inspects: !args.no_inspect,
             output: args.output,
             outputs: Outputs::on(&std::io::stderr(), args.outputs),
             program: program.ok_or_else(|| anyhow!("which program? give it after --"))?,
@@ -247,8 +261,37 @@ impl TryFrom<args::Attach> for Attach {
             duration: args.duration.map(nanos),
             every: nanos(args.every),
             budget: args.budget / 100.0,
+            inspects: !args.no_inspect,
             output: args.output,
             outputs: args.outputs.into(),
+        })
+    }
+}
+
+impl TryFrom<args::Inspect> for Inspect {
+    type Error = anyhow::Error;
+    fn try_from(args: args::Inspect) -> anyhow::Result<Self> {
+        ensure!(
+            args.interval
+                .is_none_or(|interval| interval >= Duration::from_millis(100)),
+            "--interval is too short: give 100ms or more; 30s suits most processes"
+        );
+        let outputs = args::Outputs {
+            json: args.json,
+            html: args.html,
+            png: None,
+            flamegraph: None,
+            folded: None,
+            flamegraph_of: What::Live,
+            redact: args.redact,
+            quiet: args.quiet,
+            color: args.color,
+        };
+        Ok(Self {
+            who: args.who.try_into()?,
+            interval: args.interval.map(nanos),
+            stop: args.stop,
+            outputs: outputs.into(),
         })
     }
 }

@@ -1,0 +1,195 @@
+//! Snapshots of the target's heap, taken in a thread of their own while the sampler goes on.
+//!
+//! When one is due, the [`plan`] says: at the start, at moments that double, when the heap has grown by a
+//! quarter, and at the end, within a budget of CPU time. Each is stored when it is there, so the last one
+//! survives the target. What keeps the heap from being read is told once, and the recording goes on.
+
+mod plan;
+
+use memtide_inspect::{Error, ErrorKind, Inspector, Options};
+use memtide_model::{HeapSnapshot, Nanos, Pid, Sample};
+use memtide_sampler::clock;
+use plan::Plan;
+use std::fs;
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
+use std::thread;
+use std::time::Duration;
+
+/// Room below the limit of a cgroup that we share with the target: with less of it nothing is read, for
+/// what memtide needs for that could be the last.
+const ROOM: u64 = 64 << 20;
+
+/// What came of a look.
+pub(crate) enum Found {
+    /// A snapshot.
+    Snapshot(Box<HeapSnapshot>),
+    /// None, and why: a sentence.
+    Nothing(String),
+}
+
+/// The snapshots of one recording.
+pub(crate) struct Snapshots {
+    pid: Pid,
+    plan: Plan,
+    worker: Option<Worker>,
+    /// When the one under way was asked for.
+    asked: Option<Nanos>,
+    /// The last reason that was told.
+    told: Option<String>,
+    /// Whether the target's memory cgroup is ours, too.
+    shares_cgroup: bool,
+}
+
+/// The thread that looks. It ends when nobody can ask it any more.
+struct Worker {
+    orders: Sender<()>,
+    results: Receiver<Result<HeapSnapshot, Error>>,
+}
+
+impl Snapshots {
+    /// Of a process, the first one at `first`, at the cost of `share` of one core.
+    pub(crate) fn of(pid: Pid, first: Nanos, share: f64) -> Self {
+        Self {
+            pid,
+            plan: Plan::new(first, share),
+            worker: Worker::start(pid).ok(),
+            asked: None,
+            told: None,
+            shares_cgroup: cgroup("self").is_some_and(|own| Some(own) == cgroup(&pid.to_string())),
+        }
+    }
+
+    /// Asks for a snapshot if one is due after this tick.
+    pub(crate) fn tick(&mut self, sample: &Sample) {
+        let anon = sample.memory.rss_anon.unwrap_or(sample.memory.rss);
+        if self.asked.is_none() && self.plan.is_due(sample.at, anon) {
+            if self.shares_cgroup && room(sample).is_some_and(|room| room < ROOM) {
+                return;
+            }
+            self.plan.asked(sample.at, anon);
+            self.ask(sample.at);
+        }
+    }
+
+    /// What has come since the last call.
+    pub(crate) fn take(&mut self) -> Option<Found> {
+        let worker = self.worker.as_ref()?;
+        match worker.results.try_recv() {
+            Ok(result) => self.settle(result),
+            Err(TryRecvError::Empty) => None,
+            Err(TryRecvError::Disconnected) => {
+                self.worker = None;
+                self.asked = None;
+                None
+            }
+        }
+    }
+
+    /// The last look: the one under way, or else one more. Waits no longer than `patience`.
+    pub(crate) fn last(&mut self, patience: Duration) -> Vec<Found> {
+        let mut found = Vec::new();
+        let until =
+            clock::boottime() + Nanos(u64::try_from(patience.as_nanos()).unwrap_or(u64::MAX));
+        // One that began long ago does not show the end.
+        let stale = self
+            .asked
+            .is_some_and(|at| clock::boottime() - at > Nanos::from_secs(1));
+        for more in [stale, false] {
+            if self.asked.is_none() {
+                self.ask(clock::boottime());
+            }
+            let left = until.0.saturating_sub(clock::boottime().0);
+            let Some(worker) = &self.worker else {
+                break;
+            };
+            let Ok(result) = worker.results.recv_timeout(Duration::from_nanos(left)) else {
+                break;
+            };
+            found.extend(self.settle(result));
+            if !more {
+                break;
+            }
+        }
+        found
+    }
+
+    /// Another program has taken the target's place: everything is to be found out anew.
+    pub(crate) fn replaced(&mut self, at: Nanos) {
+        self.plan.restart(at + Nanos::SECOND);
+        self.worker = Worker::start(self.pid).ok();
+        self.asked = None;
+    }
+
+    fn ask(&mut self, at: Nanos) {
+        let asked = self.worker.as_ref().map(|worker| worker.orders.send(()));
+        self.asked = matches!(asked, Some(Ok(()))).then_some(at);
+    }
+
+    fn settle(&mut self, result: Result<HeapSnapshot, Error>) -> Option<Found> {
+        self.asked = None;
+        let error = match result {
+            Ok(snapshot) => {
+                self.plan.took(clock::boottime(), snapshot.cpu);
+                self.told = None;
+                return Some(Found::Snapshot(Box::new(snapshot)));
+            }
+            Err(error) => error,
+        };
+        match error.kind() {
+            // The sampler will tell.
+            ErrorKind::Gone => return None,
+            // A heap may come, and a disturbed read may succeed.
+            ErrorKind::NoHeap | ErrorKind::Io => {}
+            _ => self.worker = None,
+        }
+        let why = error.to_string();
+        if self.told.as_ref() == Some(&why) {
+            return None;
+        }
+        self.told = Some(why.clone());
+        Some(Found::Nothing(why))
+    }
+}
+
+impl Worker {
+    fn start(pid: Pid) -> std::io::Result<Self> {
+        let (orders, inbox) = channel();
+        let (outbox, results) = channel();
+        thread::Builder::new()
+            .name("memtide-heap".to_owned())
+            .spawn(move || {
+                let mut inspector = None;
+                while let Ok(()) = inbox.recv() {
+                    if outbox.send(look(pid, &mut inspector)).is_err() {
+                        return;
+                    }
+                }
+            })?;
+        Ok(Self { orders, results })
+    }
+}
+
+/// One look; what was found out about the process is kept in `inspector`.
+fn look(pid: Pid, inspector: &mut Option<Inspector>) -> Result<HeapSnapshot, Error> {
+    let options = Options {
+        hold: None,
+        classes: true,
+    };
+    let mut kept = match inspector.take() {
+        Some(kept) => kept,
+        None => Inspector::open(pid)?,
+    };
+    let snapshot = kept.snapshot(&options)?;
+    *inspector = Some(kept);
+    Ok(snapshot)
+}
+
+/// The memory cgroup's path, or the unified one's, as `/proc/PID/cgroup` names it.
+fn cgroup(process: &str) -> Option<String> {
+    fs::read_to_string(format!("/proc/{process}/cgroup")).ok()
+}
+
+fn room(sample: &Sample) -> Option<u64> {
+    let cgroup = sample.cgroup?;
+    Some(cgroup.limit?.saturating_sub(cgroup.current).0)
+}
