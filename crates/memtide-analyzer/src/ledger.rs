@@ -13,16 +13,26 @@
 //! | shared | shared memory, tmpfs, memfd |
 //! | shim | the preload shim's own memory; left out where there is none |
 //!
-//! Where the shim counted live blocks, `heap` gives way to two accounts. `heap_live` is the live bytes,
-//! as asked for, of that moment, clipped to what of heap and anon is resident. They are taken from the
-//! heap first and what exceeds it from anon, where malloc puts large blocks. `heap_retained` is what
-//! is left of the heap: free blocks, and the heap's own overhead.
+//! Where live blocks are known, `heap` gives way to two accounts, `heap_live` and `heap_retained`.
+//!
+//! * The preload shim counted them: `heap_live` is the live bytes, as asked for, of that moment, clipped
+//!   to what of heap and anon is resident. They are taken from the heap first and what exceeds it from
+//!   anon, where malloc puts large blocks. `heap_retained` is what is left of the heap: free blocks, and
+//!   the heap's own overhead.
+//! * Else looks into the heap from outside: the live share of the resident heap, interpolated between
+//!   two of them, is applied to the heap of every tick; the formula is in [`crate::snapshots`].
+//!
+//! Where both are there the shim's sums win. A look is nearer to the truth at its own moment: it sees
+//! chunks as malloc lays them out and which pages of them are resident, and blocks from before the shim.
+//! But there are five looks in a minute, and totals at every tick: a heap that swings between two looks
+//! is drawn as it was by the shim alone. What the looks found stands beside it in the report's `heap`.
 //!
 //! Without mappings (no ptrace access) the kernel's own split serves: `RssAnon`, `RssFile` and
 //! `RssShmem` as anon, file and shared. Before Linux 4.5 even that is missing: all of RSS is
 //! unexplained then. Nothing is estimated.
 
 use crate::record::{Record, class_maps};
+use crate::snapshots::Division;
 use crate::thresholds::ENDS;
 use memtide_model::{Account, Bytes, Sample};
 
@@ -37,13 +47,24 @@ pub enum Source {
     Nothing,
 }
 
+/// Who tells how much of the heap is live.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Live {
+    /// Nobody: the heap is one account.
+    Unknown,
+    /// The preload shim's sums.
+    Counted,
+    /// Looks into the heap.
+    Seen,
+}
+
 /// How the samples of a record are split into accounts: the same accounts for each of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Split {
     /// Where the split comes from.
     pub source: Source,
-    /// True if the heap is split into live and retained.
-    pub live: bool,
+    /// By whom the heap is split into live and retained.
+    pub live: Live,
     /// True if the shim has memory of its own.
     pub shim: bool,
 }
@@ -122,17 +143,22 @@ impl Split {
     /// The best split that the record offers.
     pub fn of(record: &Record) -> Self {
         let source = source(&record.samples);
-        let split = Self {
-            source,
-            live: false,
-            shim: record.shim.has_memory(),
-        };
-        let with_live = (record.samples.iter())
+        let counted = (record.samples.iter())
             .filter(|s| class_maps(s).is_some() && record.shim.totals_at(s.at).is_some())
             .count();
+        let live = if source != Source::Maps {
+            Live::Unknown
+        } else if counted >= record.samples.len().min(2) {
+            Live::Counted
+        } else if record.heap.looks().is_empty() {
+            Live::Unknown
+        } else {
+            Live::Seen
+        };
         Self {
-            live: source == Source::Maps && with_live >= record.samples.len().min(2),
-            ..split
+            source,
+            live,
+            shim: record.shim.has_memory(),
         }
     }
 
@@ -156,12 +182,15 @@ impl Split {
         let maps = class_maps(sample)?;
         let mut parts = Vec::with_capacity(Account::IN_RSS.len());
         let (heap, anon) = (maps.account(Account::Heap), maps.account(Account::Anon));
-        if self.live {
-            let live = (record.shim.totals_at(sample.at)?.live_bytes).min(heap + anon);
-            let beyond_heap = live.saturating_sub(heap);
-            parts.push((Account::HeapLive, signed(live)));
-            parts.push((Account::HeapRetained, signed(heap.saturating_sub(live))));
-            parts.push((Account::Anon, signed(anon.saturating_sub(beyond_heap))));
+        let divided = match self.live {
+            Live::Unknown => None,
+            Live::Counted => Some(counted(record, sample, heap, anon)?),
+            Live::Seen => record.heap.divide(sample.at, heap, anon),
+        };
+        if let Some(divided) = divided {
+            parts.push((Account::HeapLive, signed(divided.live)));
+            parts.push((Account::HeapRetained, signed(divided.retained)));
+            parts.push((Account::Anon, signed(divided.anon)));
         } else {
             parts.push((Account::Heap, signed(heap)));
             parts.push((Account::Anon, signed(anon)));
@@ -175,7 +204,8 @@ impl Split {
     }
 
     /// Page tables, swap, and what nobody has looked inside: heap and anonymous memory, less live blocks,
-    /// what the heap retains and mappings that the program made and did not unmap.
+    /// what the heap retains and mappings that the program made and did not unmap. Where looks split the
+    /// heap that is the anonymous memory that is not malloc's.
     fn beside(self, record: &Record, sample: &Sample) -> Vec<(Account, i64)> {
         let opaque = (self.source != Source::Nothing).then(|| {
             let inside = (self.accounts(record, sample).into_iter())
@@ -194,6 +224,16 @@ impl Split {
         .filter_map(|(account, value)| Some((account, value?)))
         .collect()
     }
+}
+
+/// The division by the shim's sums; `None` before the first of them.
+fn counted(record: &Record, sample: &Sample, heap: Bytes, anon: Bytes) -> Option<Division> {
+    let live = (record.shim.totals_at(sample.at)?.live_bytes).min(heap + anon);
+    Some(Division {
+        live,
+        retained: heap.saturating_sub(live),
+        anon: anon.saturating_sub(live.saturating_sub(heap)),
+    })
 }
 
 /// The kernel's own split.

@@ -25,6 +25,7 @@ pub mod forecast;
 pub mod ledger;
 pub mod record;
 pub mod shim;
+pub mod snapshots;
 pub mod statistics;
 pub mod thresholds;
 pub mod trend;
@@ -32,6 +33,7 @@ pub mod verdict;
 
 mod counts;
 mod ended;
+mod heap;
 mod report;
 mod stacks;
 mod threads;

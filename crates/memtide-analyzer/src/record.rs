@@ -10,6 +10,7 @@
 //! themselves stay as they were read.
 
 use crate::shim::Shim;
+use crate::snapshots::Snapshots;
 use crate::statistics::Series;
 use crate::statistics::quantile::{floor_index, median_of};
 use crate::thresholds::{
@@ -30,6 +31,10 @@ pub struct Record {
     pub after_exec: bool,
     /// What the preload shim knows of that time, and what it takes itself.
     pub shim: Arc<Shim>,
+    /// What looks into the heap tell of that time.
+    pub heap: Arc<Snapshots>,
+    /// Time between two samples as it was asked for.
+    pub interval: Nanos,
 }
 
 /// A series that samples hold.
@@ -164,6 +169,8 @@ impl Record {
             origin: observations.recording.started,
             after_exec: from > 0,
             shim: Arc::new(Shim::of(observations)),
+            heap: Arc::new(Snapshots::of(observations)),
+            interval: observations.recording.interval,
         }
     }
 
@@ -190,6 +197,7 @@ impl Record {
         Self {
             samples: samples.copied().collect(),
             shim: Arc::clone(&self.shim),
+            heap: Arc::new(self.heap.until(until)),
             ..*self
         }
     }

@@ -6,7 +6,7 @@ use crate::stacks::Stacks;
 use crate::statistics::Series;
 use crate::trend::Trend;
 use crate::verdict::{self, Judgement};
-use crate::{Suppressions, counts, ended, forecast, threads, timeline, warnings};
+use crate::{Suppressions, counts, ended, forecast, heap, threads, timeline, warnings};
 use jiff::Timestamp;
 use memtide_model::report::{
     BesideRow, EventRow, Forecast, Growth, How, LedgerRow, ReadRow, Recording, Report, SCHEMA,
@@ -42,9 +42,9 @@ pub(crate) fn assemble(observations: &Observations, suppressions: &Suppressions)
         forecast,
         threads: threads::rows(observations),
         allocations: stacks.as_ref().map(|stacks| stacks.allocations.clone()),
-        classes: None,
+        classes: heap::classes(observations),
         processes: None,
-        heap: None,
+        heap: heap::heap(observations),
         leaks: None,
         events: events(observations),
         stacks: stacks.map(|stacks| stacks.listed.into_iter().map(|listed| listed.row).collect()),

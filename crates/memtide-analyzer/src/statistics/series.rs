@@ -115,6 +115,23 @@ impl Series {
         }))
     }
 
+    /// The value at a moment: on the line between its neighbours, at the ends the nearest; `None` of
+    /// nothing.
+    pub fn at(&self, t: f64) -> Option<f64> {
+        let behind = self.t.partition_point(|&other| other <= t);
+        let after = self.t.get(behind).zip(self.y.get(behind));
+        let before = behind
+            .checked_sub(1)
+            .and_then(|k| self.t.get(k).zip(self.y.get(k)));
+        match (before, after) {
+            (Some((from, start)), Some((to, end))) => {
+                Some(start + (end - start) * ((t - from) / (to - from)))
+            }
+            (Some((_, only)), None) | (None, Some((_, only))) => Some(*only),
+            (None, None) => None,
+        }
+    }
+
     /// The sum with another series where both have a value at the same moment.
     #[must_use]
     pub fn plus(&self, other: &Self) -> Self {
