@@ -4,8 +4,8 @@ mod common;
 
 use common::place::{Tmpfs, copy};
 use common::stacks::Stacks;
-use common::{Random, Simulation, plain_tick, start, target};
-use memtide_model::{Bytes, HeapMode, Nanos, Observations, StackEnd};
+use common::{Random, Simulation, heap, plain_tick, start, target};
+use memtide_model::{Bytes, HeapMode, HeapObservations, Nanos, Observations, StackEnd};
 use memtide_record::{ErrorKind, Reader, Writer};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
@@ -36,6 +36,7 @@ fn write_until_killed(path: &Path) {
         .stacks_start(HeapMode::Full, Bytes(1))
         .expect("there is room");
     let mut program = Stacks::new(60, 1, 3, 100_000);
+    let mut random = Random(1);
     let mut out = std::io::stdout();
     for number in 1..2_000_000_u64 {
         let tick = simulation.next();
@@ -43,6 +44,9 @@ fn write_until_killed(path: &Path) {
         let mut stacks = program.next();
         stacks.totals.at = tick.sample.at;
         writer.stacks(&stacks).expect("there is room");
+        let mut snapshot = heap::snapshot(&mut random, 0, (2, 5, 3));
+        snapshot.at = tick.sample.at;
+        writer.heap(&snapshot).expect("there is room");
         writeln!(out, "committed {number}").expect("the parent listens");
     }
 }
@@ -134,6 +138,7 @@ fn a_killed_recorder_loses_two_ticks_at_most() {
                 }
             );
         }
+        whole_snapshots(&seen.heap.expect("somebody looked"), newest);
         let file = rusqlite::Connection::open(&path).expect("it is there");
         let sound: String = file
             .query_row("PRAGMA integrity_check", [], |row| row.get(0))
@@ -147,6 +152,32 @@ fn a_killed_recorder_loses_two_ticks_at_most() {
     }
     println!("50 kills, the longest recording had {most} ticks");
     assert!(most > 720, "some kill came after thinning had begun");
+}
+
+/// The last one, of the tick before or of the newest, and the first have their lists, none has half of
+/// them, and none between has any: writing one and dropping the lists before it is one act.
+fn whole_snapshots(heap: &HeapObservations, newest: Nanos) {
+    let count = heap.snapshots.len();
+    assert!((1..=512).contains(&count), "{count}");
+    let last = &heap.snapshots[count - 1];
+    let late = (newest - last.at).0;
+    assert!(
+        late < 6_000_000_000,
+        "the last is {late} ns before {newest:?}"
+    );
+    for (snapshot, index) in heap.snapshots.iter().zip(0..) {
+        let lengths = (
+            snapshot.arenas.len(),
+            snapshot.sizes.len(),
+            snapshot.classes.len(),
+        );
+        let is_end = index == 0 || index == count - 1;
+        assert_eq!(
+            lengths,
+            if is_end { (2, 5, 3) } else { (0, 0, 0) },
+            "{index} of {count}"
+        );
+    }
 }
 
 #[test]

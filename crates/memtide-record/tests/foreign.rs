@@ -3,10 +3,10 @@
 mod common;
 
 use common::stacks::Stacks;
-use common::{BOOT, Random, Simulation, start, target};
+use common::{BOOT, Random, Simulation, heap, start, target};
 use memtide_model::{
-    Bytes, HeapMode, Nanos, Observations, Sample, StackHistory, StackObservations, StackTotals,
-    Symbol,
+    Bytes, HeapMode, HeapObservations, Nanos, Observations, Sample, StackHistory,
+    StackObservations, StackTotals, Symbol,
 };
 use memtide_record::{Error, ErrorKind, Reader, Result, Writer, store_symbols};
 use std::path::{Path, PathBuf};
@@ -26,9 +26,14 @@ fn recording(path: &Path, ticks: usize) -> Vec<u8> {
     writer
         .stacks_start(HeapMode::Full, Bytes(1))
         .expect("there is room");
-    for _ in 0..ticks {
+    let mut random = Random(21);
+    for number in 0..ticks as u64 {
         writer.tick(&simulation.next()).expect("there is room");
         writer.stacks(&program.next()).expect("there is room");
+        if number % 10 == 0 {
+            let snapshot = heap::snapshot(&mut random, number, (4, 30, 40));
+            writer.heap(&snapshot).expect("there is room");
+        }
     }
     writer.finish().expect("there is room");
     let code = Reader::open(path).and_then(|reader| reader.code());
@@ -122,11 +127,11 @@ fn a_newer_schema_is_refused_with_both_versions() {
         .expect("it can be written");
     file.close().expect("it closes");
     let error = refused(&path);
-    assert_eq!(error.kind(), ErrorKind::NewerSchema { found: 7, known: 2 });
+    assert_eq!(error.kind(), ErrorKind::NewerSchema { found: 7, known: 3 });
     assert!(
         error
             .to_string()
-            .ends_with("has schema 7, this memtide reads up to 2"),
+            .ends_with("has schema 7, this memtide reads up to 3"),
         "{error}"
     );
 }
@@ -175,6 +180,9 @@ fn a_truncated_recording_is_named_and_what_is_left_can_be_salvaged() {
                 assert_eq!(left.target, seen.target);
                 if let (Some(left), Some(was)) = (&left.stacks, &seen.stacks) {
                     only_true_stacks(left, was);
+                }
+                if let (Some(left), Some(was)) = (&left.heap, &seen.heap) {
+                    only_true_snapshots(left, was);
                 }
                 salvaged.push((length, left.samples.len()));
             }
@@ -228,6 +236,19 @@ fn only_true_stacks(left: &StackObservations, was: &StackObservations) {
         let was = was.totals.iter().find(same).expect("one of them");
         let at = was.at;
         assert_eq!(StackTotals { at, ..*total }, *was);
+    }
+}
+
+/// Snapshots and entries of their lists may be missing; those that are there are as they were.
+fn only_true_snapshots(left: &HeapObservations, was: &HeapObservations) {
+    assert_eq!(left.unavailable, None);
+    for left in &left.snapshots {
+        let same = was.snapshots.iter().find(|was| was.at == left.at);
+        let was = same.expect("one of them");
+        assert_eq!(heap::bare(left), heap::bare(was));
+        assert!(left.arenas.iter().all(|arena| was.arenas.contains(arena)));
+        assert!(left.sizes.iter().all(|size| was.sizes.contains(size)));
+        assert!(left.classes.iter().all(|class| was.classes.contains(class)));
     }
 }
 
@@ -293,7 +314,7 @@ fn the_stored_file_of_schema_1_opens() {
     assert_eq!((seen.mappings.len(), seen.threads.len()), (50, 10));
     assert!(seen.recording.complete);
     assert_eq!(seen.recording.samples, 20);
-    assert_eq!(seen.stacks, None, "nobody looked");
+    assert_eq!((seen.stacks, seen.heap), (None, None), "nobody looked");
     let code = Reader::open(&path).and_then(|reader| reader.code());
     assert_eq!(code.expect("it opens").places, []);
     assert_eq!(std::fs::read(&path).expect("it is there"), before);
@@ -340,18 +361,42 @@ fn a_file_made_with_the_sql_of_schema_1_opens_and_takes_no_names() {
     );
 }
 
+#[test]
+fn the_stored_file_of_schema_2_opens_and_takes_names() {
+    let place = tempfile::tempdir().expect("a directory");
+    let path = stored("schema-2.sqlite", place.path());
+    let seen = open(&path).expect("version 2 opens");
+    assert_eq!((seen.samples.len(), seen.recording.samples), (20, 20));
+    assert_eq!(seen.recording.lenses, ["sampler", "shim"]);
+    assert_eq!(seen.heap, None, "nobody looked");
+    as_the_program_was(&seen.stacks.expect("the shim looked"));
+    store_symbols(&path, &[], &["others".into()]).expect("it has a place for names");
+    let renamed = open(&path).expect("it is still of version 2");
+    let stacks = renamed.stacks.expect("the shim looked");
+    assert_eq!(stacks.symbol_warnings, ["others"]);
+    assert_eq!(renamed.heap, None, "nobody looked");
+}
+
 /// Written once with `MEMTIDE_STORE=1`, then kept.
 #[test]
-fn the_stored_file_of_schema_2_opens() {
+fn the_stored_file_of_schema_3_opens() {
     if std::env::var_os("MEMTIDE_STORE").is_some() {
-        let stored = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/schema-2.sqlite");
+        let stored = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/schema-3.sqlite");
         let _ = std::fs::remove_file(&stored);
         recording(&stored, 20);
     }
     let place = tempfile::tempdir().expect("a directory");
-    let seen = open(&stored("schema-2.sqlite", place.path())).expect("version 2 opens");
+    let seen = open(&stored("schema-3.sqlite", place.path())).expect("version 3 opens");
     assert_eq!((seen.samples.len(), seen.recording.samples), (20, 20));
-    let seen = seen.stacks.expect("the shim looked");
+    assert_eq!(seen.recording.lenses, ["sampler", "shim", "inspect"]);
+    as_the_program_was(&seen.stacks.expect("the shim looked"));
+    let mut random = Random(21);
+    let snapshots = [0, 10].map(|second| heap::snapshot(&mut random, second, (4, 30, 40)));
+    assert_eq!(seen.heap.expect("somebody looked").snapshots, snapshots);
+}
+
+/// The stacks of a stored file are those of the program that it was made from.
+fn as_the_program_was(seen: &StackObservations) {
     let mut program = Stacks::new(60, 3, 20, 100_000);
     let totals: Vec<_> = (0..20).map(|_| program.next().totals).collect();
     assert_eq!(seen.totals, totals);

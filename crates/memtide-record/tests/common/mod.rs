@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test uses its own part")]
 #![allow(clippy::pedantic, clippy::indexing_slicing, reason = "a tool of tests")]
 
+pub(crate) mod heap;
 pub(crate) mod place;
 pub(crate) mod stacks;
 
