@@ -47,6 +47,17 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             let text = terminal::render(&findings, &options);
             std::fs::write(file(&format!("{width}.txt")), text)?;
         }
+        if findings.report.heap.is_some() {
+            for width in [40, 60, 100] {
+                let options = terminal::Options {
+                    width,
+                    color: true,
+                    explain: false,
+                };
+                let text = terminal::render_inspect(&findings.report, &options);
+                std::fs::write(file(&format!("inspect.{width}.txt")), text)?;
+            }
+        }
         if findings.report.stacks.is_some() {
             flame_graphs(directory, name, &findings.report)?;
         }

@@ -13,6 +13,26 @@ use memtide_model::text;
 /// From this size on a row of the table of sizes is a class: eight of them to a doubling.
 const CLASSES_FROM: u64 = 1024;
 
+/// The words for what malloc keeps, and what they mean.
+pub(crate) const WORDS: [(&str, &str); 4] = [
+    (
+        "cached",
+        "freed blocks that a thread's cache or a fastbin keeps for the next request of their size",
+    ),
+    (
+        "trim",
+        "malloc_trim(0) gives whole free pages back to the kernel, and the main arena's unused end",
+    ),
+    (
+        "stuck",
+        "free bytes on pages that also hold a live block: no trim gives them back",
+    ),
+    (
+        "unused ends",
+        "what the arenas took from the kernel and have not cut into blocks yet",
+    ),
+];
+
 /// A part of the heap's resident bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Part {
@@ -254,16 +274,13 @@ pub(crate) fn lost(heap: &Heap) -> Option<String> {
     ))
 }
 
-/// Why nothing follows from it; `None` where it counts.
-pub(crate) fn doubt(heap: &Heap) -> Option<String> {
+/// That nothing follows from it; why stands in the report's doubts. `None` where it counts.
+pub(crate) const fn doubt(heap: &Heap) -> Option<&'static str> {
     if heap.conclusive {
-        return None;
+        None
+    } else {
+        Some("inconclusive: not used for the verdict")
     }
-    let why = match heap.doubts.as_slice() {
-        [] => "a check failed".to_owned(),
-        doubts => doubts.join("; "),
-    };
-    Some(format!("inconclusive: not used for the verdict. {why}"))
 }
 
 /// The arenas with their numbers, from 1, those that grew most first and then those that hold most;

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test may fail it")]
 
+mod snapshot;
 mod synthetic;
 
 use memtide_model::{
@@ -10,7 +11,7 @@ use memtide_model::{
 };
 use memtide_report::terminal::{self, Options};
 use memtide_report::{live, preview};
-use std::path::Path;
+use snapshot::snapshot;
 use unicode_width::UnicodeWidthStr as _;
 
 fn options(width: usize) -> Options {
@@ -19,26 +20,6 @@ fn options(width: usize) -> Options {
         color: false,
         explain: false,
     }
-}
-
-/// Compares line by line with `tests/snapshots/NAME.txt`; `MEMTIDE_UPDATE_SNAPSHOTS=1` writes it anew.
-fn snapshot(name: &str, text: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/snapshots")
-        .join(format!("{name}.txt"));
-    if std::env::var_os("MEMTIDE_UPDATE_SNAPSHOTS").is_some() {
-        std::fs::write(&path, text).unwrap();
-    }
-    let stored = std::fs::read_to_string(&path).unwrap_or_default();
-    for (number, (got, wanted)) in text.lines().zip(stored.lines()).enumerate() {
-        assert_eq!(got, wanted, "{name}, line {}", number + 1);
-    }
-    assert_eq!(
-        text.lines().count(),
-        stored.lines().count(),
-        "{name}: number of lines"
-    );
-    assert_eq!(text, stored, "{name}: the end of the file");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //!
 //! The page maps the five neutral ones to the reader's light or dark theme (`assets/page.css`).
 
+use crate::heap::Part;
 use memtide_model::Account;
 use plotters::style::RGBColor;
 
@@ -30,6 +31,18 @@ pub(crate) const fn account(account: Account) -> RGBColor {
         Account::Shared => RGBColor(0xf0, 0xe4, 0x42),
         Account::Shim => RGBColor(0x4d, 0x53, 0x5c),
         _ => RGBColor(0x8a, 0x8f, 0x98),
+    }
+}
+
+/// The colour of a part of the heap; live blocks have that of their account.
+pub(crate) const fn heap(part: Part) -> RGBColor {
+    match part {
+        Part::Live => account(Account::HeapLive),
+        Part::Cached => RGBColor(0x7c, 0xc4, 0xee),
+        Part::Trimmable => RGBColor(0x00, 0x9e, 0x73),
+        Part::Stuck => account(Account::HeapRetained),
+        Part::Top => RGBColor(0x00, 0x72, 0xb2),
+        Part::Overhead => RGBColor(0x8a, 0x8f, 0x98),
     }
 }
 
@@ -74,6 +87,22 @@ mod tests {
                 let ratio = contrast(account(pair[0]), account(pair[1]));
                 assert!(ratio > 1.5, "{pair:?}: {ratio:.2}");
             }
+        }
+    }
+
+    #[test]
+    fn neighbours_in_the_bar_of_the_heap_differ_in_lightness() {
+        let parts = [
+            Part::Live,
+            Part::Cached,
+            Part::Trimmable,
+            Part::Stuck,
+            Part::Top,
+            Part::Overhead,
+        ];
+        for pair in parts.windows(2) {
+            let ratio = contrast(heap(pair[0]), heap(pair[1]));
+            assert!(ratio > 1.5, "{pair:?}: {ratio:.2}");
         }
     }
 

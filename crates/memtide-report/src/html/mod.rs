@@ -8,6 +8,7 @@
 //! Everything that comes from the target passes through [`crate::escape::html`] ([`text`], [`short`]).
 
 mod chart;
+mod heap;
 mod sections;
 mod stacks;
 mod summary;
@@ -44,6 +45,7 @@ pub fn render(findings: &Findings) -> Result<String, Error> {
     );
     page.push_str(&summary::first_screen(findings)?);
     page.push_str(&stacks::section(report));
+    page.push_str(&heap::section(report));
     page.push_str(&sections::all(report));
     page.push_str("</main>\n");
     page.push_str(&footer(report));

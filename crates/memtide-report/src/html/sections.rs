@@ -5,7 +5,8 @@ use super::chart::hex;
 use super::{short, summary, text};
 use crate::allocations::LEAK_SCORE;
 use crate::chart::palette;
-use crate::sentences;
+use crate::terminal::table::UNKNOWN;
+use crate::{escape, heap, sentences};
 use memtide_model::report::{LedgerRow, Report};
 use memtide_model::{Account, text as words};
 use std::fmt::Write as _;
@@ -28,19 +29,65 @@ pub(super) fn all(report: &Report) -> String {
     .concat()
 }
 
-/// A cell of a table: its text, and whether it is a number.
-type Cell = (String, bool);
+/// The longest name that is shown in full when the pointer rests on it, in characters.
+const WHOLE_NAME: usize = 4096;
 
-fn number(value: String) -> Cell {
-    (value, true)
+/// A cell of a table.
+#[derive(Clone, Debug)]
+pub(super) struct Cell {
+    value: String,
+    /// Numbers stand at the right edge.
+    is_number: bool,
+    /// The whole name, shown when the pointer rests on the short one.
+    whole: Option<String>,
 }
 
-fn word(value: &str) -> Cell {
-    (value.to_owned(), false)
+impl Cell {
+    /// True where it says that its value is not known.
+    pub(super) fn is_unknown(&self) -> bool {
+        self.value == UNKNOWN
+    }
+
+    /// Made harmless.
+    fn markup(&self) -> String {
+        match &self.whole {
+            None => short(&self.value),
+            Some(whole) => format!(
+                "<code title=\"{}\">{}</code>",
+                escape::html(&escape::clip(whole, WHOLE_NAME)),
+                text(&self.value)
+            ),
+        }
+    }
+}
+
+pub(super) fn number(value: String) -> Cell {
+    Cell {
+        value,
+        is_number: true,
+        whole: None,
+    }
+}
+
+pub(super) fn word(value: &str) -> Cell {
+    Cell {
+        value: value.to_owned(),
+        is_number: false,
+        whole: None,
+    }
+}
+
+/// A name as code: a short form, and the whole.
+pub(super) fn name(shown: &str, whole: &str) -> Cell {
+    Cell {
+        value: shown.to_owned(),
+        is_number: false,
+        whole: Some(whole.to_owned()),
+    }
 }
 
 /// A table whose first cell of each row names it.
-fn table(caption: &str, heads: &[(&str, bool)], rows: &[Vec<Cell>]) -> String {
+pub(super) fn table(caption: &str, heads: &[(&str, bool)], rows: &[Vec<Cell>]) -> String {
     let class = |right| if right { " class=\"n\"" } else { "" };
     let mut html = format!(
         "<div class=\"scroll\">\n<table>\n<caption>{}</caption>\n<thead><tr>",
@@ -52,11 +99,11 @@ fn table(caption: &str, heads: &[(&str, bool)], rows: &[Vec<Cell>]) -> String {
     html.push_str("</tr></thead>\n<tbody>\n");
     for row in rows {
         html.push_str("<tr>");
-        for (index, (value, right)) in row.iter().enumerate() {
-            let value = short(value);
+        for (index, cell) in row.iter().enumerate() {
+            let value = cell.markup();
             let _ = match index {
                 0 => write!(html, "<th scope=\"row\">{value}</th>"),
-                _ => write!(html, "<td{}>{value}</td>", class(*right)),
+                _ => write!(html, "<td{}>{value}</td>", class(cell.is_number)),
             };
         }
         html.push_str("</tr>\n");
@@ -212,10 +259,7 @@ fn counts(report: &Report) -> String {
         .map(|row| {
             let growth = i128::from(row.end) - i128::from(row.start);
             vec![
-                (
-                    sentences::count_name(&row.count, row.group.as_deref()),
-                    false,
-                ),
+                word(&sentences::count_name(&row.count, row.group.as_deref())),
                 number(row.start.to_string()),
                 number(row.end.to_string()),
                 number(if growth == 0 {
@@ -263,10 +307,7 @@ fn threads(report: &Report) -> String {
                 "-".to_owned()
             };
             vec![
-                (
-                    format!("{}{gone}", crate::escape::clip(&thread.name, 60)),
-                    false,
-                ),
+                word(&format!("{}{gone}", escape::clip(&thread.name, 60))),
                 number(thread.tid.to_string()),
                 word(&thread.state),
                 number(thread.min_flt.to_string()),
@@ -308,12 +349,12 @@ fn events(report: &Report) -> String {
         .iter()
         .take(LISTED)
         .map(|event| {
-            let text = crate::escape::clip(&event.text, super::SENTENCE);
+            let text = escape::clip(&event.text, super::SENTENCE);
             vec![
-                (words::duration(event.t_seconds), false),
+                word(&words::duration(event.t_seconds)),
                 word(event.kind.name()),
                 number(event.pid.to_string()),
-                (text, false),
+                word(&text),
             ]
         })
         .collect();
@@ -396,9 +437,14 @@ fn meaning(report: &Report) -> String {
     if report.stacks.is_some() {
         let _ = writeln!(html, "<dt>leak score</dt><dd>{}</dd>", text(LEAK_SCORE));
     }
+    if report.heap.is_some() {
+        for (name, meaning) in heap::WORDS {
+            let _ = writeln!(html, "<dt>{name}</dt><dd>{}</dd>", text(meaning));
+        }
+    }
     html.push_str("</dl>\n");
     let target = &report.target;
-    let command = crate::escape::clip(&target.cmdline.join(" "), 400);
+    let command = escape::clip(&target.cmdline.join(" "), 400);
     let _ = write!(
         html,
         "<h3>The process</h3>\n<dl class=\"meaning\">\n<dt>Program</dt><dd><code>{}</code></dd>\n\

@@ -4,7 +4,7 @@ use super::Page;
 use super::style::Tone;
 use super::table::{Table, numbers, words};
 use crate::allocations::LEAK_SCORE;
-use crate::{escape, sentences};
+use crate::{escape, heap, sentences};
 use memtide_model::report::{Report, ThreadRow};
 use memtide_model::{Account, text};
 
@@ -19,6 +19,12 @@ pub(super) fn sections(page: &mut Page, report: &Report) {
         page.sentence("leak score  ", Tone::Plain, LEAK_SCORE);
         let arrow = "the innermost function that is neither an allocator's nor a runtime's";
         page.sentence("→           ", Tone::Plain, arrow);
+    }
+    if report.heap.is_some() {
+        page.heading("How to read the heap");
+        for (name, meaning) in heap::WORDS {
+            page.sentence(&format!("{name:13}"), Tone::Plain, meaning);
+        }
     }
     threads(page, report);
     reads(page, report);

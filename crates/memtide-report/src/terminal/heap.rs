@@ -62,8 +62,13 @@ pub(super) fn sections(page: &mut Page, report: &Report, length: Length) {
 
 /// The sentences, those that put the others in doubt first.
 fn summary(page: &mut Page, heap: &Heap) {
+    if let Some(doubt) = heap::doubt(heap) {
+        page.sentence("doubt  ", Tone::Alarm, doubt);
+        for why in &heap.doubts {
+            page.sentence("       - ", Tone::Alarm, why);
+        }
+    }
     let lines = [
-        ("doubt  ", Tone::Alarm, heap::doubt(heap)),
         ("holds  ", Tone::Plain, Some(heap::holds(heap))),
         ("       ", Tone::Plain, heap::elsewhere(heap)),
         ("trim   ", Tone::Plain, heap::trim(heap)),
@@ -164,7 +169,7 @@ fn classes(page: &mut Page, report: &Report, most: usize) {
         numbers("count", 2),
         numbers("more", 3),
         numbers("bytes", 1),
-        numbers("growth", 1),
+        numbers("growth", 0),
         words("most held by", 4),
     ]);
     for row in rows.iter().take(most) {

@@ -140,9 +140,10 @@ fn others(page: &mut Page, report: &Report, twice: bool) {
     });
     let others: Vec<_> = rows
         .map(|row| {
-            let start = match twice {
-                true => format!("{} to ", text::bytes(row.start_bytes as f64)),
-                false => String::new(),
+            let start = if twice {
+                format!("{} to ", text::bytes(row.start_bytes as f64))
+            } else {
+                String::new()
             };
             let end = text::bytes(row.end_bytes as f64);
             format!("{} {start}{end}", row.account.name())

@@ -249,8 +249,8 @@ mod tests {
         table.row(Tone::Plain, cells.map(str::to_owned));
         let at = |width| table.lines(width, Ink { color: false })[1].clone();
         assert_eq!(at(60), "shop::Registry<shop::Cart>::Node  12  +3 MiB");
-        assert_eq!(at(30), "shop::R…rt>::Node  12  +3 MiB");
-        assert_eq!(at(22), "shop…::Node  +3 MiB");
+        assert_eq!(at(30), "shop::…Cart>::Node  12  +3 MiB");
+        assert_eq!(at(22), "shop:…t>::Node  +3 MiB");
     }
 
     #[test]

@@ -7,8 +7,13 @@
     reason = "sizes and times of examples"
 )]
 
+mod heap;
 mod odd;
 mod stacks;
+
+pub(crate) use heap::{
+    heap_arenas, heap_empty, heap_inconclusive, heap_leak, heap_once, hostile_heap,
+};
 
 pub(crate) use odd::{
     empty, hostile, level, negative_unexplained, one_month, one_sample, small_growth, two_samples,
@@ -471,5 +476,11 @@ pub(crate) fn all() -> Vec<(&'static str, Findings)> {
         ("thousand-stacks", thousand_stacks()),
         ("hostile-stacks", hostile_stacks()),
         ("no-stacks-hold", no_stacks_hold()),
+        ("heap-leak", heap_leak()),
+        ("heap-once", heap_once()),
+        ("heap-empty", heap_empty()),
+        ("heap-inconclusive", heap_inconclusive()),
+        ("heap-arenas", heap_arenas()),
+        ("hostile-heap", hostile_heap()),
     ]
 }
