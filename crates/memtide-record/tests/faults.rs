@@ -44,9 +44,11 @@ fn write_until_killed(path: &Path) {
         let mut stacks = program.next();
         stacks.totals.at = tick.sample.at;
         writer.stacks(&stacks).expect("there is room");
-        let mut snapshot = heap::snapshot(&mut random, 0, (2, 5, 3));
-        snapshot.at = tick.sample.at;
-        writer.heap(&snapshot).expect("there is room");
+        if number % 4 == 1 {
+            let mut snapshot = heap::snapshot(&mut random, 0, (2, 5, 3));
+            snapshot.at = tick.sample.at;
+            writer.heap(&snapshot).expect("there is room");
+        }
         writeln!(out, "committed {number}").expect("the parent listens");
     }
 }
@@ -138,7 +140,7 @@ fn a_killed_recorder_loses_two_ticks_at_most() {
                 }
             );
         }
-        whole_snapshots(&seen.heap.expect("somebody looked"), newest);
+        whole_snapshots(&seen.heap.expect("the first tick has one"), newest);
         let file = rusqlite::Connection::open(&path).expect("it is there");
         let sound: String = file
             .query_row("PRAGMA integrity_check", [], |row| row.get(0))
@@ -154,7 +156,7 @@ fn a_killed_recorder_loses_two_ticks_at_most() {
     assert!(most > 720, "some kill came after thinning had begun");
 }
 
-/// The last one, of the tick before or of the newest, and the first have their lists, none has half of
+/// The last one, of one of the last four ticks, and the first have their lists, none has half of
 /// them, and none between has any: writing one and dropping the lists before it is one act.
 fn whole_snapshots(heap: &HeapObservations, newest: Nanos) {
     let count = heap.snapshots.len();
@@ -162,7 +164,7 @@ fn whole_snapshots(heap: &HeapObservations, newest: Nanos) {
     let last = &heap.snapshots[count - 1];
     let late = (newest - last.at).0;
     assert!(
-        late < 6_000_000_000,
+        late < 21_000_000_000,
         "the last is {late} ns before {newest:?}"
     );
     for (snapshot, index) in heap.snapshots.iter().zip(0..) {

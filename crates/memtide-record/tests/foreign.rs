@@ -210,6 +210,35 @@ fn a_truncated_recording_is_named_and_what_is_left_can_be_salvaged() {
     assert_eq!(all.samples, seen.samples);
 }
 
+/// Wherever the end is missing: within a value, a row, a page.
+#[test]
+fn what_is_salvaged_was_there() {
+    let place = tempfile::tempdir().expect("a directory");
+    let whole = recording(&place.path().join("whole"), 100);
+    let seen = open(&place.path().join("whole")).expect("sound");
+    let path = place.path().join("cut");
+    let mut salvaged = 0;
+    for length in (whole.len() / 3..whole.len()).step_by(131) {
+        std::fs::write(&path, &whole[..length]).expect("there is room");
+        let left = Reader::salvage(&path).and_then(|reader| reader.observations(1_000));
+        let Ok(left) = left else { continue };
+        salvaged += 1;
+        // Ticks of the middle may be missing.
+        for left in &left.samples {
+            let was = seen.samples.iter().find(|was| was.at == left.at);
+            only_what_is_true(left, was.expect("one of them"));
+        }
+        if let (Some(left), Some(was)) = (&left.stacks, &seen.stacks) {
+            only_true_stacks(left, was);
+        }
+        if let (Some(left), Some(was)) = (&left.heap, &seen.heap) {
+            only_true_snapshots(left, was);
+        }
+    }
+    println!("{salvaged} files were salvaged");
+    assert!(salvaged > 500, "{salvaged}");
+}
+
 /// Values may be absent, never others than they were.
 fn only_what_is_true(left: &Sample, was: &Sample) {
     assert_eq!(

@@ -671,3 +671,19 @@ fn unreadable_doubts_are_damage() {
     let refused = Reader::open(&path).and_then(|reader| reader.observations(10));
     assert_eq!(refused.expect_err("damaged").kind(), ErrorKind::Corrupt);
 }
+
+/// Classes are types of the program, no secrets of its user.
+#[test]
+fn a_redacted_recording_still_names_classes() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("a.memtide");
+    let mut writer = writer(&path);
+    let mut written = snapshot(&mut Random(14), 0, (2, 3, 4));
+    written.classes[0].name = "vtable at shop+0x1234".into();
+    writer.heap(&written).expect("there is room");
+    writer.finish().expect("there is room");
+    let mut seen = read(&path);
+    memtide_model::Redactor::new().observations(&mut seen);
+    assert_eq!(seen.target.cmdline[1], "--password=<arg:1>");
+    assert_eq!(seen.heap.expect("somebody looked").snapshots, [written]);
+}

@@ -49,14 +49,29 @@ fn error_of_content(path: &Path, error: Error) -> Error {
 
 /// Page size times number of pages (<https://www.sqlite.org/fileformat.html>, 1.3).
 fn promised_size(header: &[u8]) -> Option<u64> {
-    let page_size = u16::from_be_bytes(*header.get(16..)?.first_chunk()?);
     let pages = u32::from_be_bytes(*header.get(28..)?.first_chunk()?);
-    let page_size = if page_size == 1 {
+    Some(page_size(header)? * u64::from(pages))
+}
+
+/// Bytes of a page; 0 is none, but may stand in a damaged header.
+fn page_size(header: &[u8]) -> Option<u64> {
+    let page_size = u16::from_be_bytes(*header.get(16..)?.first_chunk()?);
+    Some(if page_size == 1 {
         65_536
     } else {
         u64::from(page_size)
-    };
-    Some(page_size * u64::from(pages))
+    })
+}
+
+/// Up to where a file of `size` bytes consists of whole pages. It is no sound database, so no lock is at
+/// stake.
+pub(super) fn whole_pages(path: &Path, size: u64) -> crate::Result<u64> {
+    let mut header = [0; 18];
+    File::open(path)
+        .and_then(|mut file| read_up_to(&mut file, &mut header))
+        .map_err(|error| Error::system("reading", path, error))?;
+    let rest = page_size(&header).and_then(|page| size.checked_rem(page));
+    Ok(size - rest.unwrap_or(0))
 }
 
 /// The error of a file whose end is missing.

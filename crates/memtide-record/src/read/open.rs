@@ -7,12 +7,13 @@
 //! | left by a kill, writable place | the `-wal` is folded in, one file remains |
 //! | left by a kill, read-only place | a private copy of file and `-wal` in the temporary directory |
 //! | read-only place, no `-wal` | as immutable: without locks and side files |
+//! | damaged, to be salvaged | as immutable; cut off within a page: a private copy of its whole pages |
 //!
 //! The file is never opened by other means than SQLite's while it may be a sound database: closing
 //! such a descriptor would drop the locks that a [`Writer`](crate::Writer) of the same process holds
 //! (POSIX locks belong to the process; <https://www.sqlite.org/howtocorrupt.html>, 2.2).
 
-use super::diagnosis::{diagnose, truncated};
+use super::diagnosis::{diagnose, truncated, whole_pages};
 use super::private_copy::{PrivateCopy, side_file};
 use crate::{Error, ErrorKind, Result, schema};
 use rusqlite::{Connection, OpenFlags};
@@ -69,9 +70,14 @@ pub(super) fn salvage(path: &Path) -> Result<Opened> {
     if !matches!(damage.kind(), ErrorKind::Truncated | ErrorKind::Corrupt) {
         return Err(damage);
     }
+    let size = size_of(path)?;
+    let whole = whole_pages(path, size)?;
+    let copy = (whole < size).then(|| PrivateCopy::of_beginning(path, whole));
+    let copy = copy.transpose()?;
+    let left = copy.as_ref().map_or(path, |copy| &copy.file);
     // Makes SQLite take a file that is shorter than its header says.
-    match immutable(path, "PRAGMA writable_schema=ON") {
-        Ok(file) if check(path, &file).is_ok() => Ok(Opened { file, _copy: None }),
+    match immutable(left, "PRAGMA writable_schema=ON") {
+        Ok(file) if check(path, &file).is_ok() => Ok(Opened { file, _copy: copy }),
         _ => Err(damage),
     }
 }

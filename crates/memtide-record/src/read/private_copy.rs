@@ -1,10 +1,12 @@
 //! A copy of a recording and its `-wal` for reading it from a place where SQLite can make no side
-//! files.
+//! files, or of the whole pages of one that was cut off within a page: SQLite fills a page that ends
+//! early with zeros, which then read as values that never were.
 
 use super::diagnosis::read_up_to;
 use crate::{Error, ErrorKind, Result};
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File};
+use std::io::Read as _;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,6 +24,31 @@ pub(super) struct PrivateCopy {
 impl PrivateCopy {
     /// Copies both, again where they change meanwhile.
     pub(super) fn make(path: &Path, wal: &Path) -> Result<Self> {
+        let copy = Self::empty()?;
+        for _ in 0..COPY_TRIES {
+            let before = fingerprint(path, wal)?;
+            for (from, to) in [(path, &copy.file), (wal, &side_file(&copy.file, "-wal"))] {
+                copy_content(from, to, u64::MAX)
+                    .map_err(|error| Error::system("making a private copy of", from, error))?;
+            }
+            if fingerprint(path, wal)? == before {
+                return Ok(copy);
+            }
+        }
+        let text = format!("{} changes faster than it can be copied", path.display());
+        Err(Error::new(ErrorKind::Io, text))
+    }
+
+    /// Copies the first `length` bytes of a file that changes no more.
+    pub(super) fn of_beginning(path: &Path, length: u64) -> Result<Self> {
+        let copy = Self::empty()?;
+        copy_content(path, &copy.file, length)
+            .map_err(|error| Error::system("making a private copy of", path, error))?;
+        Ok(copy)
+    }
+
+    /// The directory for one.
+    fn empty() -> Result<Self> {
         static NUMBER: AtomicU64 = AtomicU64::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let clock = std::time::SystemTime::now()
@@ -33,22 +60,10 @@ impl PrivateCopy {
             .mode(0o700)
             .create(&directory)
             .map_err(|error| Error::system("making a private copy in", &directory, error))?;
-        let copy = Self {
+        Ok(Self {
             file: directory.join("copy.memtide"),
             directory,
-        };
-        for _ in 0..COPY_TRIES {
-            let before = fingerprint(path, wal)?;
-            for (from, to) in [(path, &copy.file), (wal, &side_file(&copy.file, "-wal"))] {
-                copy_content(from, to)
-                    .map_err(|error| Error::system("making a private copy of", from, error))?;
-            }
-            if fingerprint(path, wal)? == before {
-                return Ok(copy);
-            }
-        }
-        let text = format!("{} changes faster than it can be copied", path.display());
-        Err(Error::new(ErrorKind::Io, text))
+        })
     }
 }
 
@@ -59,8 +74,8 @@ impl Drop for PrivateCopy {
 }
 
 /// The bytes alone: a copy of the read-only mode could not be opened.
-fn copy_content(from: &Path, to: &Path) -> std::io::Result<()> {
-    std::io::copy(&mut File::open(from)?, &mut File::create(to)?)?;
+fn copy_content(from: &Path, to: &Path, length: u64) -> std::io::Result<()> {
+    std::io::copy(&mut File::open(from)?.take(length), &mut File::create(to)?)?;
     Ok(())
 }
 
