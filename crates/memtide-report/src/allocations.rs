@@ -3,7 +3,7 @@
 //! Numbers that are estimates carry a `~`. Nothing here is escaped and nothing is judged: which
 //! stacks come first is the report's order.
 
-use crate::sentences::percent;
+use crate::sentences::{part, percent};
 use memtide_model::report::{Allocations, Report, StackRow};
 use memtide_model::stacks::{HeapMode, Lost, StackEnd, StackKind, StackOwner};
 use memtide_model::text;
@@ -49,8 +49,7 @@ pub(crate) fn growth(row: &StackRow) -> String {
 pub(crate) fn share(row: &StackRow) -> String {
     match row.growth_share.filter(|share| share.is_finite()) {
         None => "-".to_owned(),
-        Some(share) if share > 0.0 && share < 0.005 => "under 1 %".to_owned(),
-        Some(share) => percent(share),
+        Some(share) => part(share),
     }
 }
 

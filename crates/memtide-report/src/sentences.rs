@@ -15,6 +15,15 @@ pub(crate) fn percent(share: f64) -> String {
     }
 }
 
+/// The share of a part in a whole: like [`percent`], but a part that is there is never "0 %".
+pub(crate) fn part(share: f64) -> String {
+    if share > 0.0 && share < 0.005 {
+        "under 1 %".to_owned()
+    } else {
+        percent(share)
+    }
+}
+
 /// A confidence in words, for those to whom 0.83 says nothing.
 pub(crate) fn confidence_words(confidence: f64) -> &'static str {
     match confidence {
@@ -139,7 +148,7 @@ pub(crate) fn rss_at_end(report: &Report) -> i64 {
 /// The share of RSS as a cell of a table: a dash where it means nothing.
 pub(crate) fn share_cell(bytes: i64, rss: i64) -> String {
     match rss {
-        1.. if bytes >= 0 => percent(bytes as f64 / rss as f64),
+        1.. if bytes >= 0 => part(bytes as f64 / rss as f64),
         _ => "-".to_owned(),
     }
 }

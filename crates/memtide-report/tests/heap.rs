@@ -245,7 +245,7 @@ fn of_two_hundred_arenas_those_that_grew_come_first_and_the_rest_is_summed() {
     let short = terminal::render(&findings, &options(100));
     assert!(short.contains("\n196 more "), "{short}");
     let page = section(&findings);
-    assert!(page.contains("<th scope=\"row\">160 more</th>"), "{page}");
+    assert!(page.contains("<th scope=\"row\">160\u{a0}more</th>"), "{page}");
     let one = inspected(&synthetic::heap_once(), 100);
     assert!(!one.contains("\narena "), "one arena needs no table: {one}");
 }

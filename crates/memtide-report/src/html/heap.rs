@@ -1,7 +1,9 @@
 //! The malloc heap: what it consists of as one bar, what follows from that, arenas, sizes, classes.
 
 use super::chart::hex;
-use super::sections::{Cell, name, number, table, word};
+use super::table::{
+    Cell, Head, NUMBERS, OPTIONAL_NUMBERS, OPTIONAL_WORDS, WORDS, cell, name, table,
+};
 use super::{summary, text};
 use crate::chart::palette;
 use crate::terminal::table::UNKNOWN;
@@ -47,7 +49,8 @@ fn of_heap(heap: &Heap) -> String {
         heap::growth(heap),
     ];
     for sentence in list.into_iter().flatten() {
-        let _ = writeln!(html, "<p>{}.</p>", text(&capital(&sentence)));
+        let sentence = capital(&sentences::glued(&sentence));
+        let _ = writeln!(html, "<p>{}.</p>", text(&sentence));
     }
     if let Some(lost) = heap::lost(heap) {
         let _ = writeln!(
@@ -74,8 +77,12 @@ fn doubt(heap: &Heap) -> String {
     )
 }
 
-/// A sentence that stands alone.
+/// A sentence that stands alone; the name of a function stays as it is.
 fn capital(sentence: &str) -> String {
+    let first_word = sentence.split(' ').next().unwrap_or_default();
+    if first_word.contains('_') {
+        return sentence.to_owned();
+    }
     let mut characters = sentence.chars();
     let first = characters.next().map(|first| first.to_ascii_uppercase());
     first.into_iter().chain(characters).collect()
@@ -87,54 +94,78 @@ fn figure(heap: &Heap) -> String {
     if parts.is_empty() {
         return String::new();
     }
-    let share = |bytes: u64| bytes as f64 / heap.resident_bytes.max(1) as f64;
-    let label = |part: heap::Part, bytes: u64| {
-        let size = words::bytes(bytes as f64);
-        let share = sentences::percent(share(bytes));
-        (part.words(), format!("{size}, {share}"))
-    };
-    let mut svg = String::new();
-    for ((width, height), class) in [(WIDE, "wide"), (NARROW, "narrow")] {
-        let _ = writeln!(
-            svg,
-            "<svg class=\"{class}\" viewBox=\"0 0 {width} {height}\" role=\"img\" \
-             aria-label=\"What the heap's resident bytes consist of\">"
-        );
-        let mut left = 0.0;
-        for (part, bytes) in &parts {
-            let wide = share(*bytes) * f64::from(width);
-            let (name, value) = label(*part, *bytes);
-            let _ = writeln!(
-                svg,
-                "<g><title>{}: {}</title><rect x=\"{left:.2}\" y=\"0\" width=\"{:.2}\" \
-                 height=\"{height}\" fill=\"{}\"/></g>",
-                text(name),
-                text(&value),
-                (wide - GAP).max(LEAST),
-                hex(palette::heap(*part))
-            );
-            left += wide;
-        }
-        svg.push_str("</svg>\n");
-    }
-    let mut legend = String::from("<ul class=\"legend\">\n");
-    for (part, bytes) in &parts {
-        let (name, value) = label(*part, *bytes);
-        let _ = writeln!(
-            legend,
-            "<li><svg viewBox=\"0 0 20 14\" aria-hidden=\"true\"><rect x=\"4\" y=\"1\" width=\"12\" \
-             height=\"12\" fill=\"{}\"/></svg>{} <b>{}</b></li>",
-            hex(palette::heap(*part)),
-            text(name),
-            text(&value)
-        );
-    }
-    legend.push_str("</ul>\n");
+    let slices: Vec<_> = parts
+        .into_iter()
+        .map(|(part, bytes)| Slice::new(part, bytes, heap.resident_bytes))
+        .collect();
     format!(
-        "<figure class=\"graph\">\n{svg}{legend}<figcaption>The resident bytes of the heap: {}.\
+        "<figure class=\"graph\">\n{}{}{}<figcaption>The resident bytes of the heap: {}.\
          </figcaption>\n</figure>\n",
+        bar(&slices, WIDE, "wide"),
+        bar(&slices, NARROW, "narrow"),
+        legend(&slices),
         text(&words::bytes(heap.resident_bytes as f64))
     )
+}
+
+/// A part of the bar.
+struct Slice {
+    name: &'static str,
+    color: String,
+    share: f64,
+    /// "24.0 MiB, 13 %".
+    value: String,
+}
+
+impl Slice {
+    fn new(part: heap::Part, bytes: u64, whole: u64) -> Self {
+        let share = bytes as f64 / whole.max(1) as f64;
+        Self {
+            name: part.words(),
+            color: hex(palette::heap(part)),
+            share,
+            value: format!("{}, {}", words::bytes(bytes as f64), sentences::part(share)),
+        }
+    }
+}
+
+fn bar(slices: &[Slice], (width, height): (u32, u32), class: &str) -> String {
+    let mut svg = format!(
+        "<svg class=\"{class}\" viewBox=\"0 0 {width} {height}\" role=\"img\" \
+         aria-label=\"What the heap's resident bytes consist of\">\n"
+    );
+    let mut left = 0.0;
+    for slice in slices {
+        let wide = slice.share * f64::from(width);
+        let _ = writeln!(
+            svg,
+            "<g><title>{}: {}</title><rect x=\"{left:.2}\" y=\"0\" width=\"{:.2}\" \
+             height=\"{height}\" fill=\"{}\"/></g>",
+            text(slice.name),
+            text(&slice.value),
+            (wide - GAP).max(LEAST),
+            slice.color
+        );
+        left += wide;
+    }
+    svg.push_str("</svg>\n");
+    svg
+}
+
+fn legend(slices: &[Slice]) -> String {
+    let mut list = String::from("<ul class=\"legend\">\n");
+    for slice in slices {
+        let _ = writeln!(
+            list,
+            "<li><svg viewBox=\"0 0 20 14\" aria-hidden=\"true\"><rect x=\"4\" y=\"1\" width=\"12\" \
+             height=\"12\" fill=\"{}\"/></svg>{} <b>{}</b></li>",
+            slice.color,
+            text(slice.name),
+            text(&slice.value)
+        );
+    }
+    list.push_str("</ul>\n");
+    list
 }
 
 fn arenas(heap: &Heap) -> String {
@@ -153,13 +184,13 @@ fn arenas(heap: &Heap) -> String {
         cells.push(arena_cells(&format!("{rest} more"), &sum));
     }
     let heads = [
-        ("Arena", false),
-        ("Threads", true),
-        ("Live", true),
-        ("Growth", true),
-        ("Cached", true),
-        ("Free", true),
-        ("Resident", true),
+        ("Arena", WORDS),
+        ("Threads", OPTIONAL_NUMBERS),
+        ("Live", NUMBERS),
+        ("Growth", NUMBERS),
+        ("Cached", OPTIONAL_NUMBERS),
+        ("Free", NUMBERS),
+        ("Resident", OPTIONAL_NUMBERS),
     ];
     let caption = format!(
         "{} arenas: each thread allocates from one of them, and what one keeps no other can use.",
@@ -169,12 +200,12 @@ fn arenas(heap: &Heap) -> String {
 }
 
 fn arena_cells(name: &str, row: &ArenaRow) -> Vec<Cell> {
-    let size = |bytes: u64| number(words::bytes(bytes as f64));
+    let size = |bytes: u64| cell(words::bytes(bytes as f64));
     vec![
-        word(name),
-        number(row.threads.to_string()),
+        cell(name.replace(' ', "\u{a0}")),
+        cell(row.threads.to_string()),
         size(row.live_bytes),
-        number(heap::growth_cell(row.live_growth_bytes)),
+        cell(heap::growth_cell(row.live_growth_bytes)),
         size(row.cached_bytes),
         size(row.free_bytes),
         size(row.resident_bytes),
@@ -191,22 +222,22 @@ fn sizes(heap: &Heap) -> String {
         .take(LISTED)
         .map(|row| {
             vec![
-                word(&heap::size_name(row)),
-                number(row.live_blocks.to_string()),
-                number(words::bytes(row.live_bytes as f64)),
-                number(heap::growth_cell(row.live_growth_bytes)),
-                number(row.free_blocks.to_string()),
-                number(words::bytes(row.free_bytes as f64)),
+                cell(heap::size_name(row).replace(' ', "\u{a0}")),
+                cell(row.live_blocks.to_string()),
+                cell(words::bytes(row.live_bytes as f64)),
+                cell(heap::growth_cell(row.live_growth_bytes)),
+                cell(row.free_blocks.to_string()),
+                cell(words::bytes(row.free_bytes as f64)),
             ]
         })
         .collect();
     let heads = [
-        ("Size", false),
-        ("Blocks", true),
-        ("Live", true),
-        ("Growth", true),
-        ("Free blocks", true),
-        ("Free", true),
+        ("Size", WORDS),
+        ("Blocks", NUMBERS),
+        ("Live", NUMBERS),
+        ("Growth", NUMBERS),
+        ("Free blocks", OPTIONAL_NUMBERS),
+        ("Free", NUMBERS),
     ];
     let caption = format!(
         "Sizes with malloc's header and rounding, {order}: {} of {}. Free blocks beside many live ones \
@@ -231,23 +262,23 @@ fn classes(report: &Report) -> String {
             let holder = row.holder.as_deref().unwrap_or(UNKNOWN);
             vec![
                 name(&shown, &row.name),
-                number(row.count.to_string()),
-                number(heap::count_growth(row.growth_count)),
-                number(words::bytes(row.bytes as f64)),
-                number(heap::growth_cell(row.growth_bytes)),
-                word(&row.runtime),
-                word(holder),
+                cell(row.count.to_string()),
+                cell(heap::count_growth(row.growth_count)),
+                cell(words::bytes(row.bytes as f64)),
+                cell(heap::growth_cell(row.growth_bytes)),
+                cell(row.runtime.as_str()),
+                cell(holder),
             ]
         })
         .collect();
     let heads = [
-        ("Class", false),
-        ("Objects", true),
-        ("More", true),
-        ("Bytes", true),
-        ("Growth", true),
-        ("Language", false),
-        ("Most held by", false),
+        ("Class", WORDS),
+        ("Objects", NUMBERS),
+        ("More", OPTIONAL_NUMBERS),
+        ("Bytes", NUMBERS),
+        ("Growth", NUMBERS),
+        ("Language", OPTIONAL_WORDS),
+        ("Most held by", OPTIONAL_WORDS),
     ];
     let caption = format!(
         "Classes of objects, {order}: {} of {}. Bytes are those of the blocks that begin with such an \
@@ -259,7 +290,7 @@ fn classes(report: &Report) -> String {
 }
 
 /// A table under a heading, without the columns of which no value is known.
-fn titled(title: &str, caption: &str, heads: &[(&str, bool)], mut rows: Vec<Vec<Cell>>) -> String {
+fn titled(title: &str, caption: &str, heads: &[Head<'_>], mut rows: Vec<Vec<Cell>>) -> String {
     let known: Vec<bool> = (0..heads.len())
         .map(|index| {
             let mut cells = rows.iter().filter_map(|row| row.get(index));

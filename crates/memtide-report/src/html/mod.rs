@@ -12,6 +12,7 @@ mod heap;
 mod sections;
 mod stacks;
 mod summary;
+mod table;
 
 use crate::{Error, escape, sentences};
 use memtide_model::Findings;

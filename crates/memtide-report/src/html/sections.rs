@@ -1,11 +1,11 @@
 //! What stands below the first screen: the ledger with bars, counts, threads, events, cost, warnings,
-//! and how to read all this. Every table has a caption and scopes, for those who hear it.
+//! and how to read all this.
 
 use super::chart::hex;
+use super::table::{NUMBERS, WORDS, cell, table};
 use super::{short, summary, text};
 use crate::allocations::LEAK_SCORE;
 use crate::chart::palette;
-use crate::terminal::table::UNKNOWN;
 use crate::{escape, heap, sentences};
 use memtide_model::report::{LedgerRow, Report};
 use memtide_model::{Account, text as words};
@@ -27,89 +27,6 @@ pub(super) fn all(report: &Report) -> String {
         meaning(report),
     ]
     .concat()
-}
-
-/// The longest name that is shown in full when the pointer rests on it, in characters.
-const WHOLE_NAME: usize = 4096;
-
-/// A cell of a table.
-#[derive(Clone, Debug)]
-pub(super) struct Cell {
-    value: String,
-    /// Numbers stand at the right edge.
-    is_number: bool,
-    /// The whole name, shown when the pointer rests on the short one.
-    whole: Option<String>,
-}
-
-impl Cell {
-    /// True where it says that its value is not known.
-    pub(super) fn is_unknown(&self) -> bool {
-        self.value == UNKNOWN
-    }
-
-    /// Made harmless.
-    fn markup(&self) -> String {
-        match &self.whole {
-            None => short(&self.value),
-            Some(whole) => format!(
-                "<code title=\"{}\">{}</code>",
-                escape::html(&escape::clip(whole, WHOLE_NAME)),
-                text(&self.value)
-            ),
-        }
-    }
-}
-
-pub(super) fn number(value: String) -> Cell {
-    Cell {
-        value,
-        is_number: true,
-        whole: None,
-    }
-}
-
-pub(super) fn word(value: &str) -> Cell {
-    Cell {
-        value: value.to_owned(),
-        is_number: false,
-        whole: None,
-    }
-}
-
-/// A name as code: a short form, and the whole.
-pub(super) fn name(shown: &str, whole: &str) -> Cell {
-    Cell {
-        value: shown.to_owned(),
-        is_number: false,
-        whole: Some(whole.to_owned()),
-    }
-}
-
-/// A table whose first cell of each row names it.
-pub(super) fn table(caption: &str, heads: &[(&str, bool)], rows: &[Vec<Cell>]) -> String {
-    let class = |right| if right { " class=\"n\"" } else { "" };
-    let mut html = format!(
-        "<div class=\"scroll\">\n<table>\n<caption>{}</caption>\n<thead><tr>",
-        text(caption)
-    );
-    for (head, right) in heads {
-        let _ = write!(html, "<th scope=\"col\"{}>{head}</th>", class(*right));
-    }
-    html.push_str("</tr></thead>\n<tbody>\n");
-    for row in rows {
-        html.push_str("<tr>");
-        for (index, cell) in row.iter().enumerate() {
-            let value = cell.markup();
-            let _ = match index {
-                0 => write!(html, "<th scope=\"row\">{value}</th>"),
-                _ => write!(html, "<td{}>{value}</td>", class(cell.is_number)),
-            };
-        }
-        html.push_str("</tr>\n");
-    }
-    html.push_str("</tbody>\n</table>\n</div>\n");
-    html
 }
 
 fn ledger(report: &Report) -> String {
@@ -217,10 +134,10 @@ fn beside(report: &Report) -> String {
         .filter(|row| row.start_bytes != 0 || row.end_bytes != 0)
         .map(|row| {
             vec![
-                word(row.account.name()),
-                number(words::bytes(row.start_bytes as f64)),
-                number(words::bytes(row.end_bytes as f64)),
-                word(row.account.meaning()),
+                cell(row.account.name()),
+                cell(words::bytes(row.start_bytes as f64)),
+                cell(words::bytes(row.end_bytes as f64)),
+                cell(row.account.meaning()),
             ]
         })
         .collect();
@@ -228,10 +145,10 @@ fn beside(report: &Report) -> String {
         return String::new();
     }
     let heads = [
-        ("Account", false),
-        ("Start", true),
-        ("End", true),
-        ("What it is", false),
+        ("Account", WORDS),
+        ("Start", NUMBERS),
+        ("End", NUMBERS),
+        ("What it is", WORDS),
     ];
     table(
         "Beside the sum: it overlaps RSS or lies outside it.",
@@ -259,24 +176,24 @@ fn counts(report: &Report) -> String {
         .map(|row| {
             let growth = i128::from(row.end) - i128::from(row.start);
             vec![
-                word(&sentences::count_name(&row.count, row.group.as_deref())),
-                number(row.start.to_string()),
-                number(row.end.to_string()),
-                number(if growth == 0 {
+                cell(sentences::count_name(&row.count, row.group.as_deref())),
+                cell(row.start.to_string()),
+                cell(row.end.to_string()),
+                cell(if growth == 0 {
                     "0".to_owned()
                 } else {
                     format!("{growth:+}")
                 }),
-                number(sentences::count_rate(row.per_second)),
+                cell(sentences::count_rate(row.per_second)),
             ]
         })
         .collect();
     let heads = [
-        ("Count", false),
-        ("Start", true),
-        ("End", true),
-        ("Growth", true),
-        ("Rate", true),
+        ("Count", WORDS),
+        ("Start", NUMBERS),
+        ("End", NUMBERS),
+        ("Growth", NUMBERS),
+        ("Rate", NUMBERS),
     ];
     let caption = "What is counted rather than weighed; those that moved come first.";
     format!(
@@ -307,22 +224,22 @@ fn threads(report: &Report) -> String {
                 "-".to_owned()
             };
             vec![
-                word(&format!("{}{gone}", escape::clip(&thread.name, 60))),
-                number(thread.tid.to_string()),
-                word(&thread.state),
-                number(thread.min_flt.to_string()),
-                number(rate),
-                word(thread.wchan.as_deref().unwrap_or("-")),
+                cell(format!("{}{gone}", escape::clip(&thread.name, 60))),
+                cell(thread.tid.to_string()),
+                cell(thread.state.as_str()),
+                cell(thread.min_flt.to_string()),
+                cell(rate),
+                cell(thread.wchan.as_deref().unwrap_or("-")),
             ]
         })
         .collect();
     let heads = [
-        ("Thread", false),
-        ("Tid", true),
-        ("State", false),
-        ("Faults", true),
-        ("Faults per second", true),
-        ("Sleeps in", false),
+        ("Thread", WORDS),
+        ("Tid", NUMBERS),
+        ("State", WORDS),
+        ("Faults", NUMBERS),
+        ("Faults per second", NUMBERS),
+        ("Sleeps in", WORDS),
     ];
     let caption = format!(
         "By the pages that they touched first (minor faults); {} of {}.",
@@ -351,19 +268,19 @@ fn events(report: &Report) -> String {
         .map(|event| {
             let text = escape::clip(&event.text, super::SENTENCE);
             vec![
-                word(&words::duration(event.t_seconds)),
-                word(event.kind.name()),
-                number(event.pid.to_string()),
-                word(&text),
+                cell(words::duration(event.t_seconds)),
+                cell(event.kind.name()),
+                cell(event.pid.to_string()),
+                cell(text),
             ]
         })
         .collect();
     if !rows.is_empty() {
         let heads = [
-            ("After", false),
-            ("Event", false),
-            ("Pid", true),
-            ("What", false),
+            ("After", WORDS),
+            ("Event", WORDS),
+            ("Pid", NUMBERS),
+            ("What", WORDS),
         ];
         let caption = format!("{} of {} events.", rows.len(), report.events.len());
         html.push_str(&table(&caption, &heads, &rows));
@@ -386,23 +303,23 @@ fn cost(report: &Report) -> String {
         .iter()
         .map(|row| {
             vec![
-                word(&row.read),
-                number(row.reads.to_string()),
-                number(row.skipped.to_string()),
-                number(row.failed.to_string()),
-                number(sentences::cpu_time(row.cpu_seconds)),
-                number(sentences::cpu_time(row.longest_seconds)),
+                cell(row.read.as_str()),
+                cell(row.reads.to_string()),
+                cell(row.skipped.to_string()),
+                cell(row.failed.to_string()),
+                cell(sentences::cpu_time(row.cpu_seconds)),
+                cell(sentences::cpu_time(row.longest_seconds)),
             ]
         })
         .collect();
     if !rows.is_empty() {
         let heads = [
-            ("Read", false),
-            ("Done", true),
-            ("Put off", true),
-            ("Failed", true),
-            ("CPU time", true),
-            ("Longest", true),
+            ("Read", WORDS),
+            ("Done", NUMBERS),
+            ("Put off", NUMBERS),
+            ("Failed", NUMBERS),
+            ("CPU time", NUMBERS),
+            ("Longest", NUMBERS),
         ];
         html.push_str(&table("Each kind of read of /proc.", &heads, &rows));
     }
