@@ -149,11 +149,11 @@ fn ends<T>(
     observations: &Observations,
     list: fn(&HeapSnapshot) -> &Vec<T>,
 ) -> Option<(Option<&Vec<T>>, &Vec<T>)> {
-    let mut lists = (shown(observations).into_iter())
+    let mut there = (shown(observations).into_iter())
         .map(list)
         .filter(|list| !list.is_empty());
-    let first = lists.next()?;
-    Some(match lists.next_back() {
+    let first = there.next()?;
+    Some(match there.next_back() {
         Some(last) => (Some(first), last),
         None => (None, first),
     })

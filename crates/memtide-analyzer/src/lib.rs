@@ -16,8 +16,8 @@
 //! is kept between calls: a live line may call [`analyze`] at every tick.
 //!
 //! **What it refuses to do.** No files, no clocks, no terminals, no SQL. From samples alone it never
-//! calls growth of the heap a leak: from outside a leak and fragmentation look alike, and until the
-//! preload shim tells how much of the heap is live the answer is `undetermined` with both named.
+//! calls growth of the heap a leak: RSS looks alike for a leak and for fragmentation, and until a look into
+//! the heap or the preload shim tells how much of it is live the answer is `undetermined` with both named.
 #![forbid(unsafe_code)]
 
 pub mod detection;

@@ -4,14 +4,15 @@
 //! are known: A, the resident bytes of the arenas; l, those of them that live blocks take; m, the
 //! resident bytes of chunks with a mapping of their own, which are live by nature. With h and a the
 //! resident bytes of the sampler's classes of heap and of other anonymous memory, a tick at t is divided
-//! by three numbers that are interpolated between the two snapshots around it, and are those of the
-//! nearest one outside of them:
+//! by three numbers. A, l, m and A − h are interpolated between the two snapshots around it; outside of
+//! them those of the nearest one hold:
 //!
 //! ```text
-//! share(t)  = l / A                 live part of the arenas
-//! beyond(t) = A − h                 arenas that lie in anon (brk was blocked); below 0: what of [heap] is
-//!                                   not malloc's, or what came between two reads
-//! own(t)    = m
+//! share  = l / A       live part of the arenas: exact where both grow evenly, and what grows by leaps
+//!                      is divided like what lies around it
+//! beyond = A − h       arenas that lie in anon (brk was blocked); below 0: what of [heap] is not malloc's,
+//!                      or what came between two reads
+//! own    = m
 //!
 //! own'    = min(own, a)                           moves from anon to live
 //! R       = h + beyond, within 0 and h + a − own'   malloc's arenas at t
@@ -98,14 +99,6 @@ impl Look {
     pub fn kept(&self) -> f64 {
         self.resident - self.live
     }
-
-    fn share(&self) -> f64 {
-        if self.arenas() > 0.0 {
-            self.live_in_arenas() / self.arenas()
-        } else {
-            0.0
-        }
-    }
 }
 
 impl Snapshots {
@@ -158,7 +151,13 @@ impl Snapshots {
         let excess = whole(beyond).min(anon);
         let arenas = heap.saturating_sub(whole(-beyond)) + excess;
         let malloc = heap + excess;
-        let live = whole(between(Look::share) * arenas.as_f64()).min(malloc);
+        let seen = between(Look::arenas);
+        let share = if seen > 0.0 {
+            between(Look::live_in_arenas) / seen
+        } else {
+            0.0
+        };
+        let live = whole(share * arenas.as_f64()).min(malloc);
         Some(Division {
             live: own + live,
             retained: malloc.saturating_sub(live),

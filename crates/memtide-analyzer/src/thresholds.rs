@@ -200,6 +200,30 @@ pub const LIVE_SHARE: f64 = 0.6;
 /// ... and up to which it is free memory that is kept.
 pub const FREE_SHARE: f64 = 0.4;
 
+// --- looks into the heap -----------------------------------------------------------------------
+
+/// Looks must span so much of the growth that is judged: what they did not see must not outweigh it.
+pub const LOOKS_SPAN_SHARE: f64 = 0.5;
+/// Least share of the growth before and after a look for their causes to be compared: below a fifth a working set that
+/// still settles would decide.
+pub const LOOKS_PART_SHARE: f64 = 0.2;
+/// Share of the growth of live bytes from which an arena, a size or a class is named: it is most of it.
+pub const FOREMOST_SHARE: f64 = 0.5;
+/// Share of what malloc keeps from which `malloc_trim(0)` is worth calling: it gives back most of it.
+pub const TRIM_HELPS_SHARE: f64 = 0.5;
+/// Share of RSS that malloc keeps from which it is worth a word though memory is level.
+pub const KEPT_SHARE: f64 = 0.5;
+/// Least size of what an arena keeps (bytes): what the sampler calls growth of an arena.
+pub const ARENA_KEEPS_BYTES: f64 = 128.0 * KIB;
+/// Blocks of this size (bytes) and more have mappings of their own, as long as malloc has not raised its
+/// threshold by itself (`M_MMAP_THRESHOLD`, `DEFAULT_MMAP_THRESHOLD_MIN` of malloc/malloc.c).
+pub const MMAP_THRESHOLD_BYTES: u64 = 128 * 1024;
+/// Share of the live bytes of the arenas in such blocks from which the threshold is worth a word.
+pub const LARGE_SHARE: f64 = 0.25;
+/// Share of RSS that no lens can look into from which the runtime's or allocator's own tools are named: it
+/// is the greater part then.
+pub const OPAQUE_SHARE: f64 = 0.5;
+
 // --- confidence and forecast -------------------------------------------------------------------
 
 /// Accuracy of a verdict with which 0, 1 or 2 of the shorter records (60 %, 80 %) agree.

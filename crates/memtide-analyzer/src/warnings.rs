@@ -4,6 +4,7 @@ use crate::ended;
 use crate::ledger::{Ledger, Source};
 use crate::record::Record;
 use crate::shim::counts_all_blocks;
+use crate::snapshots::of_program;
 use crate::stacks::Stacks;
 use crate::thresholds::{
     FEWEST_SAMPLES, SAMPLES_FOR_GROWTH, SAMPLING_ERROR, SECONDS_FOR_GROWTH, UNEXPLAINED_SHARE,
@@ -40,10 +41,16 @@ pub(crate) fn warnings(
         }
         all.extend(stacks.symbol_warnings.iter().cloned());
     }
+    all.extend(looks(observations));
     all.extend(pressure(record));
-    let told_by_shim = [Visibility::LIVE_BLOCKS, Visibility::ALLOCATING_CODE];
+    let looked = !record.heap.looks().is_empty();
     for unseen in &observations.target.unseen {
-        if stacks.is_some() && told_by_shim.contains(&unseen.what.as_str()) {
+        let told = match unseen.what.as_str() {
+            Visibility::LIVE_BLOCKS => stacks.is_some() || looked,
+            Visibility::ALLOCATING_CODE => stacks.is_some(),
+            _ => false,
+        };
+        if told {
             continue;
         }
         let remedy = if unseen.remedy.is_empty() {
@@ -56,6 +63,37 @@ pub(crate) fn warnings(
             unseen.what, unseen.why
         ));
     }
+    all
+}
+
+/// What of the looks into the heap does not serve, and why there are none or no more.
+fn looks(observations: &Observations) -> Vec<String> {
+    let looks = of_program(observations);
+    let mut doubtful = looks.iter().filter(|look| !look.quality.is_conclusive());
+    let mut all = Vec::new();
+    if let Some(last) = doubtful.next_back() {
+        let count = 1 + doubtful.count();
+        let why = last.quality.doubts.iter();
+        let why: Vec<&str> = why.map(|doubt| doubt.trim_end_matches('.')).collect();
+        all.push(format!(
+            "{count} of {} at the heap cannot be relied on and were left out: {}.",
+            text::plural(looks.len() as u64, "look"),
+            why.join("; ")
+        ));
+    }
+    if let Some(look) = looks.iter().rfind(|look| look.is_untested) {
+        all.push(format!(
+            "The heap was read by the layout of {}, which was not tested with this C library; all checks hold.",
+            look.layout
+        ));
+    }
+    let heap = observations.heap.as_ref();
+    all.extend(heap.and_then(|heap| {
+        Some(format!(
+            "{}.",
+            heap.unavailable.as_ref()?.trim_end_matches('.')
+        ))
+    }));
     all
 }
 

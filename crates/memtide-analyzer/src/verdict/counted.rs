@@ -6,23 +6,32 @@
 use super::answer::{Answer, Standing};
 use super::facts::Facts;
 use super::gate;
-use super::heap::Subject;
-use super::split::{Cause, Parts};
+use super::heap::{Owner, Subject};
+use super::looked;
+use super::split::{By, Cause, Parts};
 use super::words::{command, moved, rate_fact, rate_of, size_fact};
 use crate::record::Track;
 use crate::stacks::{Listed, Stacks, site};
 use crate::statistics::theil_sen;
 use crate::thresholds::{FREE_SHARE, LIVE_SHARE};
 use crate::trend;
-use memtide_model::{Account, HeapMode, Shape, StackKind, VerdictKind, text};
+use memtide_model::{Account, HeapMode, MappingClass, Shape, StackKind, VerdictKind, text};
 
 /// Share of the growth from which a stack is named in the headline.
 const NAMED_SHARE: f64 = 0.2;
 /// Leak score below which most of the older blocks were freed.
 const TURNOVER_SCORE: f64 = 0.5;
+/// What helps against holes, where nobody saw how large they are.
+const HOLES: [&str; 2] = [
+    "Holes between long-lived blocks: allocate what lives long apart from what does not, and avoid to shrink blocks in place (realloc to less), which leaves a hole behind each.",
+    "Try an allocator that keeps sizes apart (jemalloc, mimalloc), fewer arenas (MALLOC_ARENA_MAX=2), or malloc_trim(0) after a burst.",
+];
 
 /// With what is live of the growth as a fact.
 pub(super) fn fact(parts: &Parts, answer: Answer) -> Answer {
+    if parts.by != By::Shim {
+        return looked::share(parts, answer);
+    }
     // Shares are of different sums: live blocks that are not resident make more than all of it.
     let share = parts.live.clamp(0.0, 1.0);
     let live = share * parts.grown;
@@ -50,15 +59,34 @@ pub(super) fn growing(facts: &Facts, subject: &Subject, parts: &Parts) -> Option
     match parts.cause() {
         Cause::Live => Some(leak(facts, subject, parts)),
         Cause::Kept => Some(fragmentation(facts, subject, parts)),
-        Cause::Mapped if facts.observations.target.runtime == "none" => {
-            Some(mappings(facts, subject, parts))
-        }
+        Cause::Mapped if is_own_mappings(facts, parts) => Some(mappings(facts, subject, parts)),
         Cause::Mapped | Cause::Mixed => None,
     }
 }
 
+/// True if what is not malloc's can only be mappings that the program made itself. The shim saw them; to a
+/// look they are what is left: no stacks, and no heap of another allocator.
+fn is_own_mappings(facts: &Facts, parts: &Parts) -> bool {
+    let target = &facts.observations.target;
+    let seen = match parts.by {
+        By::Shim => true,
+        By::Looks { .. } => {
+            let anon = facts.delta(Track::ClassRss(MappingClass::Anon));
+            target.allocator.starts_with("glibc") && anon >= LIVE_SHARE * parts.grown
+        }
+    };
+    seen && target.runtime == "none"
+}
+
 /// Why live blocks that were counted do not decide, as the end of the headline; with what would.
-pub(super) fn undecided(facts: &Facts, parts: &Parts) -> (&'static str, Vec<String>) {
+pub(super) fn undecided(
+    facts: &Facts,
+    subject: &Subject,
+    parts: &Parts,
+) -> (&'static str, Vec<String>) {
+    if let By::Looks { turned, .. } = parts.by {
+        return (unsettled(facts, subject, parts, turned), Vec::new());
+    }
     let short = parts.live <= FREE_SHARE && parts.kept < LIVE_SHARE;
     let full = format!(
         "Count every block: memtide run --heap full -- {}",
@@ -87,6 +115,21 @@ pub(super) fn undecided(facts: &Facts, parts: &Parts) -> (&'static str, Vec<Stri
     }
 }
 
+/// Why looks into the heap do not decide.
+fn unsettled(facts: &Facts, subject: &Subject, parts: &Parts, turned: bool) -> &'static str {
+    if turned {
+        "live blocks grew in one part of it, free memory that malloc keeps in the other"
+    } else if parts.live + parts.kept.max(0.0) > FREE_SHARE {
+        "part of it is live, part is kept by the allocator or none of malloc's"
+    } else if subject.owner == Owner::FirstTouch || parts.cause() == Cause::Mixed {
+        "blocks or mappings that were made long ago are being touched: it may be a pool that fills"
+    } else if facts.observations.target.runtime == "none" {
+        "it is none of malloc's memory"
+    } else {
+        "its runtime maps it for a heap of its own"
+    }
+}
+
 fn leak(facts: &Facts, subject: &Subject, parts: &Parts) -> Answer {
     let rate = text::rate(rate_of(subject).per_second);
     let leading = facts
@@ -94,16 +137,16 @@ fn leak(facts: &Facts, subject: &Subject, parts: &Parts) -> Answer {
         .and_then(|stacks| stacks.leading(StackKind::Heap));
     let by = (leading.filter(|listed| listed.row.growth_share >= Some(NAMED_SHARE)))
         .and_then(|listed| Some((share(listed)?, site(&listed.row))))
-        .map_or_else(String::new, |(share, site)| {
-            format!("; {share} of it by {}", site.trim_end_matches(','))
-        });
+        .map(|(share, site)| format!("; {share} of it by {}", site.trim_end_matches(',')))
+        .or_else(|| Some(format!(", mostly {}", looked::class(facts, parts)?)))
+        .unwrap_or_default();
     let headline = format!(
         "{} grows by {rate} in blocks that are not freed{by}",
         subject.name
     );
     let answer = Answer::decided(VerdictKind::HeapLeak, Standing::Measured, headline);
     let mut answer = fact(parts, rate_fact(facts, subject, answer));
-    answer = with_stack(answer, leading);
+    answer = looked::found(facts, with_stack(answer, leading), Cause::Live);
     let turnover = leading.and_then(|listed| listed.row.leak_score);
     if let Some(score) = turnover.filter(|&score| score < TURNOVER_SCORE) {
         answer = answer.number(
@@ -119,6 +162,12 @@ fn leak(facts: &Facts, subject: &Subject, parts: &Parts) -> Answer {
         )),
         None => answer.advise("Free the blocks when their work is done, or bound the container that holds them."),
     };
+    if can_run_under_shim(facts) {
+        answer = answer.advise(format!(
+            "See which code allocates them: memtide run --heap full -- {}",
+            command(&facts.observations.target)
+        ));
+    }
     answer.going_on()
 }
 
@@ -129,15 +178,16 @@ fn fragmentation(facts: &Facts, subject: &Subject, parts: &Parts) -> Answer {
         subject.name
     );
     let answer = Answer::decided(VerdictKind::Fragmentation, Standing::Measured, headline);
-    kept(rate_fact(facts, subject, answer), parts).going_on()
+    kept(facts, rate_fact(facts, subject, answer), parts, &HOLES).going_on()
 }
 
-/// With what is known of memory that was freed and is kept.
-fn kept(answer: Answer, parts: &Parts) -> Answer {
-    fact(parts, answer)
-        .of_account(Account::HeapRetained)
-        .advise("Holes between long-lived blocks: allocate what lives long apart from what does not, and avoid to shrink blocks in place (realloc to less), which leaves a hole behind each.")
-        .advise("Try an allocator that keeps sizes apart (jemalloc, mimalloc), fewer arenas (MALLOC_ARENA_MAX=2), or malloc_trim(0) after a burst.")
+/// With what is known of memory that was freed and is kept; `general` is the advice where nobody looked
+/// into it.
+fn kept(facts: &Facts, answer: Answer, parts: &Parts, general: &[&str]) -> Answer {
+    let answer = fact(parts, answer).of_account(Account::HeapRetained);
+    let answer = looked::found(facts, answer, Cause::Kept);
+    let general = || general.iter().map(|&advice| advice.to_owned()).collect();
+    (looked::advice(facts).unwrap_or_else(general).into_iter()).fold(answer, Answer::advise)
 }
 
 fn mappings(facts: &Facts, subject: &Subject, parts: &Parts) -> Answer {
@@ -145,22 +195,38 @@ fn mappings(facts: &Facts, subject: &Subject, parts: &Parts) -> Answer {
     let headline = format!("Anonymous mappings are made and never unmapped: {rate} more");
     let answer = Answer::decided(VerdictKind::MmapLeak, Standing::Measured, headline);
     let mapped = parts.mapped * parts.grown;
-    let answer = rate_fact(facts, subject, answer).number(
-        format!(
-            "Mappings that the program made itself are {} of that growth ({:.0} %); live blocks are {:.0} % of it.",
-            text::bytes(mapped),
-            100.0 * parts.mapped,
-            100.0 * parts.live.clamp(0.0, 1.0)
+    let answer = rate_fact(facts, subject, answer);
+    let answer = match parts.by {
+        By::Looks { .. } => fact(parts, answer),
+        By::Shim => answer.number(
+            format!(
+                "Mappings that the program made itself are {} of that growth ({:.0} %); live blocks are {:.0} % of it.",
+                text::bytes(mapped),
+                100.0 * parts.mapped,
+                100.0 * parts.live.clamp(0.0, 1.0)
+            ),
+            mapped,
+            "bytes",
         ),
-        mapped,
-        "bytes",
-    );
+    };
     let leading = facts
         .stacks
         .and_then(|stacks| stacks.leading(StackKind::Mapping));
     with_stack(answer.of_account(Account::Anon), leading)
-        .advise("Each mmap() wants its munmap(): look where the mappings of that stack should end.")
+        .advise(unmap(facts, leading))
         .going_on()
+}
+
+/// Where the mappings should end; where no stack is known, how to find it.
+pub(super) fn unmap(facts: &Facts, leading: Option<&Listed>) -> String {
+    if leading.is_some() {
+        return "Each mmap() wants its munmap(): look where the mappings of that stack should end."
+            .to_owned();
+    }
+    format!(
+        "Find the caller: sudo strace -f -k -e trace=mmap,munmap -p {}; each mmap() wants its munmap().",
+        facts.observations.target.id.pid
+    )
 }
 
 /// Growth that has ended: memory that was freed and is kept is no plateau of use. `None` where live
@@ -177,29 +243,39 @@ pub(super) fn ended(facts: &Facts, subject: &Subject, parts: &Parts) -> Option<A
             VerdictKind::Retention,
             "it was in use, was freed, and the allocator keeps it",
         )
-    } else {
+    } else if parts.by == By::Shim {
         (
             VerdictKind::Fragmentation,
             "it was never in use at one time: holes between live blocks",
         )
+    } else {
+        (
+            VerdictKind::Fragmentation,
+            "no look found it in use: holes between live blocks",
+        )
     };
     let headline = format!("{}; {why}", moved(facts, subject));
     let answer = Answer::decided(kind, Standing::Measured, headline);
+    let when = match parts.by {
+        By::Shim => "at their highest",
+        By::Looks { .. } => "at their highest among the looks",
+    };
     let answer = size_fact(facts, subject, answer).number(
         format!(
-            "Live bytes at their highest were {:.0} % of what is resident at the end.",
+            "Live bytes {when} were {:.0} % of what is resident at the end.",
             100.0 * parts.peak
         ),
         100.0 * parts.peak,
         "%",
     );
-    Some(if burst {
-        fact(parts, answer)
-            .of_account(Account::HeapRetained)
-            .advise("malloc_trim(0) after the burst gives it back; so does a lower M_TRIM_THRESHOLD, or an allocator that returns memory by itself (jemalloc, mimalloc).")
+    let general: &[&str] = if burst {
+        &[
+            "malloc_trim(0) after the burst gives it back; so does a lower M_TRIM_THRESHOLD, or an allocator that returns memory by itself (jemalloc, mimalloc).",
+        ]
     } else {
-        kept(answer, parts)
-    })
+        &HOLES
+    };
+    Some(kept(facts, answer, parts, general))
 }
 
 /// Level memory inside of which live blocks grow: free memory of the heap is used up first.
@@ -318,11 +394,17 @@ pub(super) fn allocations(stacks: Option<&Stacks>, mut answer: Answer) -> Answer
     with_stack(answer, stacks.leading(StackKind::Heap))
 }
 
+/// True if the shim would tell more: it did not look, and blocks are its business. It is built for glibc.
+fn can_run_under_shim(facts: &Facts) -> bool {
+    let target = &facts.observations.target;
+    let runtime = target.runtime.as_str();
+    let seen = runtime == "none" || runtime.is_empty() || runtime.starts_with("cpython");
+    facts.stacks.is_none() && seen && !target.allocator.starts_with("musl")
+}
+
 /// How to see who allocates, for a process that was only looked at from outside.
 pub(super) fn run_under_shim(facts: &Facts) -> Option<String> {
-    let runtime = facts.observations.target.runtime.as_str();
-    let seen = runtime == "none" || runtime.is_empty() || runtime.starts_with("cpython");
-    (facts.stacks.is_none() && seen).then(|| {
+    can_run_under_shim(facts).then(|| {
         format!(
             "Start it anew with its allocations counted, under the same load: memtide run --heap full -- {}. Live bytes that grow are a leak, and it names the line; live bytes that are level mean fragmentation.",
             command(&facts.observations.target)

@@ -3,14 +3,15 @@
 //! The sum of anonymous memory is looked at first; where it swings, each class alone, because a leak
 //! of 150 to 400 KB/s under a sawtooth of 24 MB is invisible in the sum and plain in its own class.
 //! What rises without an end in sight is never called a leak here: the answer is open until the heap
-//! can be read. Two exceptions are decided: many anonymous mappings that no allocator or runtime can
-//! own are a leak of mappings, and level shapes are what they are. Where the preload shim counted live
-//! blocks, what the growth consists of decides ([`super::split`]).
+//! is read. Two exceptions are decided: many anonymous mappings that no allocator or runtime can own are
+//! a leak of mappings, and level shapes are what they are. Where the preload shim counted live blocks, or
+//! looks into the heap saw them, what the growth consists of decides ([`super::split`]).
 
 use super::answer::{Answer, Standing};
 use super::counted;
 use super::facts::Facts;
 use super::gate::{self, Missing};
+use super::looked;
 use super::split::{Cause, Parts};
 use super::words;
 use crate::record::Track;
@@ -32,6 +33,8 @@ pub(super) struct Subject {
     pub(super) name: &'static str,
     /// Whose growth it is.
     pub(super) owner: Owner,
+    /// The class of mappings that was judged alone; `None` for all anonymous memory.
+    pub(super) class: Option<MappingClass>,
 }
 
 /// Who can own the growth.
@@ -56,17 +59,34 @@ pub(super) fn decide(facts: &Facts, rest: Option<Series>) -> Answer {
         .then(|| hidden_class(facts, &sum, form.shape()))
         .flatten();
     let subject = hidden.unwrap_or_else(|| visible(facts, sum, form));
-    let parts = Parts::of(facts, &subject.series);
+    let parts = Parts::of(facts, &subject);
     // Live blocks are no bloat, however many arenas they lie in.
     let live = parts.is_some_and(|parts| parts.cause() == Cause::Live);
     if let (Some(answer), false) = (super::units::arenas(facts, subject.form.shape()), live) {
-        return answer;
+        return looked::found(facts, answer, Cause::Kept);
     }
     let answer = by_shape(facts, &subject, parts.as_ref());
     match parts {
-        Some(parts) if answer.standing != Standing::Measured => counted::fact(&parts, answer),
+        Some(parts) if answer.standing != Standing::Measured => {
+            counted::fact(&parts, narrowed(answer, parts.cause()))
+        }
         _ => answer,
     }
+}
+
+/// Without the candidates that live blocks rule out.
+fn narrowed(mut answer: Answer, cause: Cause) -> Answer {
+    use VerdictKind::{Fragmentation, HeapLeak, MmapLeak, Retention};
+    let out: &[VerdictKind] = match cause {
+        Cause::Live => &[Fragmentation, Retention, MmapLeak],
+        Cause::Kept => &[HeapLeak, MmapLeak],
+        Cause::Mapped | Cause::Mixed => &[],
+    };
+    let all_out = answer.candidates.iter().all(|kind| out.contains(kind));
+    if answer.standing == Standing::Open && !all_out {
+        answer.candidates.retain(|kind| !out.contains(kind));
+    }
+    answer
 }
 
 fn by_shape(facts: &Facts, subject: &Subject, parts: Option<&Parts>) -> Answer {
@@ -75,7 +95,10 @@ fn by_shape(facts: &Facts, subject: &Subject, parts: Option<&Parts>) -> Answer {
         Shape::Flat if creeps(subject) => {
             words::creeping(facts, subject, &[NoGrowth, HeapLeak, Plateau])
         }
-        Shape::Flat | Shape::Fluctuating => counted::hidden(facts, words::level(facts, subject)),
+        Shape::Flat | Shape::Fluctuating => {
+            let level = counted::hidden(facts, words::level(facts, subject));
+            looked::level(facts, level)
+        }
         Shape::Sawtooth => words::sawtooth(subject),
         Shape::Step | Shape::Plateau => (parts)
             .and_then(|parts| counted::ended(facts, subject, parts))
@@ -161,6 +184,7 @@ fn hidden_class(facts: &Facts, sum: &Series, shape: Shape) -> Option<Subject> {
             account: class.account(),
             name: if anon { "Anonymous memory" } else { "The heap" },
             owner: if anon { Owner::Anon } else { Owner::Heap },
+            class: Some(class),
         })
     })
 }
@@ -196,6 +220,7 @@ fn visible(facts: &Facts, sum: Series, form: Form) -> Subject {
             "Anonymous memory"
         },
         owner,
+        class: None,
     }
 }
 

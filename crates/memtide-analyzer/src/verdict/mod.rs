@@ -6,12 +6,15 @@
 //! its parts are named; everything else is "too early".
 
 mod answer;
+mod between;
 mod confidence;
 mod counted;
 mod counters;
 mod facts;
 mod gate;
 mod heap;
+mod looked;
+mod runtimes;
 mod split;
 mod units;
 mod words;
@@ -71,6 +74,7 @@ pub fn judge(record: &Record, observations: &Observations, stacks: Option<&Stack
     for other in also {
         answer = answer.fact(other);
     }
+    answer = runtimes::opaque(&facts, answer);
     Judgement {
         goes_on: answer.goes_on,
         verdict: Verdict {

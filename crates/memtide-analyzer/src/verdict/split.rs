@@ -1,6 +1,10 @@
-//! Stage 4: what growth consists of, where the preload shim counted live blocks.
+//! Stage 4: what growth consists of, where the preload shim counted live blocks, or where looks into the
+//! heap saw them ([`super::between`]).
 //!
-//! With a the anonymous memory, l the live blocks with what the allocator adds to them, m the live
+//! The shim decides first, for it has totals at every tick; where its sums leave the cause open (too few
+//! samples, blocks touched long after they were made) and the looks do not, the looks decide.
+//!
+//! By the shim, with a the anonymous memory, l the live blocks with what the allocator adds to them, m the live
 //! mappings that the program made itself, and D the growth that is judged:
 //!
 //! * live share: Δl / D, or 1 − Δ(a − l) / D, whichever of l and a − l scatters less. Under a sawtooth of
@@ -18,7 +22,9 @@
 //! weighs s/p, which has variance s²(1 − p)/p; to the sum of these over the growth comes what the
 //! series itself scatters by.
 
+use super::between;
 use super::facts::Facts;
+use super::heap::Subject;
 use crate::record::Track;
 use crate::statistics::quantile::robust_deviation;
 use crate::statistics::{Series, blocks, theil_sen};
@@ -43,6 +49,24 @@ pub(super) struct Parts {
     pub(super) error: f64,
     /// The highest live bytes so far over what is resident at the end.
     pub(super) peak: f64,
+    /// Who tells.
+    pub(super) by: By,
+}
+
+/// Who tells what growth consists of.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum By {
+    /// The preload shim, which counted all blocks.
+    Shim,
+    /// Looks into the heap.
+    Looks {
+        /// How many.
+        count: usize,
+        /// Seconds from the first to the last.
+        seconds: f64,
+        /// True if the growth before and after one of them has opposite causes.
+        turned: bool,
+    },
 }
 
 /// What the parts say.
@@ -59,8 +83,20 @@ pub(super) enum Cause {
 }
 
 impl Parts {
-    /// The parts of the growth of a series; `None` where nothing counted live blocks or nothing grew.
-    pub(super) fn of(facts: &Facts, series: &Series) -> Option<Self> {
+    /// The parts of the growth of the subject; `None` where nobody knows of live blocks or nothing grew.
+    pub(super) fn of(facts: &Facts, subject: &Subject) -> Option<Self> {
+        let counted = Self::counted(facts, &subject.series);
+        let seen = between::parts(facts, subject);
+        let is_open = |parts: &Self| parts.cause() == Cause::Mixed;
+        if counted.is_none_or(|parts| is_open(&parts)) && seen.is_some_and(|parts| !is_open(&parts))
+        {
+            return seen;
+        }
+        counted.or(seen)
+    }
+
+    /// The parts by the shim's sums.
+    fn counted(facts: &Facts, series: &Series) -> Option<Self> {
         let grown = series.delta();
         let anon = facts.series(Track::Anon);
         let live = facts.series(Track::LiveWithOverhead);
@@ -92,11 +128,15 @@ impl Parts {
             kept: kept / grown,
             error: NORMAL * error(facts, scatter(quiet)) / grown,
             peak: totals.peak_bytes.as_f64() / anon.end().max(1.0),
+            by: By::Shim,
         })
     }
 
     /// What they say.
     pub(super) fn cause(&self) -> Cause {
+        if matches!(self.by, By::Looks { turned: true, .. }) {
+            return Cause::Mixed;
+        }
         let little = self.live <= FREE_SHARE && self.live + self.error < LIVE_SHARE;
         if self.live >= LIVE_SHARE && self.live - self.error > FREE_SHARE {
             Cause::Live
@@ -126,7 +166,7 @@ fn clipped(series: &Series) -> Series {
 }
 
 /// How far a series lies from its own line.
-fn scatter(series: &Series) -> f64 {
+pub(super) fn scatter(series: &Series) -> f64 {
     robust_deviation(&blocks::residuals(series, theil_sen::slope(series)))
 }
 

@@ -9,6 +9,7 @@ use super::facts::Facts;
 use super::gate::Missing;
 use super::heap::{Owner, STANDING, Subject};
 use super::split::Parts;
+use super::{looked, runtimes};
 use crate::statistics::blocks;
 use crate::statistics::quantile::quantile;
 use crate::thresholds::{BLOCKS, MATERIAL_BYTES, MATERIAL_SHARE};
@@ -287,11 +288,12 @@ pub(super) fn mappings(facts: &Facts, subject: &Subject) -> Answer {
         "mappings/s",
     )
     .fact("No runtime and no allocator that keeps its heap in such mappings was found.".to_owned());
-    match facts.stacks.and_then(|stacks| stacks.leading(StackKind::Mapping)) {
-        Some(listed) => counted::with_stack(answer, Some(listed)).advise("Each mmap() wants its munmap(): look where the mappings of that stack should end."),
-        None => answer.advise(format!("Find the caller: sudo strace -f -k -e trace=mmap,munmap -p {}; each mmap() wants its munmap().", facts.observations.target.id.pid)),
-    }
-    .going_on()
+    let leading = facts
+        .stacks
+        .and_then(|stacks| stacks.leading(StackKind::Mapping));
+    counted::with_stack(answer, leading)
+        .advise(counted::unmap(facts, leading))
+        .going_on()
 }
 
 /// Growth without an end in sight, the gate passed; from outside its cause stays open.
@@ -303,11 +305,14 @@ pub(super) fn growing(
     parts: Option<&Parts>,
 ) -> Answer {
     let rate = text::rate(rate_of(subject).per_second);
-    let told = parts.map(|parts| counted::undecided(facts, parts));
+    let told = parts.map(|parts| counted::undecided(facts, subject, parts));
     let between = match (&told, subject.owner) {
         (Some((why, _)), _) => why,
         (None, Owner::FirstTouch) => "it may be a pool of fixed size that fills",
-        (None, _) => "from outside a leak and fragmentation look alike",
+        (None, _) if !facts.record.heap.looks().is_empty() => {
+            "the looks at its heap do not span enough of that to tell a leak from fragmentation"
+        }
+        (None, _) => "RSS alone does not tell a leak from fragmentation",
     };
     let mut answer = rate_fact(
         facts,
@@ -338,8 +343,8 @@ pub(super) fn growing(
     for advice in advice.into_iter().chain(deciding(facts)) {
         answer = answer.advise(advice);
     }
-    if parts.is_some() {
-        answer = counted::leading(facts, answer);
+    if let Some(parts) = parts {
+        answer = looked::found(facts, counted::leading(facts, answer), parts.cause());
     }
     answer.going_on()
 }
@@ -367,28 +372,14 @@ fn steadiness(subject: &Subject) -> String {
 fn deciding(facts: &Facts) -> Vec<String> {
     let target = &facts.observations.target;
     let pid = target.id.pid;
-    let runtime = target.runtime.as_str();
-    let own = if runtime.starts_with("cpython") {
-        Some("Compare two tracemalloc snapshots (python -X tracemalloc=10): what grows there is held by Python objects; the rest is native.".to_owned())
-    } else if runtime == "jvm" {
-        Some(format!(
-            "Ask the runtime: jcmd {pid} GC.heap_info and jcmd {pid} VM.native_memory (with -XX:NativeMemoryTracking=summary)."
-        ))
-    } else if runtime == "node" {
-        Some(
-            "Take two heap snapshots (node --heapsnapshot-signal=SIGUSR2) and compare them."
-                .to_owned(),
-        )
-    } else if runtime == "go" {
-        Some("Compare two heap profiles (net/http/pprof, /debug/pprof/heap): inuse_space that grows is live.".to_owned())
-    } else {
-        None
-    };
-    let mut advice: Vec<String> = own.into_iter().collect();
+    let mut advice = runtimes::next_steps(target);
+    advice.extend(looked::look(facts));
     advice.extend(counted::run_under_shim(facts));
-    advice.push(format!(
-        "On a copy that may be stopped for a moment: gdb -p {pid} -batch -ex 'call (int)malloc_trim(0)'; if RSS falls back, the memory was free."
-    ));
+    if facts.record.heap.looks().is_empty() {
+        advice.push(format!(
+            "On a copy that may be stopped for a moment: gdb -p {pid} -batch -ex 'call (int)malloc_trim(0)'; if RSS falls back, the memory was free."
+        ));
+    }
     advice.push(format!(
         "Record longer, over low and high load: memtide attach {pid} --for 10m. A cache slows down in the end, a leak does not."
     ));

@@ -1,0 +1,110 @@
+//! Observations with looks into the heap beside the samples.
+
+use super::shim::moment;
+use super::{heap_sample, observations};
+use memtide_model::{
+    ArenaTotals, Bytes, HeapClass, HeapObservations, HeapSnapshot, HeapTotals, MappingClass, Nanos,
+    Observations, Sample, SizeClass,
+};
+
+/// What the heap holds at a moment, in bytes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Books {
+    /// Live blocks in the arenas, all of them resident.
+    pub(crate) live: f64,
+    /// Live blocks with a mapping of their own, all of them resident.
+    pub(crate) own: f64,
+    /// Free memory of the arenas, resident.
+    pub(crate) free: f64,
+    /// What of that a trim would give back.
+    pub(crate) trimmable: f64,
+    /// Anonymous memory that is not malloc's.
+    pub(crate) other: f64,
+}
+
+/// A look at second t that finds these books.
+pub(crate) fn look(t: f64, books: &Books) -> HeapSnapshot {
+    let bytes = |value: f64| Bytes(value as u64);
+    let live = bytes(books.live) + bytes(books.own);
+    HeapSnapshot {
+        at: moment(t),
+        cpu: Nanos(10_000_000),
+        rss: live + bytes(books.free) + bytes(books.other),
+        layout: "glibc 2.36 to 2.41".to_owned(),
+        totals: HeapTotals {
+            live_blocks: live.0 / 1024,
+            live_bytes: live,
+            live_resident: live,
+            mmapped_blocks: u64::from(books.own > 0.0),
+            mmapped_bytes: bytes(books.own),
+            mmapped_resident: bytes(books.own),
+            free_bytes: bytes(books.free),
+            free_resident: bytes(books.free),
+            trimmable: bytes(books.trimmable),
+            stuck: bytes(books.free - books.trimmable),
+            heap_resident: live + bytes(books.free),
+            ..HeapTotals::default()
+        },
+        arenas: vec![ArenaTotals {
+            address: 0x1000,
+            is_main: true,
+            threads: 1,
+            live_bytes: bytes(books.live),
+            free_bytes: bytes(books.free),
+            resident: bytes(books.live) + bytes(books.free),
+            ..ArenaTotals::default()
+        }],
+        sizes: vec![SizeClass {
+            size: 1024,
+            live_blocks: live.0 / 1024,
+            live_bytes: live,
+            ..SizeClass::default()
+        }],
+        ..HeapSnapshot::default()
+    }
+}
+
+/// `seconds` of a process, four samples a second, with looks at these seconds.
+pub(crate) fn looked(seconds: u32, at: &[f64], books: impl Fn(f64) -> Books) -> Observations {
+    let sample = |t: f64| -> Sample {
+        let Books {
+            live,
+            own,
+            free,
+            other,
+            ..
+        } = books(t);
+        let mut sample = heap_sample(t, live + free);
+        let anon = Bytes(own as u64) + Bytes(other as u64);
+        sample.memory.rss += anon;
+        sample.memory.rss_anon = Some(sample.memory.rss);
+        if let Some(maps) = &mut sample.maps {
+            let totals = maps.classes.get_mut(MappingClass::Anon);
+            (totals.rss, totals.size, totals.count) = (anon, anon, 1);
+        }
+        sample
+    };
+    let samples = (0..=4 * seconds).map(|k| sample(f64::from(k) / 4.0));
+    Observations {
+        heap: Some(HeapObservations {
+            snapshots: at.iter().map(|&t| look(t, &books(t))).collect(),
+            unavailable: None,
+        }),
+        ..observations(samples.collect(), "none")
+    }
+}
+
+/// The looks of the observations, to change them.
+pub(crate) fn looks(observations: &mut Observations) -> &mut Vec<HeapSnapshot> {
+    &mut observations.heap.as_mut().expect("looked into").snapshots
+}
+
+/// Objects of a class.
+pub(crate) fn class(name: &str, count: u64, bytes: u64) -> HeapClass {
+    HeapClass {
+        name: name.to_owned(),
+        runtime: "c++".to_owned(),
+        count,
+        bytes: Bytes(bytes),
+    }
+}
