@@ -145,6 +145,24 @@ fn an_inconclusive_heap_says_so_first_and_why() {
     );
 }
 
+#[test]
+fn explained_reports_have_more_rows_and_say_what_the_words_mean() {
+    let findings = synthetic::heap_leak();
+    let short = terminal::render(&findings, &options(100));
+    assert!(short.contains("14 more sizes"), "{short}");
+    assert!(!short.contains("How to read the heap"), "{short}");
+    let explain = Options {
+        explain: true,
+        ..options(100)
+    };
+    let long = terminal::render(&findings, &explain);
+    assert!(long.contains("8 more sizes"), "{long}");
+    assert!(
+        long.contains("stuck        free bytes on pages that also hold a live block"),
+        "{long}"
+    );
+}
+
 /// "12.0 MiB" as bytes.
 fn parse(size: &str) -> f64 {
     let (number, unit) = size.split_once(' ').unwrap();
@@ -245,7 +263,10 @@ fn of_two_hundred_arenas_those_that_grew_come_first_and_the_rest_is_summed() {
     let short = terminal::render(&findings, &options(100));
     assert!(short.contains("\n196 more "), "{short}");
     let page = section(&findings);
-    assert!(page.contains("<th scope=\"row\">160\u{a0}more</th>"), "{page}");
+    assert!(
+        page.contains("<th scope=\"row\">160\u{a0}more</th>"),
+        "{page}"
+    );
     let one = inspected(&synthetic::heap_once(), 100);
     assert!(!one.contains("\narena "), "one arena needs no table: {one}");
 }
