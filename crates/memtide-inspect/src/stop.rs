@@ -56,7 +56,7 @@ pub struct Release {
 /// Errors, after which everything runs again: `Gone`; `Denied` where another program debugs it or the
 /// kernel refuses; `Io` where a thread does not stop in time, for it waits in the kernel.
 pub fn hold(pid: Pid, limit: Duration) -> Result<Held, Error> {
-    const LONGEST: Duration = Duration::from_secs(3600);
+    const LONGEST: Duration = Duration::from_hours(1);
     let since = Instant::now();
     let deadline = since + limit.min(LONGEST);
     let (release, released) = mpsc::channel();

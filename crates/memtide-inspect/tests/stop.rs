@@ -14,7 +14,7 @@ use std::process::Command;
 use std::time::Duration;
 
 /// Far beyond what a busy machine takes to stop eight threads.
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_mins(1);
 
 /// The words of the page that `busy_threads.c` counts in.
 const READY: usize = 0;
@@ -129,18 +129,18 @@ fn eight_busy_threads_stand_still_and_go_on() {
 
 #[test]
 fn no_signal_is_lost() {
-    let busy = Busy::start("stop_signals", 8, 20_000, "plain");
+    let busy = Busy::start("stop_signals", 8, 4_000, "plain");
     let mut holds = 0;
     until("all signals are sent", || {
         drop(hold(busy.pid(), LONG).unwrap());
         holds += 1;
         busy.word(DONE) == 1
     });
-    assert!(holds >= 20, "only {holds} holds while signals came");
-    assert_eq!(busy.word(SENT), 20_000);
-    assert_eq!(busy.word(SENT_USR1), 2_000);
+    assert!(holds >= 5, "only {holds} holds while signals came");
+    assert_eq!(busy.word(SENT), 4_000);
+    assert_eq!(busy.word(SENT_USR1), 400);
     until("every signal arrives", || {
-        (busy.word(GOT), busy.word(GOT_USR1)) == (20_000, 2_000)
+        (busy.word(GOT), busy.word(GOT_USR1)) == (4_000, 400)
     });
     busy.goes_on();
 }
@@ -188,7 +188,7 @@ fn holder() {
 
 #[test]
 fn a_target_goes_on_when_its_holder_is_killed() {
-    let busy = Busy::start("stop_orphan", 4, 5_000, "plain");
+    let busy = Busy::start("stop_orphan", 4, 1_000, "plain");
     let mut kills = 0;
     until("all signals are sent", || {
         let mut holder = Running::start(
@@ -204,7 +204,7 @@ fn a_target_goes_on_when_its_holder_is_killed() {
         kills >= 5 && busy.word(DONE) == 1
     });
     until("every signal arrives", || {
-        (busy.word(GOT), busy.word(GOT_USR1)) == (5_000, 500)
+        (busy.word(GOT), busy.word(GOT_USR1)) == (1_000, 100)
     });
 }
 

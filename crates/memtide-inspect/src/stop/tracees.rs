@@ -209,3 +209,67 @@ fn from_proc(pid: Pid, error: &memtide_proc::Error) -> Error {
         _ => Error::new(ErrorKind::Io, error.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{BufRead, BufReader};
+    use std::process::{Child, Command, Stdio};
+
+    /// A shell that says which signals it got; it has no children, whose ends would be signals, too.
+    struct Shell(Child);
+
+    impl Shell {
+        fn start() -> Self {
+            let script = "trap 'echo usr1' 10; trap 'echo real-time' 35; trap 'echo end' 37; \
+                          echo ready; while :; do :; done";
+            let child = Command::new("sh")
+                .args(["-c", script])
+                .stdout(Stdio::piped())
+                .spawn()
+                .unwrap();
+            Self(child)
+        }
+    }
+
+    impl Drop for Shell {
+        fn drop(&mut self) {
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+        }
+    }
+
+    fn send(signal: &str, to: Tid) {
+        let status = Command::new("kill")
+            .args([signal, &to.0.to_string()])
+            .status();
+        assert!(status.unwrap().success());
+    }
+
+    /// The moment between seizing and interrupting, which is too short to be met by chance.
+    #[test]
+    fn a_signal_on_its_way_is_handed_back() {
+        for (number, name) in [("-10", "usr1"), ("-35", "real-time")] {
+            let mut shell = Shell::start();
+            let mut lines = BufReader::new(shell.0.stdout.take().unwrap()).lines();
+            assert_eq!(lines.next().unwrap().unwrap(), "ready");
+            let tid = Tid(shell.0.id());
+            let seize_and_let_go = move || {
+                let mut tracees = Tracees::default();
+                ptrace::seize(raw(tid), ptrace::Options::empty()).unwrap();
+                tracees.threads.push(tid);
+                send(number, tid);
+                while !is_stopped(tid) {
+                    std::thread::sleep(PAUSE);
+                }
+                let info = ptrace::getsiginfo(raw(tid)).unwrap();
+                assert_eq!(-info.si_signo, number.parse::<i32>().unwrap());
+                tracees.let_go();
+            };
+            std::thread::spawn(seize_and_let_go).join().unwrap();
+            send("-37", tid);
+            assert_eq!(lines.next().unwrap().unwrap(), name);
+            assert_eq!(lines.next().unwrap().unwrap(), "end");
+        }
+    }
+}

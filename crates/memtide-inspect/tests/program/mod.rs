@@ -77,7 +77,7 @@ pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let start = Instant::now();
     while !holds() {
         assert!(
-            start.elapsed() < Duration::from_secs(60),
+            start.elapsed() < Duration::from_mins(1),
             "{what}: not within a minute"
         );
         std::thread::sleep(Duration::from_millis(2));
