@@ -6,7 +6,7 @@
 mod common;
 
 use common::stacks::Stacks;
-use common::{Simulation, start, target};
+use common::{Random, Simulation, heap, start, target};
 use memtide_model::{Bytes, HeapMode, Nanos};
 use memtide_record::{Reader, Writer};
 use std::path::Path;
@@ -62,6 +62,30 @@ fn record_stacks(name: &str, path: &Path, mut program: Stacks) {
     );
 }
 
+/// Stores a thousand full snapshots of the heap; prints what one took, and what reading them takes.
+fn record_snapshots(name: &str, path: &Path) {
+    let mut writer = Writer::create(path, &target(), &start(Nanos::SECOND)).expect("a new file");
+    let mut random = Random(1);
+    let mut times = Vec::with_capacity(1_000);
+    for second in 0..1_000 {
+        let snapshot = heap::snapshot(&mut random, second, (64, 128, 256));
+        let begun = Instant::now();
+        writer.heap(&snapshot).expect("there is room");
+        times.push(begun.elapsed());
+    }
+    writer.finish().expect("there is room");
+    times.sort_unstable();
+    let at = |part: usize| times.get(part).copied().unwrap_or_default();
+    let bytes = std::fs::metadata(path).expect("it is there").len();
+    let (_, opened) = open(path, 2_000);
+    println!(
+        "{name:<28} median {:>9.1?}  p99 {:>9.1?}  longest {:>9.1?}  opened in {opened:.1?}  file {bytes} bytes",
+        at(500),
+        at(990),
+        at(999)
+    );
+}
+
 /// The best of five: what is left is the work, not the neighbours' noise.
 fn open(path: &Path, limit: usize) -> (usize, Duration) {
     let once = || {
@@ -87,6 +111,7 @@ fn peak_rss() -> String {
 fn main() {
     let place = tempfile::tempdir().expect("a directory");
     let path = |name: &str| place.path().join(name);
+    record_snapshots("1,000 looks into a heap", &path("heap"));
     record(
         "ordinary, an hour",
         &path("hour"),
