@@ -10,9 +10,10 @@ mod support;
 
 use memtide_analyzer::{Suppressions, analyze, analyze_with, detectable, noise};
 use memtide_model::{
-    Account, Bytes, CallStack, CodeModule, CodeModuleId, CodePlace, HeapMode, Lost, MappingClass,
-    Maps, Nanos, Observations, StackCounters, StackEnd, StackHistory, StackKind, StackObservations,
-    StackOwner, StackPoint, StackTotals, Symbol,
+    Account, ArenaTotals, Bytes, CallStack, CodeModule, CodeModuleId, CodePlace, HeapClass,
+    HeapMode, HeapObservations, HeapQuality, HeapSnapshot, HeapTotals, Lost, MappingClass, Maps,
+    Nanos, Observations, SizeClass, StackCounters, StackEnd, StackHistory, StackKind,
+    StackObservations, StackOwner, StackPoint, StackTotals, Symbol,
 };
 use support::{Random, heap_sample, observations};
 
@@ -222,6 +223,107 @@ fn any_stacks_are_answered_and_the_ledger_still_adds_up() {
         }
     }
     assert!(sums > 50, "only {sums} ledgers had sizes that can be added");
+}
+
+/// Books that contradict each other and the samples.
+fn hostile_looks(random: &mut Random) -> HeapObservations {
+    let count = (random.uniform() * 8.0) as usize;
+    let look = |random: &mut Random| {
+        let mut bytes = || Bytes(value(random));
+        let totals = HeapTotals {
+            live_bytes: bytes(),
+            live_resident: bytes(),
+            mmapped_bytes: bytes(),
+            mmapped_resident: bytes(),
+            free_bytes: bytes(),
+            trimmable: bytes(),
+            stuck: bytes(),
+            heap_resident: bytes(),
+            ..HeapTotals::default()
+        };
+        HeapSnapshot {
+            rss: bytes(),
+            took: Nanos(bytes().0),
+            totals,
+            at: any_moment(random),
+            arenas: vec![
+                ArenaTotals {
+                    address: value(random),
+                    live_bytes: Bytes(value(random)),
+                    resident: Bytes(value(random)),
+                    ..ArenaTotals::default()
+                };
+                4
+            ],
+            sizes: vec![SizeClass {
+                size: value(random),
+                live_bytes: Bytes(value(random)),
+                ..SizeClass::default()
+            }],
+            classes: vec![HeapClass {
+                name: "\u{202e}".repeat(100),
+                runtime: "c++".to_owned(),
+                count: value(random),
+                bytes: Bytes(value(random)),
+            }],
+            quality: HeapQuality {
+                doubts: vec!["a check failed".to_owned(); usize::from(random.uniform() < 0.2)],
+                ..HeapQuality::default()
+            },
+            ..HeapSnapshot::default()
+        }
+    };
+    HeapObservations {
+        snapshots: (0..count).map(|_| look(random)).collect(),
+        unavailable: (random.uniform() < 0.2).then(|| "It ended.".to_owned()),
+    }
+}
+
+/// However the books contradict the samples, every tick that was split adds up to its RSS.
+#[test]
+fn any_looks_are_answered_and_every_tick_still_adds_up() {
+    let mut random = Random(0x1_00c5);
+    let (mut sums, mut split) = (0, 0);
+    for run in 0..1_000 {
+        let mut observations = hostile(&mut random);
+        observations.heap = Some(hostile_looks(&mut random));
+        let findings = analyze(&observations);
+        let report = &findings.report;
+        let text = serde_json::to_string(report).expect("a report is JSON");
+        assert!(
+            !text.contains("NaN") && !text.contains("inf "),
+            "run {run}: {text}"
+        );
+        assert!(
+            (0.0..=1.0).contains(&report.verdict.confidence),
+            "run {run}"
+        );
+        let points = findings.timeline.points.iter();
+        for (point, sample) in points.zip(&observations.samples) {
+            let accounts = &point.accounts;
+            split += usize::from(
+                accounts
+                    .iter()
+                    .any(|(account, _)| *account == Account::HeapLive),
+            );
+            let small = |value: i64| value.unsigned_abs() < 1 << 50;
+            if accounts.is_empty() || !accounts.iter().all(|(_, value)| small(*value)) {
+                continue;
+            }
+            sums += 1;
+            let sum: i64 = accounts.iter().map(|(_, value)| value).sum();
+            assert_eq!(
+                sum,
+                sample.memory.rss.0.cast_signed(),
+                "run {run}: {point:?}"
+            );
+            let negative = accounts
+                .iter()
+                .find(|(account, value)| *account != Account::Unexplained && *value < 0);
+            assert_eq!(negative, None, "run {run}: {point:?}");
+        }
+    }
+    assert!(sums > 1_000 && split > 1_000, "{sums} sums, {split} split");
 }
 
 #[test]
