@@ -115,10 +115,10 @@ impl Looks {
     /// Waits for the second look, taking samples; a signal cuts it short.
     fn wait(&mut self, interval: Nanos, stop: &Stop) -> anyhow::Result<()> {
         let until = clock::boottime() + interval;
-        let step = Nanos(interval.0 / SAMPLES).max(SHORTEST);
+        let between = Nanos(interval.0 / SAMPLES).max(SHORTEST);
         loop {
             let left = until - clock::boottime();
-            let ended = stop.sleep(left.min(step), self.sampler.end_of_target())?;
+            let ended = stop.sleep(left.min(between), self.sampler.end_of_target())?;
             if ended {
                 bail!("process {} ended before the second look", self.pid);
             }

@@ -12,6 +12,7 @@ mod doctor;
 mod error;
 mod exit;
 mod heap;
+mod import;
 mod inspect;
 mod leash;
 mod lens;
@@ -70,6 +71,7 @@ fn dispatch(args: Args) -> anyhow::Result<exit::Code> {
         Command::Inspect(args) => inspect::run(&cli::options::Inspect::try_from(args)?),
         Command::Report(args) => report::run(&cli::options::Report::try_from(args)?),
         Command::Collect(args) => collect::run(&args.into()),
+        Command::Import(args) => import::run(&args.into()),
         Command::Symbolize(args) => symbolize::run(&args.into()),
         Command::Doctor(args) => doctor::run(&cli::options::Doctor::try_from(args)?),
         Command::Demo(args) => demo::run(&cli::options::Demo::try_from(args)?),

@@ -104,7 +104,10 @@ pub(crate) fn write(
             color: outputs.color,
             explain,
         };
-        terminal::render(findings, &options)
+        match show {
+            Show::Heap => terminal::render_inspect(&findings.report, &options),
+            Show::Result | Show::Aside => terminal::render(findings, &options),
+        }
     };
     match show {
         _ if outputs.quiet => {}

@@ -4,7 +4,7 @@
 //! quarter, and at the end, within a budget of CPU time. Each is stored when it is there, so the last one
 //! survives the target. What keeps the heap from being read is told once, and the recording goes on.
 
-mod plan;
+pub(crate) mod plan;
 
 use memtide_inspect::{Error, ErrorKind, Inspector, Options};
 use memtide_model::{HeapSnapshot, Nanos, Pid, Sample};

@@ -21,6 +21,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("memtide-symbols", &["memtide-model"]),
     ("memtide-region", &[]),
     ("memtide-collect", &["memtide-model", "memtide-region"]),
+    ("memtide-import", &["memtide-model"]),
     (
         "memtide-inspect",
         &["memtide-model", "memtide-proc", "memtide-symbols"],
@@ -32,6 +33,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &[
             "memtide-analyzer",
             "memtide-collect",
+            "memtide-import",
             "memtide-inspect",
             "memtide-launch",
             "memtide-model",

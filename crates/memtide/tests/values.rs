@@ -48,6 +48,24 @@ fn a_known_leak_rate_is_found_within_five_percent() {
     );
     assert!(number(&report, "growth/low") <= truth && truth <= number(&report, "growth/high"));
     assert_eq!(report["growth"]["shape"], "linear");
+    // From outside, by the headers of its blocks.
+    assert_eq!(report["verdict"]["kind"], "heap_leak");
+    let found = number(&report, "heap/live_growth_bytes");
+    let kept = number(&report, "heap/retained_growth_bytes");
+    assert!(found > 0.9 * (found + kept), "{found} live, {kept} kept");
+    assert!(report["heap"]["conclusive"].as_bool().unwrap());
+}
+
+#[test]
+fn without_a_look_into_the_heap_a_leak_stays_open() {
+    let dir = dir();
+    let target = Target::start(&["leak", "1048576"]);
+    let report = attach(
+        dir.path(),
+        &target.pid(),
+        &["--for", "24s", "--every", "250ms", "--no-inspect"],
+    );
+    assert!(report["heap"].is_null());
     // A heap that grows may be a leak or holes: /proc cannot tell.
     assert_eq!(report["verdict"]["kind"], "undetermined");
     let candidates = report["verdict"]["candidates"].as_array().unwrap();

@@ -63,6 +63,8 @@ pub(crate) enum Command {
     Report(Report),
     /// Make a recording of what the preload shim left in a folder, and print the verdict
     Collect(Collect),
+    /// Make a recording of a series that was recorded otherwise, and print the verdict
+    Import(Import),
     /// Add the names of functions, files and lines to a recording, later or on another machine
     Symbolize(Symbolize),
     /// Say what can be seen here and of this process, and what would allow the rest
@@ -259,6 +261,27 @@ pub(crate) struct Collect {
     #[arg(long, value_name = "FILE")]
     pub(crate) suppressions: Option<PathBuf>,
     /// The recording; without it NAME-PID-DATE.memtide in this directory
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) outputs: Outputs,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Import {
+    /// A CSV file with a row per sample, gzipped or not, as the series of the corpus
+    #[arg(value_name = "SERIES")]
+    pub(crate) series: PathBuf,
+    /// What malloc held meanwhile (columns t, live, held): taken as looks into the heap
+    #[arg(long, value_name = "FILE")]
+    pub(crate) truth: Option<PathBuf>,
+    /// The allocator that the process used, which the file does not tell
+    #[arg(long, value_name = "NAME", default_value = "glibc")]
+    pub(crate) allocator: String,
+    /// Its language runtime, such as 'cpython 3.11'
+    #[arg(long, value_name = "NAME", default_value = "none")]
+    pub(crate) runtime: String,
+    /// The recording; without it SERIES.memtide in this directory
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
     #[command(flatten)]

@@ -102,6 +102,17 @@ pub(crate) struct Collect {
     pub(crate) outputs: Outputs,
 }
 
+/// `memtide import`.
+#[derive(Clone, Debug)]
+pub(crate) struct Import {
+    pub(crate) series: PathBuf,
+    pub(crate) truth: Option<PathBuf>,
+    pub(crate) allocator: String,
+    pub(crate) runtime: String,
+    pub(crate) output: Option<PathBuf>,
+    pub(crate) outputs: Outputs,
+}
+
 /// `memtide symbolize`.
 #[derive(Clone, Debug)]
 pub(crate) struct Symbolize {
@@ -314,6 +325,19 @@ impl From<args::Collect> for Collect {
             directory: args.directory,
             debug_dirs: args.debug_dir,
             suppressions: args.suppressions,
+            output: args.output,
+            outputs: args.outputs.into(),
+        }
+    }
+}
+
+impl From<args::Import> for Import {
+    fn from(args: args::Import) -> Self {
+        Self {
+            series: args.series,
+            truth: args.truth,
+            allocator: args.allocator,
+            runtime: args.runtime,
             output: args.output,
             outputs: args.outputs.into(),
         }

@@ -11,7 +11,7 @@ const GROWN_BYTES: Bytes = Bytes(1 << 20);
 
 /// The moments of one recording.
 #[derive(Clone, Debug)]
-pub(super) struct Plan {
+pub(crate) struct Plan {
     /// CPU time over time, 0 to 1.
     share: f64,
     start: Nanos,
@@ -24,7 +24,7 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    pub(super) const fn new(first: Nanos, share: f64) -> Self {
+    pub(crate) const fn new(first: Nanos, share: f64) -> Self {
         Self {
             share,
             start: first,
@@ -35,7 +35,7 @@ impl Plan {
     }
 
     /// Whether to look now, with so much anonymous memory.
-    pub(super) fn is_due(&self, now: Nanos, anon: Bytes) -> bool {
+    pub(crate) fn is_due(&self, now: Nanos, anon: Bytes) -> bool {
         let has_grown = self.anon.is_some_and(|before| {
             let growth = anon.saturating_sub(before);
             growth >= GROWN_BYTES && growth.as_f64() >= GROWN * before.as_f64()
@@ -44,7 +44,7 @@ impl Plan {
     }
 
     /// A look begins.
-    pub(super) fn asked(&mut self, now: Nanos, anon: Bytes) {
+    pub(crate) fn asked(&mut self, now: Nanos, anon: Bytes) {
         self.anon = Some(anon);
         while self.start + self.next <= now {
             self.next = Nanos((self.next.0 * 2).max(FIRST.0));
@@ -57,13 +57,13 @@ impl Plan {
         clippy::cast_sign_loss,
         reason = "a positive time; the cast saturates"
     )]
-    pub(super) fn took(&mut self, now: Nanos, cpu: Nanos) {
+    pub(crate) fn took(&mut self, now: Nanos, cpu: Nanos) {
         let pause = cpu.0 as f64 / self.share.max(f64::MIN_POSITIVE);
         self.allowed = Nanos(now.0.saturating_add(pause as u64));
     }
 
     /// Begins anew, with another program.
-    pub(super) const fn restart(&mut self, first: Nanos) {
+    pub(crate) const fn restart(&mut self, first: Nanos) {
         *self = Self::new(first, self.share);
     }
 }
