@@ -27,7 +27,11 @@ fn check(arguments: &str, tunables: &str) -> HeapSnapshot {
 fn one_arena() {
     for mode in ["mix", "frag", "small", "shrink"] {
         let snapshot = check(&format!("{mode} 16 0"), "");
-        assert_eq!(snapshot.totals.overhead_bytes, Bytes(0), "{mode}: nothing is overhead");
+        assert_eq!(
+            snapshot.totals.overhead_bytes,
+            Bytes(0),
+            "{mode}: nothing is overhead"
+        );
         assert_eq!(snapshot.arenas.len(), 1, "{mode}");
         assert!(!snapshot.is_untested, "{mode}: {}", snapshot.layout);
     }
@@ -84,8 +88,16 @@ fn fastbins() {
         let snapshot = target.snapshot();
         assert_equal(arguments, &snapshot, &target.books);
         assert!(target.books.get("fsmblks") > 0, "{:?}", target.books);
-        assert_eq!(snapshot.totals.cached_bytes.0, target.books.get("fsmblks"), "{arguments}");
-        assert_eq!(snapshot.totals.cached_blocks, target.books.get("smblks"), "{arguments}");
+        assert_eq!(
+            snapshot.totals.cached_bytes.0,
+            target.books.get("fsmblks"),
+            "{arguments}"
+        );
+        assert_eq!(
+            snapshot.totals.cached_blocks,
+            target.books.get("smblks"),
+            "{arguments}"
+        );
     }
     check("fast 8 3", "");
     check("mix 8 0", "glibc.malloc.mxfast=0");
@@ -108,7 +120,10 @@ fn chunks_with_a_mapping_of_their_own() {
 fn memory_that_others_took_by_sbrk() {
     let snapshot = check("sbrk 0 0", "");
     // 12,345 * 16 and 4,096 bytes are theirs; two fenceposts of 16 bytes stand before each.
-    assert_eq!(snapshot.totals.overhead_bytes, Bytes(12_345 * 16 + 4096 + 64));
+    assert_eq!(
+        snapshot.totals.overhead_bytes,
+        Bytes(12_345 * 16 + 4096 + 64)
+    );
 }
 
 #[test]
@@ -151,7 +166,12 @@ fn programs_built_in_other_ways() {
         &["-pthread", "-no-pie"][..],
         &["-pthread", "-s"],
         &["-pthread", "-static", "-Wl,--allow-multiple-definition"],
-        &["-pthread", "-static-pie", "-s", "-Wl,--allow-multiple-definition"],
+        &[
+            "-pthread",
+            "-static-pie",
+            "-s",
+            "-Wl,--allow-multiple-definition",
+        ],
     ] {
         let program = match build("books", options) {
             Ok(program) => program,

@@ -18,14 +18,20 @@ fn check(version: &'static str) {
         ("mix 8 0", ""),
         ("frag 8 3", ""),
         ("fast 8 2", "glibc.malloc.tcache_count=0"),
-        ("mix 8 2", "glibc.malloc.tcache_max=65536:glibc.malloc.tcache_count=100"),
+        (
+            "mix 8 2",
+            "glibc.malloc.tcache_max=65536:glibc.malloc.tcache_count=100",
+        ),
         ("joined 8 3", ""),
         ("big 48 0", ""),
         ("aligned 16 0", ""),
         ("sbrk 0 0", ""),
         ("brk 0 0", ""),
         ("empty 0 0", ""),
-        ("mix 8 2", "glibc.malloc.arena_max=1:glibc.malloc.perturb=90"),
+        (
+            "mix 8 2",
+            "glibc.malloc.arena_max=1:glibc.malloc.perturb=90",
+        ),
         ("frag 16 0", "glibc.malloc.hugetlb=1"),
     ] {
         let mut command = glibc.command("books");
@@ -35,7 +41,11 @@ fn check(version: &'static str) {
         let name = format!("glibc {}: {arguments} {tunables}", glibc.version);
         assert_equal(&name, &snapshot, &target.books);
         assert!(!snapshot.is_untested, "{name}: {}", snapshot.layout);
-        assert!(snapshot.layout.starts_with("glibc 2."), "{name}: {}", snapshot.layout);
+        assert!(
+            snapshot.layout.starts_with("glibc 2."),
+            "{name}: {}",
+            snapshot.layout
+        );
     }
 }
 

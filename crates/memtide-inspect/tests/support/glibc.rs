@@ -44,7 +44,14 @@ impl Glibc {
         };
         let file = |name: &str| folder.join(name).to_string_lossy().into_owned();
         let (libc, threads, loader) = (file("libc.so.6"), file("libpthread.so.0"), file("ld.so"));
-        let options = ["-pthread", "-nodefaultlibs", &libc, &threads, &loader, "-lgcc"];
+        let options = [
+            "-pthread",
+            "-nodefaultlibs",
+            &libc,
+            &threads,
+            &loader,
+            "-lgcc",
+        ];
         let program = build(name, &options).expect("it can be linked with this library");
         let mut command = Command::new(&loader);
         command.arg("--library-path").arg(folder).arg(program);

@@ -137,13 +137,18 @@ pub fn build(name: &str, options: &[&str]) -> Result<PathBuf, String> {
 /// Any C file, built once for each text and each set of options.
 pub fn build_file(source: &Path, compiler: &str, options: &[&str]) -> Result<PathBuf, String> {
     let mut hasher = DefaultHasher::new();
-    for file in [source, &source.with_file_name("books.h")] {
+    // Headers are those beside it.
+    for file in [
+        source,
+        &source.with_file_name("books.h"),
+        &source.with_file_name("pace.h"),
+    ] {
         std::fs::read(file).unwrap_or_default().hash(&mut hasher);
     }
     (compiler, options).hash(&mut hasher);
     let name = source.file_stem().unwrap().to_string_lossy();
-    let program = Path::new(env!("CARGO_TARGET_TMPDIR"))
-        .join(format!("{name}-{:016x}", hasher.finish()));
+    let program =
+        Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{:016x}", hasher.finish()));
     if program.exists() {
         return Ok(program);
     }
@@ -247,10 +252,17 @@ pub fn differences(snapshot: &HeapSnapshot, books: &Books) -> Vec<String> {
         .map(|(what, found, told)| format!("{what}: found {found}, told {told}"))
         .collect();
     if arenas == 1 && found.top_bytes.0 != told("keepcost") {
-        wrong.push(format!("top: found {}, told {}", found.top_bytes.0, told("keepcost")));
+        wrong.push(format!(
+            "top: found {}, told {}",
+            found.top_bytes.0,
+            told("keepcost")
+        ));
     }
     if found.cached_blocks < told("smblks") {
-        wrong.push(format!("cached blocks: {} are too few", found.cached_blocks));
+        wrong.push(format!(
+            "cached blocks: {} are too few",
+            found.cached_blocks
+        ));
     }
     let given_back = found.trimmable + found.stuck;
     if given_back < found.free_resident || given_back > found.free_resident + found.top_resident {

@@ -11,7 +11,7 @@ static size_t share;
 static int threads;
 static pthread_barrier_t barrier;
 static int is_mode(const char *m) { return !strcmp(mode, m); }
-#define SLOTS (4 << 20)
+#define SLOTS (16 << 20)
 
 /* What each thread does before the books are taken. */
 static void fill(int id, void **slot) {

@@ -72,7 +72,7 @@ static void put_end(void) {
 }
 
 /* Resident bytes, exact: statm may lag by what each processor has not yet added up. */
-static long resident(void) {
+static inline long resident(void) {
   static char text[4096]; int f = open("/proc/self/smaps_rollup", O_RDONLY); if (f < 0) return -1;
   ssize_t n = read(f, text, sizeof text - 1); close(f); if (n <= 0) return -1;
   text[n] = 0; char *rss = strstr(text, "\nRss:"); return rss ? atol(rss + 5) * 1024 : -1;
