@@ -62,6 +62,8 @@
 //! Where the heap is read from outside, [`Writer::heap`] follows each look, and
 //! [`Writer::heap_unavailable`] says why there is none. Sums and quality are kept of up to 512
 //! snapshots; arenas, sizes and classes of the first one, of the first after an exec and of the newest.
+//! Measured with full lists (`benches/recording.rs`): 0.34 MB however often is looked, 0.8 ms for a
+//! snapshot. Names are the target's: the longest possible ones add 1 MB for each snapshot with classes.
 //!
 //! # What it refuses to do
 //!
