@@ -63,7 +63,7 @@
 //! [`Writer::heap_unavailable`] says why there is none. Sums and quality are kept of up to 512
 //! snapshots; arenas, sizes and classes of the first one, of the first after an exec and of the newest.
 //! Measured with full lists (`benches/recording.rs`): 0.34 MB however often is looked, 0.8 ms for a
-//! snapshot. Names are the target's: the longest possible ones add 1 MB for each snapshot with classes.
+//! snapshot. Names are the target's: at 4,096 bytes each they can add 2 MB (text and index) per list of classes.
 //!
 //! # What it refuses to do
 //!
