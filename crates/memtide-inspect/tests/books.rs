@@ -133,6 +133,18 @@ fn a_heap_that_could_not_grow_where_it_was() {
 }
 
 #[test]
+fn a_heap_without_brk() {
+    check("nobrk 16 0", "");
+    check("nobrk 16 2", "");
+}
+
+/// A mark of a cache that is no more says nothing.
+#[test]
+fn blocks_of_a_thread_that_has_ended() {
+    check("reborn 0 0", "");
+}
+
+#[test]
 fn huge_pages() {
     check("frag 32 0", "glibc.malloc.hugetlb=1");
     check("mix 32 2", "glibc.malloc.hugetlb=1");

@@ -6,7 +6,7 @@ mod support;
 
 use memtide_inspect::{Inspector, Options};
 use memtide_model::{HeapSnapshot, Pid};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -110,24 +110,84 @@ const CASES: [Case; 10] = [
     ),
 ];
 
+/// The corpus's own figures, which take the better part of a minute.
+const LONG_CASES: [Case; 18] = [
+    leak("leak_small", "rate=2000000 size=120"),
+    leak("leak_small", "rate=500000 size=120"),
+    leak("leak_small", "rate=900000 size=3000"),
+    leak("leak_one_thread", "rate=400000 threads=8"),
+    leak("leak_one_thread", "rate=150000 threads=24"),
+    leak("leak_stairs", "period=5 step=3000000"),
+    leak("leak_stairs", "period=9 step=6000000"),
+    fragmented("frag_interleave", "rate=300", 0),
+    fragmented("frag_interleave", "rate=150 size=4000 slope=300", 0),
+    fragmented("frag_mixed", "drift=12", 16 << 20),
+    fragmented("frag_mixed", "drift=25 live_mb=30", 30 << 20),
+    fragmented("frag_survivor", "batch=300 gap=0.5", 0),
+    fragmented("frag_survivor", "batch=150 gap=0.5 size=5000 inc=120", 0),
+    fragmented("frag_survivor", "batch=300 gap=0.5 keep=20", 0),
+    case(
+        "burst_retain",
+        "at=8 mb=60",
+        10_000,
+        46_000,
+        Expect::LiveOfHeld(0.05),
+    ),
+    case(
+        "burst_retain",
+        "at=8 mb=30 again=12",
+        10_000,
+        46_000,
+        Expect::LiveOfHeld(0.05),
+    ),
+    case(
+        "arena_bloat",
+        "threads=24 gap=1.5",
+        38_000,
+        46_000,
+        Expect::Log(0.02, 0.02),
+    ),
+    case(
+        "arena_reserve",
+        "threads=40 gap=1",
+        42_000,
+        47_000,
+        Expect::Log(0.02, 0.02),
+    ),
+];
+
+const fn leak(program: &'static str, arguments: &'static str) -> Case {
+    case(program, arguments, 6000, 46_000, Expect::LeakOf(0.9))
+}
+
+const fn fragmented(program: &'static str, arguments: &'static str, once_full: u64) -> Case {
+    case(
+        program,
+        arguments,
+        6000,
+        46_000,
+        Expect::KeptOf(0.1, once_full),
+    )
+}
+
 /// A program of the corpus; killed when this is dropped.
 struct Running {
     child: Child,
     started: Instant,
-    log: PathBuf,
+    log: tempfile::NamedTempFile,
 }
 
 impl Running {
-    fn start(case: &Case, folder: &Path) -> Self {
+    fn start(case: &Case) -> Self {
         let source = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("../../fixtures/corpus/src")
             .join(format!("{}.c", case.program));
         let program = support::build_file(&source, "gcc", &["-lm", "-lpthread", "-lrt"]).unwrap();
-        let log = folder.join(case.program);
+        let log = tempfile::NamedTempFile::new().unwrap();
         let child = Command::new(program)
             .args(case.arguments.split(' '))
             .arg("dur=120")
-            .env("CORPUS_TRUTH", &log)
+            .env("CORPUS_TRUTH", log.path())
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
@@ -144,7 +204,7 @@ impl Running {
 
     /// Means of live and held bytes by the program's own log, from `from` on.
     fn logged(&self, from: Duration, to: Duration) -> (f64, f64) {
-        let text = std::fs::read_to_string(&self.log).unwrap();
+        let text = std::fs::read_to_string(self.log.path()).unwrap();
         let rows: Vec<(f64, f64)> = text
             .lines()
             .filter_map(|line| {
@@ -188,15 +248,16 @@ fn live_and_held(snapshot: &HeapSnapshot) -> (f64, f64) {
 }
 
 /// What is wrong with a case, in words.
-fn look(case: &Case, folder: &Path) -> Option<String> {
-    let running = Running::start(case, folder);
+fn look(case: &Case) -> Option<String> {
+    let running = Running::start(case);
     running.wait_until(case.from);
     let mut inspector = Inspector::open(Pid(running.child.id())).unwrap();
     let mut snap = || inspector.snapshot(&Options::default()).unwrap();
+    let interval = ((case.to - case.from) / 30).max(Duration::from_millis(200));
     let begin = running.started.elapsed();
     let mut snapshots = vec![snap()];
     while running.started.elapsed() < case.to {
-        std::thread::sleep(Duration::from_millis(200));
+        std::thread::sleep(interval);
         snapshots.push(snap());
     }
     let doubts: Vec<&String> = snapshots.iter().flat_map(|s| &s.quality.doubts).collect();
@@ -244,13 +305,12 @@ fn live_share(snapshots: &[HeapSnapshot], once_full: u64) -> f64 {
     live / rss.max(f64::from(1 << 20))
 }
 
-#[test]
-fn programs_of_the_corpus() {
-    let folder = tempfile::tempdir().unwrap();
+/// All at once: they hardly need the processor.
+fn look_at_all(cases: &[Case]) {
     let wrong: Vec<String> = std::thread::scope(|scope| {
-        let looks: Vec<_> = CASES
+        let looks: Vec<_> = cases
             .iter()
-            .map(|case| (case, scope.spawn(|| look(case, folder.path()))))
+            .map(|case| (case, scope.spawn(|| look(case))))
             .collect();
         looks
             .into_iter()
@@ -261,4 +321,18 @@ fn programs_of_the_corpus() {
             .collect()
     });
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn programs_of_the_corpus() {
+    look_at_all(&CASES);
+}
+
+/// Slow: a minute.
+#[test]
+fn programs_of_the_corpus_at_their_own_pace() {
+    if std::env::var_os("MEMTIDE_LONG").is_none() {
+        return support::skip("it takes a minute; set MEMTIDE_LONG=1");
+    }
+    look_at_all(&LONG_CASES);
 }

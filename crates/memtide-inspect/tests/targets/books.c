@@ -57,6 +57,25 @@ static void blocked_brk(void **slot) {
   for (int i = 0; i < 1000; i++) slot[n++] = filled(5000);
   for (long i = first; i < n; i += 2) free(slot[i]);
 }
+/* The heap cannot be had from brk at all: a mapping lies where it would begin. */
+static void forbidden_brk(void) {
+  char *end = (char *)(((size_t)sbrk(0) + 4095) & ~4095ul);
+  mmap(end, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+}
+/* A thread ends, and what it had cached goes back to its arena with the cache's marks still on it. Another
+ * thread takes the arena over, gets the same blocks and does not write to them. */
+static void *reborn_thread(void *again) {
+  static void *slot[6000];
+  for (int i = 0; i < 6000; i++) slot[i] = malloc(24 + 16 * (i % 60));
+  if (!again) { for (int i = 0; i < 6000; i++) free(slot[i]); return 0; }
+  pthread_barrier_wait(&barrier);
+  for (;;) pause();
+}
+static void reborn(void) {
+  pthread_t thread; pthread_barrier_init(&barrier, 0, 2);
+  pthread_create(&thread, 0, reborn_thread, 0); pthread_join(thread, 0); caches--;
+  pthread_create(&thread, 0, reborn_thread, (void *)1); pthread_barrier_wait(&barrier);
+}
 /* Five blocks are written past their ends: five headers make no sense. */
 static void smash(void **slot) {
   for (int i = 0; i < 100000; i++) slot[i] = filled(200);
@@ -67,6 +86,8 @@ static void build(void) {
   if (is_mode("empty") || is_mode("untouched")) return;
   if (is_mode("sbrk")) { foreign_sbrk(slot); return; }
   if (is_mode("brk")) { blocked_brk(slot); return; }
+  if (is_mode("reborn")) { reborn(); return; }
+  if (is_mode("nobrk")) forbidden_brk();
   if (is_mode("smash")) { smash(slot); return; }
   if (is_mode("fast")) mallopt(M_MXFAST, 160);
   if (!threads) { fill(0, slot); return; }
