@@ -198,6 +198,14 @@ impl Redactor {
             self.modules(&mut stacks.modules);
             self.symbols(&mut stacks.symbols, &mut stacks.symbol_warnings);
         }
+        if let Some(heap) = &mut observations.heap {
+            // Names of types stay; sentences may hold paths.
+            let doubts = heap.snapshots.iter_mut();
+            let texts = doubts.flat_map(|snapshot| &mut snapshot.quality.doubts);
+            for text in texts.chain(&mut heap.unavailable) {
+                self.text(text);
+            }
+        }
     }
 
     /// Redacts free text: every secret met so far, and what is found in it as such (see the

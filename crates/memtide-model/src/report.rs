@@ -459,6 +459,15 @@ pub struct Heap {
     pub doubts: Vec<String>,
 }
 
+impl Heap {
+    /// True if what a trim would give back is known: a log of malloc's own sums tells how much is free, and
+    /// not where.
+    pub const fn knows_trim(&self) -> bool {
+        let free = self.free_resident_bytes > 0 || self.top_resident_bytes > 0;
+        !free || self.trimmable_bytes > 0 || self.stuck_bytes > 0
+    }
+}
+
 /// One arena.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ArenaRow {

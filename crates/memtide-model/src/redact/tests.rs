@@ -2,6 +2,7 @@
 
 use super::{Redactor, SecretKind, known::MOST_SECRETS};
 use crate::event::{Event, EventKind};
+use crate::heap::{HeapObservations, HeapQuality, HeapSnapshot};
 use crate::ids::{Pid, ProcessId, StartTime, ThreadId, Tid};
 use crate::mapping::{Mapping, MappingClass, MappingState};
 use crate::observations::{MappingHistory, Observations, Recording, ThreadHistory};
@@ -165,7 +166,16 @@ fn observations() -> Observations {
             alive: true,
         }],
         stacks: Some(stacks()),
-        heap: None,
+        heap: Some(HeapObservations {
+            snapshots: vec![HeapSnapshot {
+                quality: HeapQuality {
+                    doubts: vec!["no library like /home/alice/acme/libc.so is known".to_owned()],
+                    ..HeapQuality::default()
+                },
+                ..HeapSnapshot::default()
+            }],
+            unavailable: Some("process 7 belongs to uid 1000 (alice)".to_owned()),
+        }),
         events: events(),
     }
 }

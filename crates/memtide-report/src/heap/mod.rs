@@ -190,9 +190,9 @@ pub(crate) fn elsewhere(heap: &Heap) -> Option<String> {
     (!notes.is_empty()).then(|| notes.join("; "))
 }
 
-/// What a trim would do; `None` for an empty heap.
+/// What a trim would do; `None` for an empty heap, and where it is not known.
 pub(crate) fn trim(heap: &Heap) -> Option<String> {
-    if is_empty(heap) {
+    if is_empty(heap) || !heap.knows_trim() {
         return None;
     }
     let back = match heap.trimmable_bytes {
