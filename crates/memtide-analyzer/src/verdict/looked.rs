@@ -196,6 +196,9 @@ fn size(heap: &Heap, grown: f64, answer: Answer) -> Answer {
 
 /// With what a trim would give back.
 fn forecast(heap: &Heap, answer: Answer) -> Answer {
+    if !heap.knows_trim() {
+        return answer;
+    }
     answer
         .number(
             format!(
@@ -217,18 +220,20 @@ pub(super) fn advice(facts: &Facts) -> Option<Vec<String>> {
     let kept = kept(&heap);
     let trimmable = heap.trimmable_bytes as f64;
     let mut advice = Vec::new();
-    if trimmable >= TRIM_HELPS_SHARE * kept {
+    if heap.knows_trim() && trimmable >= TRIM_HELPS_SHARE * kept {
         advice.push(format!(
             "Call malloc_trim(0) when the load falls: it would give back {} of the {} that malloc keeps.",
             text::bytes(trimmable),
             text::bytes(kept)
         ));
     } else {
-        advice.push(format!(
-            "malloc_trim(0) does not help: it would give back {} of the {} that malloc keeps.",
-            text::bytes(trimmable),
-            text::bytes(kept)
-        ));
+        if heap.knows_trim() {
+            advice.push(format!(
+                "malloc_trim(0) does not help: it would give back {} of the {} that malloc keeps.",
+                text::bytes(trimmable),
+                text::bytes(kept)
+            ));
+        }
         advice.push("Holes between long-lived blocks: allocate what lives long apart from what does not, and avoid to shrink blocks in place (realloc to less), which leaves a hole behind each; or try an allocator that keeps sizes apart (jemalloc, mimalloc).".to_owned());
     }
     advice.extend(arenas(&heap));
