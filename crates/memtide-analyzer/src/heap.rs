@@ -149,12 +149,12 @@ fn ends<T>(
     observations: &Observations,
     list: fn(&HeapSnapshot) -> &Vec<T>,
 ) -> Option<(Option<&Vec<T>>, &Vec<T>)> {
-    let mut there = (shown(observations).into_iter())
+    let mut present = (shown(observations).into_iter())
         .map(list)
         .filter(|list| !list.is_empty());
-    let first = there.next()?;
-    Some(match there.next_back() {
-        Some(last) => (Some(first), last),
+    let first = present.next()?;
+    Some(match present.next_back() {
+        Some(newest) => (Some(first), newest),
         None => (None, first),
     })
 }

@@ -204,8 +204,8 @@ pub const FREE_SHARE: f64 = 0.4;
 
 /// Looks must span so much of the growth that is judged: what they did not see must not outweigh it.
 pub const LOOKS_SPAN_SHARE: f64 = 0.5;
-/// Least share of the growth before and after a look for their causes to be compared: below a fifth a working set that
-/// still settles would decide.
+/// Least share of the growth before and after a look for their causes to be compared: below a fifth a
+/// working set that still settles would decide.
 pub const LOOKS_PART_SHARE: f64 = 0.2;
 /// Share of the growth of live bytes from which an arena, a size or a class is named: it is most of it.
 pub const FOREMOST_SHARE: f64 = 0.5;

@@ -1,6 +1,11 @@
 //! Ledger, verdict and report where the heap was looked into from outside: recordings made by hand, with
 //! known answers.
 
+#![expect(
+    clippy::cast_possible_truncation,
+    reason = "sizes made here are small and positive"
+)]
+
 mod support;
 
 use memtide_analyzer::analyze;

@@ -21,10 +21,10 @@ pub struct Target {
     pub uid: u32,
     /// Age when it was found, from its start time and the clock since boot.
     pub age: Nanos,
-    /// The malloc in use as far as its mapped files tell: "glibc 2.36", "jemalloc", "tcmalloc",
-    /// "mimalloc", "musl", "unknown".
+    /// The malloc in use as far as its mapped files tell: "glibc 2.36", "glibc" (in a static program),
+    /// "jemalloc", "gperftools tcmalloc", "tcmalloc" (Google's newer one), "mimalloc", "musl", "unknown".
     pub allocator: String,
-    /// The language runtime: "none", "cpython 3.11", "jvm", "node", "go", "ruby", "php", ….
+    /// The language runtime: "none", "cpython 3.11", "jvm", "node", "v8", "go", "dotnet", "ruby", "php", ….
     pub runtime: String,
     /// What bounds its memory.
     pub limits: Limits,

@@ -1,31 +1,31 @@
-//! Which allocator and which language runtime a process uses, as its mapped files tell.
+//! Which allocator and which language runtime a process uses, as its mappings and their files tell.
 //!
-//! A library that is mapped is known by its name; an allocator that was linked into the program is
-//! known by the messages that every build of it carries, which survive `strip`. Nothing is run and
-//! nothing is written; at most [`SCAN_LIMIT`] bytes of a file are read, once.
+//! A library that is mapped is known by its name; what was linked into the program is known by strings
+//! that every build of it carries and needs, which survive `strip`: messages, names of its settings, the
+//! magic of Go's build information. Nothing is run and nothing is written; the first 64 MiB of the
+//! executable are read, once. What none of this tells is "unknown" and "none": nothing is guessed.
 
-use memchr::memmem;
-use std::fs::File;
-use std::io::Read as _;
+mod scan;
+#[cfg(test)]
+mod tests;
+
 use std::path::Path;
-
-/// How much of an executable is searched for an allocator's messages.
-const SCAN_LIMIT: usize = 64 << 20;
-const CHUNK: usize = 256 << 10;
 
 /// What was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Software {
-    /// "glibc 2.36", "jemalloc", "tcmalloc", "mimalloc", "musl", "unknown".
+    /// "glibc 2.36", "glibc" (static), "jemalloc", "gperftools tcmalloc", "tcmalloc" (Google's newer one),
+    /// "mimalloc", "musl", "unknown".
     pub(crate) allocator: String,
-    /// "none", "cpython 3.11", "jvm", "node", "go", ….
+    /// "none", "cpython 3.11", "jvm", "node", "v8", "go", "dotnet", ….
     pub(crate) runtime: String,
 }
 
 /// A library's base name, or the start of it, and the allocator that it is.
 const ALLOCATORS: [(&str, &str); 7] = [
     ("libjemalloc", "jemalloc"),
-    ("libtcmalloc", "tcmalloc"),
+    // Google's newer tcmalloc is linked in: only gperftools makes a library of that name.
+    ("libtcmalloc", GPERFTOOLS),
     ("libmimalloc", "mimalloc"),
     ("libsnmalloc", "snmalloc"),
     ("libhoard", "hoard"),
@@ -33,19 +33,41 @@ const ALLOCATORS: [(&str, &str); 7] = [
     ("libscudo", "scudo"),
 ];
 
-/// What a linked-in allocator prints when something is wrong, written backwards: a program that holds
-/// these lines as they are, as this one would, must not be taken for one with that allocator.
-const MESSAGES_BACKWARDS: [(&str, &str); 3] = [
-    (" :>collamej<", "jemalloc"),
-    ("colla egral :collamct", "tcmalloc"),
-    (" :gninraw :collamim", "mimalloc"),
+/// tcmalloc as gperftools has it.
+const GPERFTOOLS: &str = "gperftools tcmalloc";
+
+/// What tells of something that is linked into the program, written backwards: a program that holds these
+/// strings as they are, as this one would, must not be taken for one that has them for use.
+///
+/// In the order of [`Linked`]: what jemalloc prints; a setting of gperftools (`system-alloc.cc`) and what
+/// its older versions print; a line of the statistics of Google's tcmalloc; what mimalloc prints; a
+/// tunable of glibc's malloc, which static programs have in their list; musl's message for no error, which
+/// comes with `strerror`; the magic of Go's build information (`debug/buildinfo`).
+const SIGNS_BACKWARDS: [&str; 8] = [
+    " :>collamej<",
+    "TRATS_MEMVED_COLLAMCT",
+    "colla egral :collamct",
+    "sehcac_upc_rep_collamct RETEMARAP",
+    " :gninraw :collamim",
+    "tnuoc_ehcact.collam.cbilg",
+    "noitamrofni rorre oN",
+    ":fnidliub oG \u{ff}",
 ];
 
 /// A mapped file's base name, or the start of it, and the runtime that it is.
-const RUNTIMES: [(&str, &str); 12] = [
+const RUNTIMES: [(&str, &str); 22] = [
     ("libjvm.so", "jvm"),
     ("libnode.so", "node"),
     ("node", "node"),
+    ("deno", "deno"),
+    ("bun", "bun"),
+    ("electron", "v8"),
+    ("chrome", "v8"),
+    ("chromium", "v8"),
+    ("libv8.so", "v8"),
+    ("libpypy", "pypy"),
+    ("pypy", "pypy"),
+    ("libjulia.so", "julia"),
     ("libruby", "ruby"),
     ("ruby", "ruby"),
     ("php-fpm", "php"),
@@ -55,7 +77,12 @@ const RUNTIMES: [(&str, &str); 12] = [
     ("beam.smp", "erlang"),
     ("libcoreclr.so", "dotnet"),
     ("libmonosgen", "mono"),
+    ("mono-sgen", "mono"),
 ];
+
+/// Names that runtimes give to their own mappings (`PR_SET_VMA_ANON_NAME`, memfd), where a program has the
+/// runtime linked in.
+const OWN_MAPPINGS: [(&[u8], &str); 2] = [(b"[anon:v8]", "v8"), (b"/memfd:doublemapper", "dotnet")];
 
 /// Where the Go runtime puts its first heap arena on 64-bit machines (runtime/malloc.go).
 const GO_FIRST_ARENA: u64 = 0xc0_0000_0000;
@@ -66,12 +93,25 @@ pub(crate) struct Clues {
     /// Paths of mapped files, each once.
     files: Vec<String>,
     go_arena: bool,
+    /// The runtime whose own mappings were seen.
+    own: Option<&'static str>,
+}
+
+/// What the executable has linked in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Linked {
+    allocator: Option<&'static str>,
+    glibc: bool,
+    musl: bool,
+    go: bool,
 }
 
 impl Clues {
     /// Notes one mapping.
     pub(crate) fn note(&mut self, start: u64, name: &[u8]) {
         self.go_arena |= start == GO_FIRST_ARENA;
+        let own = (OWN_MAPPINGS.iter()).find(|(prefix, _)| name.starts_with(prefix));
+        self.own = self.own.or(own.map(|(_, runtime)| *runtime));
         if name.starts_with(b"/")
             && let Ok(path) = str::from_utf8(name)
             && self.files.last().is_none_or(|last| last != path)
@@ -83,9 +123,17 @@ impl Clues {
 
     /// Judges. `exe` is where the program can be opened, `root` the target's root directory.
     pub(crate) fn judge(&self, exe: &Path, exe_name: &str, root: &Path) -> Software {
+        let linked = Linked::of(exe);
+        let runtime = self.runtime(exe_name, linked);
+        // CPython carries mimalloc from 3.13 on, and uses it only when it is told to.
+        let carried = runtime.starts_with("cpython") && linked.allocator == Some("mimalloc");
+        let linked = Linked {
+            allocator: linked.allocator.filter(|_| !carried),
+            ..linked
+        };
         Software {
-            allocator: self.allocator(exe, root),
-            runtime: self.runtime(exe_name),
+            allocator: self.allocator(linked, root),
+            runtime,
         }
     }
 
@@ -93,7 +141,7 @@ impl Clues {
         self.files.iter().map(|path| base_name(path))
     }
 
-    fn allocator(&self, exe: &Path, root: &Path) -> String {
+    fn allocator(&self, linked: Linked, root: &Path) -> String {
         let known = |name: &str| {
             ALLOCATORS
                 .iter()
@@ -102,7 +150,7 @@ impl Clues {
         if let Some((_, allocator)) = self.base_names().find_map(known) {
             return (*allocator).to_owned();
         }
-        if let Some(allocator) = linked_in(exe) {
+        if let Some(allocator) = linked.allocator {
             return allocator.to_owned();
         }
         let is_glibc = |path: &&String| {
@@ -119,10 +167,16 @@ impl Clues {
         if self.base_names().any(is_musl) {
             return "musl".to_owned();
         }
-        "unknown".to_owned()
+        // No C library is mapped: one of these is in the program, or none (Go).
+        match linked {
+            Linked { glibc: true, .. } => "glibc",
+            Linked { musl: true, .. } => "musl",
+            _ => "unknown",
+        }
+        .to_owned()
     }
 
-    fn runtime(&self, exe_name: &str) -> String {
+    fn runtime(&self, exe_name: &str, linked: Linked) -> String {
         let names = || std::iter::once(exe_name).chain(self.base_names());
         if let Some(version) = names().find_map(python_version) {
             return format!("cpython {version}").trim_end().to_owned();
@@ -142,11 +196,12 @@ impl Clues {
         if let Some((_, runtime)) = candidates().find_map(known) {
             return (*runtime).to_owned();
         }
-        if self.go_arena {
-            "go".to_owned()
-        } else {
-            "none".to_owned()
+        match self.own {
+            Some(runtime) => runtime,
+            None if self.go_arena || linked.go => "go",
+            None => "none",
         }
+        .to_owned()
     }
 }
 
@@ -168,147 +223,51 @@ fn base_name(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
 }
 
-fn linked_in(exe: &Path) -> Option<&'static str> {
-    let needles = MESSAGES_BACKWARDS.map(|(message, _)| {
-        // Hidden from the compiler, which could turn them round beforehand.
-        std::hint::black_box(message)
-            .bytes()
-            .rev()
-            .collect::<Vec<u8>>()
-    });
-    let needles: Vec<&[u8]> = needles.iter().map(Vec::as_slice).collect();
-    let (which, _) = search(exe, &needles, 0)?;
-    MESSAGES_BACKWARDS
-        .get(which)
-        .map(|(_, allocator)| *allocator)
+impl Linked {
+    /// Of an executable; nothing of what cannot be read.
+    fn of(exe: &Path) -> Self {
+        let signs = SIGNS_BACKWARDS.map(forwards);
+        let [
+            jemalloc,
+            setting,
+            message,
+            google,
+            mimalloc,
+            glibc,
+            musl,
+            go,
+        ] = scan::found(exe, &signs);
+        let allocator = [
+            (jemalloc, "jemalloc"),
+            (google, "tcmalloc"),
+            (setting || message, GPERFTOOLS),
+            (mimalloc, "mimalloc"),
+        ];
+        Self {
+            allocator: (allocator.iter())
+                .find(|(found, _)| *found)
+                .map(|(_, allocator)| *allocator),
+            glibc,
+            musl,
+            go,
+        }
+    }
+}
+
+/// A sign as it stands in files. Each character is one byte there.
+fn forwards(sign: &str) -> Vec<u8> {
+    // Hidden from the compiler, which could turn them round beforehand.
+    let sign = std::hint::black_box(sign);
+    (sign.chars().rev())
+        .filter_map(|character| u8::try_from(character).ok())
+        .collect()
 }
 
 /// "GNU C Library (Debian GLIBC 2.36-9) stable release version 2.36." stands in every glibc.
 fn glibc_version(libc: &Path) -> Option<String> {
-    let (_, after) = search(libc, &[b"GNU C Library ("], 160)?;
+    let after = scan::behind(libc, b"GNU C Library (", 160)?;
     let text = String::from_utf8_lossy(&after);
     let version = text.split("release version ").nth(1)?;
     let end = version.find(|c: char| !c.is_ascii_digit() && c != '.')?;
     Some(version.get(..end)?.trim_end_matches('.').to_owned()).filter(|v| !v.is_empty())
-}
-
-/// The first needle found in the file, with up to `context` bytes behind it.
-fn search(path: &Path, needles: &[&[u8]], context: usize) -> Option<(usize, Vec<u8>)> {
-    let mut file = File::open(path).ok()?;
-    if !file.metadata().ok()?.is_file() {
-        return None;
-    }
-    let overlap = needles.iter().map(|needle| needle.len()).max().unwrap_or(0) + context;
-    let mut buffer = Vec::with_capacity(CHUNK + overlap);
-    let mut scanned = 0;
-    while scanned < SCAN_LIMIT {
-        let read = file
-            .by_ref()
-            .take(CHUNK as u64)
-            .read_to_end(&mut buffer)
-            .ok()?;
-        for (which, needle) in needles.iter().enumerate() {
-            if let Some(at) = memmem::find(&buffer, needle) {
-                let after = buffer.get(at + needle.len()..).unwrap_or_default();
-                if after.len() >= context || read == 0 {
-                    return Some((which, after.get(..context).unwrap_or(after).to_vec()));
-                }
-            }
-        }
-        if read == 0 {
-            return None;
-        }
-        scanned += read;
-        // What may be the start of a needle, or of what belongs behind one, is kept.
-        let keep = buffer.len().saturating_sub(overlap);
-        buffer.drain(..keep);
-    }
-    None
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn judge(files: &[&str], exe: &str) -> Software {
-        let mut clues = Clues::default();
-        for file in files {
-            clues.note(0x1000, file.as_bytes());
-        }
-        clues.judge(Path::new("/nonexistent"), exe, Path::new("/nonexistent"))
-    }
-
-    #[test]
-    fn a_preloaded_allocator_wins_over_the_libc() {
-        let libc = "/usr/lib/x86_64-linux-gnu/libc.so.6";
-        assert_eq!(judge(&[libc], "x").allocator, "glibc");
-        assert_eq!(
-            judge(&[libc, "/usr/lib/libjemalloc.so.2"], "x").allocator,
-            "jemalloc"
-        );
-        assert_eq!(
-            judge(&[libc, "/opt/libtcmalloc_minimal.so.4"], "x").allocator,
-            "tcmalloc"
-        );
-        assert_eq!(judge(&["/lib/ld-musl-x86_64.so.1"], "x").allocator, "musl");
-        assert_eq!(judge(&["/lib/libc-2.17.so"], "x").allocator, "glibc");
-        assert_eq!(judge(&[], "x").allocator, "unknown");
-    }
-
-    #[test]
-    fn runtimes_are_known_by_program_or_library() {
-        for (files, exe, runtime) in [
-            (&["/usr/bin/python3.11"][..], "python3.11", "cpython 3.11"),
-            (&["/usr/lib/libpython3.9.so.1.0"], "uwsgi", "cpython 3.9"),
-            (&["/usr/lib/jvm/lib/server/libjvm.so"], "java", "jvm"),
-            (&[], "node", "node"),
-            (&[], "nodemon", "none"),
-            (&["/usr/lib/libruby-3.1.so.3.1"], "puma", "ruby"),
-            (&[], "php-fpm8.2", "php"),
-            (&[], "php8.2", "php"),
-            (&["/usr/bin/pythonista"], "pythonista", "none"),
-        ] {
-            assert_eq!(judge(files, exe).runtime, runtime, "{files:?} {exe}");
-        }
-        let mut clues = Clues::default();
-        clues.note(GO_FIRST_ARENA, b"");
-        assert_eq!(clues.runtime("server"), "go");
-    }
-
-    /// The C library that this test itself runs on names its own version by confstr's file.
-    #[test]
-    fn the_running_libc_tells_its_version() {
-        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
-        let path = maps.lines().find_map(|line| {
-            let path = line.split_whitespace().nth(5)?;
-            path.ends_with("/libc.so.6").then(|| path.to_owned())
-        });
-        let Some(path) = path else {
-            println!("skipped: this test is linked statically");
-            return;
-        };
-        let ldd = std::process::Command::new("ldd")
-            .arg("--version")
-            .output()
-            .unwrap();
-        let first = String::from_utf8_lossy(&ldd.stdout)
-            .lines()
-            .next()
-            .unwrap()
-            .to_owned();
-        let expected = first.split_whitespace().last().unwrap().to_owned();
-        assert_eq!(glibc_version(Path::new(&path)), Some(expected));
-    }
-
-    #[test]
-    fn a_needle_across_two_chunks_is_found() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("exe");
-        let mut content = vec![b'x'; CHUNK - 5];
-        content.extend_from_slice(b"<jemalloc>: and more");
-        std::fs::write(&path, content).unwrap();
-        assert_eq!(linked_in(&path), Some("jemalloc"));
-        std::fs::write(&path, "nothing of the kind").unwrap();
-        assert_eq!(linked_in(&path), None);
-    }
 }

@@ -15,7 +15,7 @@
 //! loader.
 //!
 //! Of a series that swings looks meet any phase: its scatter, taken for both ends, is the error.
-//! Where the growth before a look and that after it have opposite causes, nothing is decided.
+//! Where what grew since one of the looks has the opposite cause of the whole, nothing is decided.
 
 use super::facts::Facts;
 use super::heap::{Owner, Subject};
@@ -60,15 +60,17 @@ pub(super) fn parts(facts: &Facts, subject: &Subject) -> Option<Parts> {
     let anon = facts.series(Track::Anon).end().max(1.0);
     let looks = facts.record.heap.looks();
     let highest = looks.iter().map(|look| look.live).fold(0.0, f64::max);
+    let all = between(first, last, subject);
+    let enough = facts.material.max(LOOKS_PART_SHARE * grown);
     Some(Parts {
         error,
         peak: highest / anon,
         by: By::Looks {
             count: moments.len(),
             seconds: last.t - first.t,
-            turned: turned(&moments, subject, grown, facts.material),
+            turned: turned(&moments, subject, all.cause(), enough),
         },
-        ..between(first, last, subject)
+        ..all
     })
 }
 
@@ -98,22 +100,22 @@ fn between(from: &Moment, to: &Moment, subject: &Subject) -> Parts {
     }
 }
 
-/// True where the growth up to some look is live blocks and what follows is memory that malloc keeps, or the
-/// other way round.
-fn turned(moments: &[Moment], subject: &Subject, grown: f64, material: f64) -> bool {
+/// True where what grew since some look has the opposite cause of the whole, or, where the whole has none,
+/// of what grew before it. What grew first and grows no more must not decide about what goes on.
+fn turned(moments: &[Moment], subject: &Subject, whole: Cause, enough: f64) -> bool {
     let [first, inner @ .., last] = moments else {
         return false;
     };
-    let enough = material.max(LOOKS_PART_SHARE * grown);
-    inner.iter().any(|middle| {
-        let parts = [
-            between(first, middle, subject),
-            between(middle, last, subject),
-        ];
-        let causes = parts.map(|part| (part.grown >= enough).then(|| part.cause()));
+    inner.iter().any(|look| {
+        let parts = [between(first, look, subject), between(look, last, subject)];
+        let [before, since] = parts.map(|part| (part.grown >= enough).then(|| part.cause()));
+        let before = match whole {
+            Cause::Live | Cause::Kept => Some(whole),
+            Cause::Mapped | Cause::Mixed => before,
+        };
         matches!(
-            causes,
-            [Some(Cause::Live), Some(Cause::Kept)] | [Some(Cause::Kept), Some(Cause::Live)]
+            (before, since),
+            (Some(Cause::Live), Some(Cause::Kept)) | (Some(Cause::Kept), Some(Cause::Live))
         )
     })
 }

@@ -64,7 +64,7 @@ pub(super) enum By {
         count: usize,
         /// Seconds from the first to the last.
         seconds: f64,
-        /// True if the growth before and after one of them has opposite causes.
+        /// True if what grew since one of them has the opposite cause of what grew before.
         turned: bool,
     },
 }
