@@ -5,26 +5,25 @@
 //! [`Memory::pages`] what is present and reads only that; mapped files are the exception, for their
 //! pages cost nobody anything.
 
+mod live;
 mod mapping;
+mod peek;
+mod presence;
+#[cfg(test)]
+pub(crate) mod synthetic;
+mod window;
 
-pub(crate) use mapping::Mapping;
+pub(crate) use live::Live;
+pub(crate) use mapping::{Mapping, find};
+pub(crate) use memtide_proc::PageState;
+pub(crate) use peek::Peek;
+pub(crate) use presence::Presence;
+pub(crate) use window::{Head, Window};
 
 use crate::error::Error;
 
 /// Bytes of a page. Processes with other pages are refused when they are opened.
 pub(crate) const PAGE: u64 = 4096;
-
-/// Whether a page is in memory.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum PageState {
-    /// Never touched, or given back: reads as zeros, and a read would map the zero page.
-    #[default]
-    Absent,
-    /// In memory.
-    Present,
-    /// Swapped out: a read would bring it back.
-    Swapped,
-}
 
 /// An address space.
 pub(crate) trait Memory {
@@ -54,4 +53,11 @@ pub(crate) trait Memory {
         let read = self.read(address, &mut bytes)?;
         Ok((read == bytes.len()).then(|| u64::from_le_bytes(bytes)))
     }
+}
+
+/// The little-endian word at `offset`, or `None` behind the end.
+#[inline]
+pub(crate) fn word_at(bytes: &[u8], offset: usize) -> Option<u64> {
+    let bytes = bytes.get(offset..offset.checked_add(8)?)?;
+    Some(u64::from_le_bytes(*bytes.first_chunk()?))
 }

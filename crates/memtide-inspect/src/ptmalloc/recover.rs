@@ -1,0 +1,318 @@
+//! Where the walk cannot simply step on: the window's end, `top`, fenceposts, races and damage.
+//!
+//! A header that makes no sense is read a second time, for the process may have been at work there. If it
+//! still makes none, the walk goes on at the next place from which eight steps make sense, and the bytes
+//! between are counted as skipped. All of this is bounded: what is hostile costs bytes, not time.
+
+use super::arena::Arena;
+use super::heaps::{Origin, Region};
+use super::walk::{
+    Cursor, FLAGS, IS_MAPPED, NOT_MAIN, PREVIOUS_IN_USE, Page, SMALLEST_CHUNK, Walk,
+};
+use crate::error::Error;
+use crate::memory::PAGE;
+
+/// Steps that must make sense before the walk goes on behind a bad header.
+const STEPS: u32 = 8;
+
+/// The same behind memory that others took from the heap: there anything may lie.
+const STEPS_BEHIND_FOREIGN: u32 = 16;
+
+/// The size in a fencepost's header.
+const FENCE: u64 = 16;
+
+/// So often the walk follows a `top` that moves on.
+const TOP_READS: u32 = 16;
+
+impl Walk<'_, '_> {
+    /// Moves the window to `at`; false, with the rest skipped, where that is not possible.
+    pub(super) fn load(&mut self, cursor: &mut Cursor, at: u64) -> Result<bool, Error> {
+        let end = cursor.region.end;
+        self.window
+            .move_to(self.memory, &mut self.presence, at, end)?;
+        if self.window.head(at).is_some() {
+            return Ok(true);
+        }
+        cursor.tally.skipped += end - cursor.at;
+        cursor.at = end;
+        Ok(false)
+    }
+
+    /// Goes to the chunk at `at`.
+    pub(super) fn jump(&mut self, cursor: &mut Cursor, at: u64) -> Result<(), Error> {
+        if self.window.head(at).is_none() && !self.load(cursor, at)? {
+            return Ok(());
+        }
+        cursor.at = at;
+        cursor.head = self.window.head(at).unwrap_or_default();
+        cursor.before = self.presence.before(at);
+        Ok(())
+    }
+
+    /// At `top`: the process may have moved it since. Otherwise it is booked, and the region ends.
+    pub(super) fn top(&mut self, cursor: &mut Cursor) -> Result<bool, Error> {
+        if cursor.top_reads < TOP_READS {
+            cursor.top_reads += 1;
+            let top = fresh_top(self.memory.word(cursor.arena + self.layout.top)?, cursor);
+            if let Some(top) = top.filter(|top| *top > cursor.at) {
+                cursor.stop = top;
+                self.read_again(cursor)?;
+                return Ok(true);
+            }
+        }
+        let (at, end) = (cursor.at, cursor.region.end);
+        let size = (cursor.head.size & !FLAGS).clamp(0, end - at);
+        let behind = at + size;
+        self.presence.load(self.memory, end)?;
+        cursor.tally.top_bytes += size;
+        cursor.tally.top_resident += self.presence.between(at, behind);
+        self.trim_top(cursor, behind);
+        cursor.at = behind;
+        if cursor.region.origin == Origin::Brk {
+            // Others took memory behind it.
+            cursor.tally.overhead += end - behind;
+            cursor.tally.foreign += end - behind;
+            cursor.at = end;
+        }
+        Ok(false)
+    }
+
+    /// What a trim gives back of the main arena's `top`, and of the free chunks before it, which it
+    /// merges. Of other arenas it leaves `top` alone.
+    fn trim_top(&mut self, cursor: &mut Cursor, behind: u64) {
+        let run = cursor.run.take();
+        let from = run.map_or(cursor.at, |run| run.start);
+        let mut trimmable = 0;
+        if cursor.region.origin == Origin::Brk && behind == cursor.region.end {
+            // As in `systrim` of malloc.c.
+            let size = (behind - from).saturating_sub(SMALLEST_CHUNK + 1);
+            let cut = size / self.trim_unit * self.trim_unit;
+            trimmable = self.presence.between(behind - cut, behind);
+        }
+        cursor.tally.trimmable += trimmable;
+        if let Some(run) = run {
+            let kept = self
+                .presence
+                .between(from, behind)
+                .saturating_sub(trimmable);
+            cursor.tally.stuck += run.binned.min(kept);
+        }
+    }
+
+    /// A header that makes no sense as it was read. False where the region ends here.
+    pub(super) fn recover(&mut self, cursor: &mut Cursor) -> Result<bool, Error> {
+        if self.is_last(cursor) {
+            let size = cursor.region.end - cursor.at;
+            self.presence.load(self.memory, cursor.region.end)?;
+            let before = self.presence.before(cursor.region.end);
+            self.book_used(cursor, size, before);
+            cursor.at = cursor.region.end;
+            return Ok(false);
+        }
+        if let Some(goes_on) = self.fence(cursor)? {
+            return Ok(goes_on);
+        }
+        if cursor.reread != cursor.at {
+            cursor.reread = cursor.at;
+            self.read_again(cursor)?;
+            self.refresh_top(cursor)?;
+            cursor.tally.reread += u64::from(self.makes_sense(cursor)?);
+            return Ok(true);
+        }
+        cursor.tally.bad_headers += 1;
+        let found = self.resync(cursor, cursor.at + 16, STEPS)?;
+        cursor.tally.skipped += found - cursor.at;
+        self.go_on_at(cursor, found)
+    }
+
+    /// True for a chunk in use that ends a region without `top`.
+    fn is_last(&self, cursor: &Cursor) -> bool {
+        let header = cursor.head.size;
+        let size = header & !FLAGS;
+        let is_sound = size >= SMALLEST_CHUNK && header & (IS_MAPPED | 8) == 0;
+        let is_at_end = cursor.at.checked_add(size) == Some(cursor.region.end);
+        is_sound && is_at_end && !cursor.has_top && header & NOT_MAIN == cursor.arena_flag()
+    }
+
+    /// Handles the posts that end a stretch of memory; `None` where there is none here.
+    fn fence(&mut self, cursor: &mut Cursor) -> Result<Option<bool>, Error> {
+        let (at, end) = (cursor.at, cursor.region.end);
+        let header = cursor.head.size & !NOT_MAIN;
+        let left = end - at;
+        // At the end of a heap: 16 and 0, or 0 alone.
+        if left <= 32 && (header == FENCE | PREVIOUS_IN_USE || header & !FLAGS == 0) {
+            self.close_run(cursor);
+            cursor.tally.overhead += left;
+            cursor.at = end;
+            return Ok(Some(false));
+        }
+        let is_pair = cursor.region.origin != Origin::Heap
+            && header == FENCE | PREVIOUS_IN_USE
+            && left > 32
+            && self.header_at(cursor, at + FENCE)? == FENCE | PREVIOUS_IN_USE;
+        if !is_pair {
+            return Ok(None);
+        }
+        self.close_run(cursor);
+        cursor.tally.overhead += 2 * FENCE;
+        let behind = at + 2 * FENCE;
+        if cursor.region.origin == Origin::Mapping {
+            cursor.at = behind;
+            return Ok(Some(false));
+        }
+        let found = self.resync(cursor, behind, STEPS_BEHIND_FOREIGN)?;
+        cursor.tally.overhead += found - behind;
+        cursor.tally.foreign += found - behind;
+        self.go_on_at(cursor, found).map(Some)
+    }
+
+    fn header_at(&mut self, cursor: &mut Cursor, at: u64) -> Result<u64, Error> {
+        if self.window.head(at).is_none() {
+            self.load(cursor, at)?;
+        }
+        Ok(self.window.head(at).unwrap_or_default().size)
+    }
+
+    fn go_on_at(&mut self, cursor: &mut Cursor, at: u64) -> Result<bool, Error> {
+        self.close_run(cursor);
+        if at >= cursor.region.end {
+            cursor.at = cursor.region.end;
+            return Ok(false);
+        }
+        self.jump(cursor, at)?;
+        Ok(true)
+    }
+
+    /// Reads the pages around the cursor again, their states first.
+    fn read_again(&mut self, cursor: &mut Cursor) -> Result<(), Error> {
+        let (at, end) = (cursor.at, cursor.region.end);
+        self.presence.refresh(self.memory, at)?;
+        self.window
+            .reload(self.memory, &mut self.presence, at, end)?;
+        cursor.page = Page::NONE;
+        cursor.head = self.window.head(at).unwrap_or_default();
+        cursor.before = self.presence.before(at);
+        if let Some(run) = &mut cursor.run {
+            run.before = self.presence.before(run.start);
+        }
+        Ok(())
+    }
+
+    /// Has `top` moved into, out of, or within this region?
+    fn refresh_top(&mut self, cursor: &mut Cursor) -> Result<(), Error> {
+        let top = self.memory.word(cursor.arena + self.layout.top)?;
+        if let Some(top) = fresh_top(top, cursor).filter(|top| *top >= cursor.at) {
+            cursor.stop = top;
+            cursor.has_top = true;
+        }
+        Ok(())
+    }
+
+    /// True if one step from the cursor makes sense now.
+    fn makes_sense(&mut self, cursor: &Cursor) -> Result<bool, Error> {
+        self.peek.forget();
+        self.is_chain(cursor, cursor.at, 1)
+    }
+
+    /// The next place from which `steps` steps make sense; where there is none, `top` or the end.
+    fn resync(&mut self, cursor: &Cursor, from: u64, steps: u32) -> Result<u64, Error> {
+        self.peek.forget();
+        let mut at = from;
+        while at < cursor.stop && self.candidates > 0 && !self.peek.is_exhausted() {
+            self.presence.load(self.memory, at)?;
+            if !self.presence.is_present(at) {
+                match self.presence.next_present(at) {
+                    Some(present) => at = present,
+                    None => at = (at / PAGE + 1) * PAGE,
+                }
+                continue;
+            }
+            self.candidates -= 1;
+            if self.is_chain(cursor, at, steps)? {
+                return Ok(at);
+            }
+            at += 16;
+        }
+        Ok(cursor.stop.max(from.min(cursor.region.end)))
+    }
+
+    /// True if `steps` steps from `at` make sense, or all to `top` or the end. Two free chunks are never
+    /// side by side.
+    fn is_chain(&mut self, cursor: &Cursor, at: u64, steps: u32) -> Result<bool, Error> {
+        let mut at = at;
+        let Some(mut header) = self.peek.word(at + 8)? else {
+            return Ok(false);
+        };
+        let mut was_free = header & PREVIOUS_IN_USE == 0;
+        for step in 0..steps {
+            if step > 0 && self.is_fence(cursor, at, header)? {
+                return Ok(true);
+            }
+            let size = header & !FLAGS;
+            let next = at.wrapping_add(size);
+            let is_odd = header & (IS_MAPPED | 8) != 0;
+            if size < SMALLEST_CHUNK || is_odd || next < at || next > cursor.stop {
+                return Ok(false);
+            }
+            if next >= cursor.region.end {
+                return Ok(true);
+            }
+            let Some(next_header) = self.peek.word(next + 8)? else {
+                return Ok(false);
+            };
+            let is_free = next_header & PREVIOUS_IN_USE == 0;
+            let is_sound = if is_free {
+                !was_free && self.peek.word(next)? == Some(size)
+            } else {
+                header & NOT_MAIN == cursor.arena_flag()
+            };
+            if !is_sound {
+                return Ok(false);
+            }
+            if next == cursor.stop {
+                return Ok(true);
+            }
+            (at, header, was_free) = (next, next_header, is_free);
+        }
+        Ok(true)
+    }
+
+    /// True for the posts at the end of a stretch of memory.
+    fn is_fence(&mut self, cursor: &Cursor, at: u64, header: u64) -> Result<bool, Error> {
+        let is_post = header & !NOT_MAIN == FENCE | PREVIOUS_IN_USE;
+        let is_at_end = at + 2 * FENCE >= cursor.region.end;
+        Ok(is_post && (is_at_end || self.peek.word(at + FENCE + 8)? == Some(header)))
+    }
+
+    /// True if a chain of the arena's chunks begins where the region does.
+    pub(super) fn begins_chain(&mut self, region: Region, arena: &Arena) -> Result<bool, Error> {
+        self.peek.forget();
+        self.is_chain(&Cursor::new(region, arena), region.start, STEPS)
+    }
+
+    /// The end of a region: what it comes to is added to its arena.
+    pub(super) fn finish(&mut self, cursor: &mut Cursor) -> Result<(), Error> {
+        let region = cursor.region;
+        self.close_run(cursor);
+        let end = if region.origin == Origin::Mapping {
+            cursor.at.min(region.end)
+        } else {
+            region.end
+        };
+        self.presence.load(self.memory, end)?;
+        cursor.tally.walked += end - region.from;
+        cursor.tally.resident += self.presence.between(region.from, end);
+        cursor.tally.swapped += self.presence.swapped();
+        if let Some(tally) = self.tallies.get_mut(region.arena) {
+            tally.add(&cursor.tally);
+        }
+        Ok(())
+    }
+}
+
+/// Where the arena's `top` is now, if that is in the cursor's region.
+fn fresh_top(top: Option<u64>, cursor: &Cursor) -> Option<u64> {
+    top.filter(|top| {
+        top.is_multiple_of(16) && cursor.region.start <= *top && *top < cursor.region.end
+    })
+}
