@@ -11,10 +11,9 @@ mod support;
 use memtide_analyzer::analyze;
 use memtide_model::report::{Report, Verdict};
 use memtide_model::{
-    Account, ArenaTotals, Bytes, Event, EventKind, MappingClass, Nanos, Observations, SizeClass,
-    VerdictKind,
+    Account, Bytes, Event, EventKind, MappingClass, Nanos, Observations, VerdictKind,
 };
-use support::look::{Books, class, looked, looks};
+use support::look::{Books, looked, looks};
 use support::shim::{KIB, MIB, Site, account, leak, moment, recorded};
 
 /// As the lens looks in a minute.
@@ -107,50 +106,6 @@ fn growth_of_free_memory_is_fragmentation_and_the_numbers_choose_the_advice() {
 }
 
 #[test]
-fn many_arenas_and_large_blocks_have_their_own_advice() {
-    let mut observations = looked(60, &AT, fragmenting);
-    for look in looks(&mut observations) {
-        let each = look.totals.free_bytes.0 / 8;
-        look.arenas = (0..8)
-            .map(|k| ArenaTotals {
-                address: 0x1000 + k,
-                is_main: k == 0,
-                live_bytes: Bytes(1 << 20),
-                resident: Bytes((1 << 20) + each),
-                ..ArenaTotals::default()
-            })
-            .collect();
-        look.sizes.push(SizeClass {
-            size: 256 << 10,
-            live_blocks: 16,
-            live_bytes: Bytes(4 << 20),
-            ..SizeClass::default()
-        });
-    }
-    let advice = verdict(&observations).advice;
-    assert!(
-        advice
-            .iter()
-            .any(|a| a.starts_with("8 arenas keep 13.7 MiB together")
-                && a.contains("MALLOC_ARENA_MAX")),
-        "{advice:?}"
-    );
-    assert!(
-        advice
-            .iter()
-            .any(|a| a.contains("M_MMAP_THRESHOLD") && a.contains("4.00 MiB")),
-        "{advice:?}"
-    );
-    let plain = verdict(&looked(60, &AT, fragmenting)).advice;
-    assert!(
-        !plain
-            .iter()
-            .any(|a| a.contains("ARENA_MAX") || a.contains("THRESHOLD")),
-        "{plain:?}"
-    );
-}
-
-#[test]
 fn half_live_and_half_kept_stays_open() {
     let verdict = verdict(&looked(60, &AT, |t| Books {
         live: 8.0 * MIB + 100.0 * KIB * t,
@@ -188,54 +143,6 @@ fn looks_that_disagree_decide_nothing() {
         verdict.summary
     );
     fact(&verdict, "The looks disagree");
-}
-
-#[test]
-fn inconclusive_looks_are_left_out_and_said() {
-    let mut observations = looked(60, &AT, leaking);
-    for look in looks(&mut observations) {
-        look.quality.doubts = vec!["3 % of the heap were skipped.".to_owned()];
-    }
-    let report = analyze(&observations).report;
-    assert_eq!(
-        report.verdict.kind,
-        VerdictKind::Undetermined,
-        "{:#?}",
-        report.verdict
-    );
-    assert!(account(&report, Account::HeapLive).is_none());
-    assert_eq!(
-        report.heap.map(|heap| heap.conclusive),
-        Some(false),
-        "shown, and marked"
-    );
-    let warning = "5 of 5 looks at the heap cannot be relied on and were left out: 3 % of the heap were skipped.";
-    assert!(
-        report.warnings.iter().any(|w| w == warning),
-        "{:?}",
-        report.warnings
-    );
-    assert!(
-        report.verdict.advice[0].contains("--stop"),
-        "{:?}",
-        report.verdict.advice
-    );
-
-    // With two that serve, these alone count: the first and the last of them.
-    for index in [1, 3] {
-        looks(&mut observations)[index].quality.doubts.clear();
-    }
-    let report = analyze(&observations).report;
-    assert_eq!(
-        report.verdict.kind,
-        VerdictKind::HeapLeak,
-        "{:#?}",
-        report.verdict
-    );
-    assert_eq!(
-        report.heap.and_then(|heap| heap.live_growth_bytes),
-        Some(30 * 200 * 1024)
-    );
 }
 
 #[test]
@@ -437,99 +344,6 @@ fn a_start_that_only_a_look_saw_is_not_growth() {
 }
 
 #[test]
-fn classes_arenas_and_sizes_that_grew_are_named() {
-    let mut observations = looked(60, &AT, leaking);
-    for (k, look) in (0..).zip(looks(&mut observations)) {
-        let carts = 100 * k;
-        look.classes = vec![
-            class("shop::Session", 500, 500 * 4096),
-            class("shop::Cart", 10 + carts, 25 * 1024 * carts),
-        ];
-        let grown = look.totals.live_bytes;
-        let arena = look.arenas[0];
-        look.arenas = vec![
-            ArenaTotals {
-                live_bytes: Bytes(1 << 20),
-                ..arena
-            },
-            ArenaTotals {
-                address: 0x2000,
-                is_main: false,
-                threads: 3,
-                live_bytes: grown,
-                ..arena
-            },
-        ];
-    }
-    let report = analyze(&observations).report;
-    let found = &report.verdict;
-    assert!(
-        found
-            .summary
-            .contains("blocks that are not freed, mostly shop::Cart"),
-        "{}",
-        found.summary
-    );
-    fact(
-        found,
-        "shop::Cart grew most of all classes: +400 objects, +9.77 MiB",
-    );
-    fact(
-        found,
-        "Arena 1 of 2 has 11.7 MiB of the growth of live blocks; 3 threads allocate in it.",
-    );
-    let classes = report.classes.expect("looked");
-    let rows: Vec<_> = (classes.iter())
-        .map(|row| (row.name.as_str(), row.count, row.growth_count))
-        .collect();
-    assert_eq!(
-        rows,
-        [
-            ("shop::Cart", 410, Some(400)),
-            ("shop::Session", 500, Some(0))
-        ]
-    );
-    let heap = report.heap.expect("looked into");
-    assert_eq!(heap.arenas[1].live_growth_bytes, Some(60 * 200 * 1024));
-    assert_eq!(
-        heap.size_classes[0].live_growth_bytes,
-        Some(60 * 200 * 1024)
-    );
-
-    // Without types the size of the blocks is what is known.
-    let plain = verdict(&looked(60, &AT, leaking));
-    fact(
-        &plain,
-        "Blocks of 1.00 KiB with their header grew most of all sizes: +11.7 MiB.",
-    );
-}
-
-#[test]
-fn lists_are_cut_and_sorted() {
-    let mut observations = looked(60, &AT, leaking);
-    for (k, look) in (0..).zip(looks(&mut observations)) {
-        look.classes = (0..100)
-            .map(|n| class(&format!("C{n:02}"), 100, 100 + n * k))
-            .collect();
-        let size = |n: u64| SizeClass {
-            size: 16 * n,
-            live_bytes: Bytes(1_000 - n),
-            ..SizeClass::default()
-        };
-        look.sizes = (2..102).map(size).collect();
-    }
-    let report = analyze(&observations).report;
-    let classes = report.classes.expect("looked");
-    assert_eq!((classes.len(), classes[0].name.as_str()), (64, "C99"));
-    assert_eq!(classes[0].growth_bytes, Some(4 * 99));
-    let sizes = report.heap.expect("looked into").size_classes;
-    assert_eq!(
-        (sizes.len(), sizes[0].size, sizes[63].size),
-        (64, 32, 16 * 65)
-    );
-}
-
-#[test]
 fn the_shim_s_sums_win_where_they_decide_and_looks_where_they_do_not() {
     // By the shim all growth is live; the looks saw another heap.
     let sites = [Site::heap("parse_line", 1024, leak(200.0))];
@@ -559,46 +373,6 @@ fn the_shim_s_sums_win_where_they_decide_and_looks_where_they_do_not() {
 }
 
 #[test]
-fn level_memory_of_which_most_is_kept_is_said() {
-    let found = verdict(&looked(60, &AT, |_| Books {
-        live: 10.0 * MIB,
-        free: 90.0 * MIB,
-        trimmable: 80.0 * MIB,
-        ..Books::default()
-    }));
-    assert_eq!(found.kind, VerdictKind::NoGrowth, "{found:#?}");
-    fact(
-        &found,
-        "Malloc keeps 90.0 MiB of 100 MiB RSS as free memory.",
-    );
-    assert!(
-        found
-            .advice
-            .iter()
-            .any(|a| a.starts_with("Call malloc_trim(0)")),
-        "{:?}",
-        found.advice
-    );
-    let full = verdict(&looked(60, &AT, |_| Books {
-        live: 90.0 * MIB,
-        free: 10.0 * MIB,
-        ..Books::default()
-    }));
-    assert!(!format!("{full:?}").contains("malloc_trim"), "{full:#?}");
-}
-
-#[test]
-fn live_blocks_that_grow_inside_level_memory_are_said() {
-    let found = verdict(&looked(60, &AT, |t| Books {
-        live: 10.0 * MIB + 100.0 * KIB * t,
-        free: 90.0 * MIB - 100.0 * KIB * t,
-        ..Books::default()
-    }));
-    assert_eq!(found.kind, VerdictKind::NoGrowth, "{found:#?}");
-    fact(&found, "But live blocks grew by 5.86 MiB between 5 looks");
-}
-
-#[test]
 fn a_burst_that_is_kept_is_retention() {
     let found = verdict(&looked(60, &AT, |t| Books {
         live: if (30.0..45.0).contains(&t) {
@@ -616,26 +390,6 @@ fn a_burst_that_is_kept_is_retention() {
         "{:?}",
         found.advice
     );
-}
-
-#[test]
-fn what_keeps_memtide_from_looking_is_said_with_the_remedy() {
-    let why = "The heap of process 4182 may not be read (ptrace_scope is 1); run memtide with sudo";
-    let mut observations = looked(60, &[], leaking);
-    observations.heap.as_mut().expect("tried").unavailable = Some(why.to_owned());
-    let report = analyze(&observations).report;
-    assert_eq!(report.verdict.kind, VerdictKind::Undetermined);
-    assert!(
-        report.warnings.contains(&format!("{why}.")),
-        "{:?}",
-        report.warnings
-    );
-    assert!(
-        report.verdict.advice[0].contains("run memtide with sudo"),
-        "{:?}",
-        report.verdict.advice
-    );
-    assert_eq!((report.heap, report.classes), (None, None));
 }
 
 #[test]
