@@ -7,8 +7,10 @@
 use super::{Memory, PAGE, PageState};
 use crate::error::Error;
 
-/// Pages whose states are asked for at a time: 16 MiB of the region.
-const BLOCK: usize = 4096;
+/// Pages whose states are asked for at a time: few at first, for a region may be short, and twice as many
+/// each time, up to 16 MiB of the region.
+const FIRST_BLOCK: u64 = 64;
+const LARGEST_BLOCK: u64 = 4096;
 
 /// Pages of one word of bits.
 const BITS: u64 = 64;
@@ -24,6 +26,7 @@ pub(crate) struct Presence {
     /// Present pages before each word of bits.
     before: Vec<u32>,
     swapped: u64,
+    block: u64,
     states: Vec<PageState>,
 }
 
@@ -35,16 +38,17 @@ impl Presence {
         self.bits.clear();
         self.before.clear();
         self.swapped = 0;
+        self.block = FIRST_BLOCK;
     }
 
     /// Loads the states of all pages up to the one at `address`, and of some behind it.
     pub(crate) fn load(&mut self, memory: &dyn Memory, address: u64) -> Result<(), Error> {
         let needed = (address / PAGE).saturating_sub(self.first);
         while self.loaded() <= needed && self.loaded() < self.count {
-            let left = self.count - self.loaded();
-            let block = usize::try_from(left).unwrap_or(BLOCK).min(BLOCK);
+            let block = (self.count - self.loaded()).min(self.block);
+            self.block = (self.block * 2).min(LARGEST_BLOCK);
             self.states.clear();
-            self.states.resize(block, PageState::Absent);
+            self.states.resize(block as usize, PageState::Absent);
             memory.pages(self.first + self.loaded(), &mut self.states)?;
             for states in self.states.chunks(BITS as usize) {
                 self.before.push(present_until(&self.bits, &self.before));

@@ -23,7 +23,8 @@ pub(crate) struct Tally {
     pub(crate) stuck: u64,
     /// Not chunks: structures, fenceposts, and `foreign`.
     pub(crate) overhead: u64,
-    /// What others took from the heap by `sbrk`: not counted in `system_mem`.
+    /// What others took by `sbrk` behind `top`: malloc does not count it in `system_mem` yet, as it
+    /// does what lies between its chunks.
     pub(crate) foreign: u64,
     /// Bytes of the regions.
     pub(crate) walked: u64,

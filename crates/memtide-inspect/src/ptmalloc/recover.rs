@@ -137,18 +137,18 @@ impl Walk<'_, '_> {
     /// Handles the posts that end a stretch of memory; `None` where there is none here.
     fn fence(&mut self, cursor: &mut Cursor) -> Result<Option<bool>, Error> {
         let (at, end) = (cursor.at, cursor.region.end);
-        let header = cursor.head.size & !NOT_MAIN;
+        let header = cursor.head.size;
         let left = end - at;
         // At the end of a heap: 16 and 0, or 0 alone.
-        if left <= 32 && (header == FENCE | PREVIOUS_IN_USE || header & !FLAGS == 0) {
+        if left <= 2 * FENCE && (is_post(header) || header & !FLAGS == 0) {
             self.close_run(cursor);
             cursor.tally.overhead += left;
             cursor.at = end;
             return Ok(Some(false));
         }
         let is_pair = cursor.region.origin != Origin::Heap
-            && header == FENCE | PREVIOUS_IN_USE
-            && left > 32
+            && is_post(header)
+            && left > 2 * FENCE
             && self.header_at(cursor, at + FENCE)? == FENCE | PREVIOUS_IN_USE;
         if !is_pair {
             return Ok(None);
@@ -162,7 +162,6 @@ impl Walk<'_, '_> {
         }
         let found = self.resync(cursor, behind, STEPS_BEHIND_FOREIGN)?;
         cursor.tally.overhead += found - behind;
-        cursor.tally.foreign += found - behind;
         self.go_on_at(cursor, found).map(Some)
     }
 
@@ -279,9 +278,9 @@ impl Walk<'_, '_> {
 
     /// True for the posts at the end of a stretch of memory.
     fn is_fence(&mut self, cursor: &Cursor, at: u64, header: u64) -> Result<bool, Error> {
-        let is_post = header & !NOT_MAIN == FENCE | PREVIOUS_IN_USE;
         let is_at_end = at + 2 * FENCE >= cursor.region.end;
-        Ok(is_post && (is_at_end || self.peek.word(at + FENCE + 8)? == Some(header)))
+        let second = FENCE | PREVIOUS_IN_USE;
+        Ok(is_post(header) && (is_at_end || self.peek.word(at + FENCE + 8)? == Some(second)))
     }
 
     /// True if a chain of the arena's chunks begins where the region does.
@@ -308,6 +307,11 @@ impl Walk<'_, '_> {
         }
         Ok(())
     }
+}
+
+/// True for the first of two posts: a size that no chunk has. The chunk before it may be free.
+const fn is_post(header: u64) -> bool {
+    header & !(NOT_MAIN | PREVIOUS_IN_USE) == FENCE
 }
 
 /// Where the arena's `top` is now, if that is in the cursor's region.
