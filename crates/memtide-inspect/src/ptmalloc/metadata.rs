@@ -81,7 +81,8 @@ impl Knowledge {
         if !is_whole {
             doubts.push("the ring of arenas does not close".to_owned());
         }
-        let parameters = self.parameters(memory)?;
+        let has_heap = arenas.first().is_some_and(|main| main.system_mem > 0);
+        let parameters = self.parameters(memory, has_heap)?;
         let mut heaps = heaps::find(memory, &arenas, layout, parameters.as_ref())?;
         doubts.append(&mut heaps.doubts);
         let mut metadata = Metadata {
@@ -155,15 +156,21 @@ impl Knowledge {
         Ok(())
     }
 
-    fn parameters(&mut self, memory: &dyn Memory) -> Result<Option<Parameters>, Error> {
+    fn parameters(
+        &mut self,
+        memory: &dyn Memory,
+        has_heap: bool,
+    ) -> Result<Option<Parameters>, Error> {
         if let Some(place) = self.place
-            && let Some(parameters) = parameters::read(memory, place)?
+            && let Some(parameters) = parameters::read(memory, place, has_heap)?
         {
             return Ok(Some(parameters));
         }
-        self.place = parameters::find(memory, &self.found)?;
-        self.place
-            .map_or(Ok(None), |place| parameters::read(memory, place))
+        self.place = parameters::find(memory, &self.found, has_heap)?;
+        match self.place {
+            Some(place) => parameters::read(memory, place, has_heap),
+            None => Ok(None),
+        }
     }
 }
 

@@ -22,6 +22,8 @@ pub(crate) mod parameters;
 mod recover;
 pub(crate) mod survey;
 pub(crate) mod tcache;
+#[cfg(test)]
+mod tests;
 pub(crate) mod walk;
 
 pub(crate) use metadata::Knowledge;

@@ -1,10 +1,11 @@
 //! Finding `mp_`, malloc's settings: the count of mapped chunks, and where the heap begins.
 //!
 //! It stands in the same data as `main_arena`. It is believed when `sbrk_base` lies in the heap, the
-//! counts are below their maxima and the settings are sane. All that depends on it has another way.
+//! counts are below their maxima and the settings are sane; of several such places the one that looks
+//! most like malloc's defaults is taken. All that depends on it has another way.
 
 use super::discover::{Found, read_existing};
-use super::layout::{ARENA_TEST, MMAP_THRESHOLD, PARAMETERS, ParametersLayout};
+use super::layout::{ARENA_TEST, EXACT_TCACHE_BINS, MMAP_THRESHOLD, PARAMETERS, ParametersLayout};
 use crate::error::Error;
 use crate::memory::{Mapping, Memory, PAGE, word_at};
 
@@ -29,13 +30,18 @@ pub(crate) type Place = (u64, &'static ParametersLayout);
 /// So far from `main_arena` it is searched.
 const REACH: u64 = 1 << 20;
 
-/// Finds it near an arena.
-pub(crate) fn find(memory: &dyn Memory, found: &Found) -> Result<Option<Place>, Error> {
+/// Finds it near an arena. `has_heap`: the main arena has memory, so that `sbrk_base` was set.
+pub(crate) fn find(
+    memory: &dyn Memory,
+    found: &Found,
+    has_heap: bool,
+) -> Result<Option<Place>, Error> {
     let near = found.main.saturating_sub(REACH) / PAGE * PAGE;
     let start = found.area.start.max(near);
     let end = found.area.end.min(found.main.saturating_add(REACH));
     let mut bytes = Vec::new();
     read_existing(memory, start, end, &mut bytes)?;
+    let mut best: Option<(u32, Place)> = None;
     for &row in found.layout.parameters {
         let Some(layout) = PARAMETERS.get(row) else {
             continue;
@@ -43,21 +49,38 @@ pub(crate) fn find(memory: &dyn Memory, found: &Found) -> Result<Option<Place>, 
         let size = usize::try_from(layout.size).unwrap_or(usize::MAX);
         let places = bytes.windows(size).step_by(8).zip((start..).step_by(8));
         for (bytes, at) in places {
-            if is_plausible(memory.mappings(), bytes, layout).unwrap_or(false) {
-                return Ok(Some((at, layout)));
+            let is_good = is_plausible(memory.mappings(), bytes, layout, has_heap);
+            let likeness = likeness(bytes, layout).unwrap_or(0);
+            if is_good.unwrap_or(false) && best.is_none_or(|(most, _)| likeness > most) {
+                best = Some((likeness, (at, layout)));
             }
         }
     }
-    Ok(None)
+    Ok(best.map(|(_, place)| place))
+}
+
+/// How many of the settings are malloc's defaults.
+fn likeness(bytes: &[u8], layout: &ParametersLayout) -> Option<u32> {
+    let word = |offset: u64| word_at(bytes, usize::try_from(offset).ok()?);
+    let tcache = layout.tcache.map_or(Some(0), word)?;
+    let mut likeness = u32::from(word(layout.n_mmaps)? >> 32 == 65_536);
+    likeness += u32::from(word(ARENA_TEST)? == 8);
+    likeness += u32::from(word(MMAP_THRESHOLD)? >= 128 << 10);
+    likeness += u32::from(tcache == EXACT_TCACHE_BINS);
+    Some(likeness + u32::from(word(layout.sbrk_base)? != 0))
 }
 
 /// Reads it; `None` where it makes no sense any more.
-pub(crate) fn read(memory: &dyn Memory, place: Place) -> Result<Option<Parameters>, Error> {
+pub(crate) fn read(
+    memory: &dyn Memory,
+    place: Place,
+    has_heap: bool,
+) -> Result<Option<Parameters>, Error> {
     let (address, layout) = place;
     let mut bytes = vec![0; usize::try_from(layout.size).unwrap_or(0)];
     let read = memory.read(address, &mut bytes)?;
     bytes.truncate(read);
-    let is_good = is_plausible(memory.mappings(), &bytes, layout).unwrap_or(false);
+    let is_good = is_plausible(memory.mappings(), &bytes, layout, has_heap).unwrap_or(false);
     Ok(if is_good { parse(&bytes, layout) } else { None })
 }
 
@@ -79,7 +102,12 @@ fn parse(bytes: &[u8], layout: &ParametersLayout) -> Option<Parameters> {
     })
 }
 
-fn is_plausible(mappings: &[Mapping], bytes: &[u8], layout: &ParametersLayout) -> Option<bool> {
+fn is_plausible(
+    mappings: &[Mapping],
+    bytes: &[u8],
+    layout: &ParametersLayout,
+    has_heap: bool,
+) -> Option<bool> {
     let word = |offset: u64| word_at(bytes, usize::try_from(offset).ok()?);
     let (threshold, arena_test) = (word(MMAP_THRESHOLD)?, word(ARENA_TEST)?);
     if !(1024..1 << 40).contains(&threshold) || !(1..1024).contains(&arena_test) {
@@ -98,15 +126,15 @@ fn is_plausible(mappings: &[Mapping], bytes: &[u8], layout: &ParametersLayout) -
             return Some(false);
         }
     }
-    Some(can_be_base(mappings, word(layout.sbrk_base)?))
+    let base = word(layout.sbrk_base)?;
+    if base == 0 {
+        return Some(!has_heap);
+    }
+    Some(can_be_base(mappings, base))
 }
 
-/// True for an address in the heap, or none where there is no heap. A heap that could not be had from
-/// `brk` begins in plain memory.
+/// True for an address in the heap. One that could not be had from `brk` begins in plain memory.
 fn can_be_base(mappings: &[Mapping], base: u64) -> bool {
-    if base == 0 {
-        return true;
-    }
     let mapping = crate::memory::find(mappings, base);
     mapping.is_some_and(|mapping| {
         base.is_multiple_of(8) && (mapping.is_brk_heap() || mapping.is_plain_memory())

@@ -146,6 +146,16 @@ impl Walk<'_, '_> {
             cursor.at = end;
             return Ok(Some(false));
         }
+        // The old top was too small for posts behind it, and became one itself.
+        let is_small_top = cursor.region.origin == Origin::Heap
+            && left == SMALLEST_CHUNK + FENCE
+            && header & !PREVIOUS_IN_USE == SMALLEST_CHUNK;
+        if is_small_top && self.header_at(cursor, at + SMALLEST_CHUNK)? & !FLAGS == 0 {
+            self.close_run(cursor);
+            cursor.tally.overhead += left;
+            cursor.at = end;
+            return Ok(Some(false));
+        }
         let is_pair = cursor.region.origin != Origin::Heap
             && is_post(header)
             && left > 2 * FENCE
@@ -157,7 +167,9 @@ impl Walk<'_, '_> {
         cursor.tally.overhead += 2 * FENCE;
         let behind = at + 2 * FENCE;
         if cursor.region.origin == Origin::Mapping {
-            cursor.at = behind;
+            // A top of 16 bytes more leaves a third post.
+            cursor.at = behind + behind % (2 * FENCE);
+            cursor.tally.overhead += cursor.at - behind;
             return Ok(Some(false));
         }
         let found = self.resync(cursor, behind, STEPS_BEHIND_FOREIGN)?;

@@ -82,7 +82,7 @@ fn walk(
     };
     let mapped = anonymous::search(&mut walk, &heaps.regions, wanted)?;
     let after = match metadata.place {
-        Some(place) => parameters::read(memory, place)?,
+        Some(place) => parameters::read(memory, place, false)?,
         None => None,
     };
     let counts = wanted.blocks.map(|before| {
