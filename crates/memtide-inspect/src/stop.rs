@@ -2,7 +2,7 @@
 //!
 //! All threads are seized and interrupted first and waited for afterwards: with eight busy threads on
 //! two cores that takes a third of what one after the other takes. The list of threads is read again
-//! until it brings nothing new.
+//! until it brings nothing new. A target that execs meanwhile is met again as what it became.
 //!
 //! A tracer is a thread, not a process. So each hold has a thread of its own, which waits for the word
 //! to let go, at most until the limit. Whoever holds may sleep, crash or forget it: the limit still
@@ -10,7 +10,8 @@
 //!
 //! No signal is lost. Those that arrive stay pending. One that was on its way when a thread was seized
 //! is handed back with the release. Nothing is ever waited for by `waitpid`: that takes the notice from
-//! whoever else waits in this process, and makes the kernel forget the signal should we die.
+//! whoever else waits in this process, and makes the kernel forget the signal should we die. (Threads
+//! that have ended are the exception: see `reaper`.)
 //!
 //! **What it refuses to do.** It does not hold what somebody else debugs, never kills or continues what
 //! was stopped before, and gives up rather than hold half of the threads.
@@ -20,6 +21,7 @@
 //! a process that holds its own child must not wait for that child meanwhile (`Child::try_wait`): the
 //! kernel would report the stop as if it were the end.
 
+mod reaper;
 mod tracees;
 
 use crate::error::{Error, ErrorKind};
@@ -65,21 +67,15 @@ pub fn hold(pid: Pid, limit: Duration) -> Result<Held, Error> {
         .name("hold".to_owned())
         .spawn(move || trace(pid, since, deadline, &report, &released))
         .map_err(|error| cannot_start(pid, &error))?;
-    let outcome = reported.recv();
-    if let Ok(Ok(threads)) = outcome {
-        return Ok(Held {
-            threads,
-            since,
-            release: Some(release),
-            tracer: Some(tracer),
-        });
-    }
-    // All is let go when that thread has ended, also if it panicked.
-    let _ = tracer.join();
-    match outcome {
-        Ok(Err(error)) => Err(error),
-        _ => Err(cannot_start(pid, &"it ended early")),
-    }
+    let mut held = Held {
+        threads: 0,
+        since,
+        release: Some(release),
+        tracer: Some(tracer),
+    };
+    // After an error its end waits until all is let go.
+    held.threads = held.wait_for_report(pid, deadline, &reported)?;
+    Ok(held)
 }
 
 impl Held {
@@ -91,6 +87,31 @@ impl Held {
     /// Lets go, and says for how long it was held.
     pub fn release(mut self) -> Release {
         self.let_go()
+    }
+
+    /// Waits for the tracing thread, and helps where it cannot help itself.
+    fn wait_for_report(
+        &mut self,
+        pid: Pid,
+        deadline: Instant,
+        reported: &Receiver<Result<usize, Error>>,
+    ) -> Result<usize, Error> {
+        const TICK: Duration = Duration::from_millis(10);
+        const GRACE: Duration = Duration::from_secs(1);
+        loop {
+            match reported.recv_timeout(TICK) {
+                Ok(outcome) => return outcome,
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(cannot_start(pid, &"it ended early"));
+                }
+                Err(RecvTimeoutError::Timeout) => reaper::reap(pid),
+            }
+            if Instant::now() > deadline + GRACE {
+                // It lets go when the kernel lets it; nobody should wait for that.
+                self.tracer = None;
+                return Err(stuck(pid));
+            }
+        }
     }
 
     fn let_go(&mut self) -> Release {
@@ -138,6 +159,16 @@ fn trace(
 
 fn nanos_since(start: Instant) -> Nanos {
     Nanos(u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX))
+}
+
+fn stuck(pid: Pid) -> Error {
+    Error::new(
+        ErrorKind::Io,
+        format!(
+            "process {} was not held: it waits in the kernel while it execs; inspect it without --stop",
+            pid.0
+        ),
+    )
 }
 
 fn cannot_start(pid: Pid, why: &dyn std::fmt::Display) -> Error {

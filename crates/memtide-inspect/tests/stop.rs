@@ -279,6 +279,38 @@ fn a_thread_that_cannot_stop_ends_the_attempt() {
     busy.goes_on();
 }
 
+/// An exec waits for the end of all other threads, and a tracer for the end of the exec.
+#[test]
+fn a_target_that_execs_all_the_time_is_held_and_goes_on() {
+    let folder = folder("stop_execs");
+    let text = source("execs.c");
+    let text = text.to_str().expect("a plain path");
+    tool("gcc", &["-O2", "-pthread", "-o", "execs", text], &folder);
+    let running = Running::start(Command::new(folder.join("execs")).arg("0"));
+    let execs = || -> u64 {
+        let line = std::fs::read_to_string(format!("/proc/{}/cmdline", running.pid().0)).unwrap();
+        let number = line.split('\0').nth(1).unwrap_or_default();
+        number.parse().unwrap_or(0)
+    };
+    let mut holds = 0;
+    until("it execs, and is held in between", || {
+        match hold(running.pid(), LONG) {
+            Ok(held) => {
+                let before = execs();
+                std::thread::sleep(Duration::from_millis(5));
+                assert_eq!(execs(), before, "it stands still");
+                assert!(held.release().in_time);
+                holds += 1;
+            }
+            Err(error) => panic!("{error}"),
+        }
+        std::thread::sleep(Duration::from_millis(2));
+        holds >= 100 && execs() >= 30
+    });
+    let before = execs();
+    until("it execs on", || execs() > before + 2);
+}
+
 #[test]
 fn a_process_whose_main_thread_has_ended_is_held() {
     let busy = Busy::start("stop_leaderless", 3, 0, "leaderless");

@@ -16,130 +16,118 @@ use std::time::{Duration, Instant};
 /// How long it is waited between two questions.
 const PAUSE: Duration = Duration::from_micros(100);
 
+/// How often a thread is tried that is refused for no reason that can be seen: while it ends or execs
+/// it is, and a moment later it is something else.
+const ATTEMPTS: u32 = 3;
+
 /// The threads that this thread traces.
 #[derive(Default)]
 pub(super) struct Tracees {
     threads: Vec<Tid>,
-    /// Those that were met, zombies among them.
-    met: HashSet<u32>,
     buffer: Buffer,
-}
-
-/// What became of an attempt to seize a thread.
-enum Seized {
-    /// It is ours and was interrupted.
-    Interrupted,
-    /// It has ended, or is about to.
-    Ended,
 }
 
 impl Tracees {
     /// Stops every thread; returns how many there are. What was stopped stays so after an error.
+    ///
+    /// A thread that has ended may have become another one by an exec, so a round in which one ended
+    /// is not the last.
     pub(super) fn stop_all(&mut self, pid: Pid, deadline: Instant) -> Result<usize, Error> {
         let root = ProcRoot::system().map_err(|error| from_proc(pid, &error))?;
         let process = root.process(pid).map_err(|error| from_proc(pid, &error))?;
+        let mut empty_rounds = 0;
         loop {
             let fresh = self.interrupt_new(&process)?;
-            self.wait_for_all(&process, deadline)?;
-            if fresh == 0 {
-                break;
+            let ended = self.wait_for_all(&process, deadline)?;
+            if fresh > 0 || ended > 0 {
+                continue;
             }
-        }
-        match self.threads.len() {
-            0 => Err(gone(pid)),
-            threads => Ok(threads),
+            if !self.threads.is_empty() {
+                return Ok(self.threads.len());
+            }
+            // No thread was listed under the number that an exec gave it.
+            empty_rounds += 1;
+            if empty_rounds == ATTEMPTS {
+                return Err(gone(pid));
+            }
+            std::thread::sleep(PAUSE);
         }
     }
 
-    /// Seizes and interrupts the threads that were not met before; returns how many.
+    /// Seizes and interrupts the threads that are not ours yet; returns how many. All are seized first:
+    /// that may take long where one execs, and stops nobody.
     fn interrupt_new(&mut self, process: &ProcessDir) -> Result<usize, Error> {
         let mut listed = Vec::new();
         process
             .for_each_thread(&mut Listing::new(), |tid| listed.push(tid))
             .map_err(|error| from_proc(process.pid(), &error))?;
-        let before = self.threads.len();
+        let ours: HashSet<u32> = self.threads.iter().map(|tid| tid.0).collect();
+        let mut seized = Vec::new();
         for tid in listed {
-            if self.met.contains(&tid.0) {
-                continue;
+            if !ours.contains(&tid.0) && self.seize(process, tid)? {
+                seized.push(tid);
             }
-            if let Seized::Interrupted = self.interrupt(process, tid)? {
+        }
+        let before = self.threads.len();
+        for tid in seized {
+            // Its number may have gone to another process just before it was seized. That one is not
+            // interrupted, and let go when this thread ends.
+            if !self.has_ended(process, tid) && ptrace::interrupt(raw(tid)).is_ok() {
                 self.threads.push(tid);
             }
-            self.met.insert(tid.0);
         }
         Ok(self.threads.len() - before)
     }
 
-    fn interrupt(&mut self, process: &ProcessDir, tid: Tid) -> Result<Seized, Error> {
-        match ptrace::seize(raw(tid), ptrace::Options::empty()) {
-            Ok(()) => {}
-            Err(Errno::ESRCH) => return Ok(Seized::Ended),
-            Err(errno) => return self.why_refused(process, tid, errno),
+    /// False for a thread that has ended.
+    fn seize(&mut self, process: &ProcessDir, tid: Tid) -> Result<bool, Error> {
+        for attempt in 1.. {
+            let errno = match ptrace::seize(raw(tid), ptrace::Options::empty()) {
+                Ok(()) => return Ok(true),
+                Err(Errno::ESRCH) => return Ok(false),
+                Err(errno) => errno,
+            };
+            // A zombie cannot be seized, nor what somebody else traces.
+            let bytes = process.read_of_thread(tid, "status", &mut self.buffer);
+            let Ok(status) = bytes.and_then(status::parse) else {
+                return Ok(false);
+            };
+            if is_end(status.state) {
+                return Ok(false);
+            }
+            match status.tracer {
+                Some(tracer) if is_this_thread(tracer) => return Ok(true),
+                Some(tracer) => return Err(debugged(process.pid(), tracer)),
+                None if attempt == ATTEMPTS => return Err(refused(process.pid(), tid, errno)),
+                None => std::thread::sleep(PAUSE),
+            }
         }
-        // Its number may have gone to another process just before. That one is not interrupted, and
-        // let go when this thread ends.
-        if self.has_ended(process, tid) {
-            return Ok(Seized::Ended);
-        }
-        match ptrace::interrupt(raw(tid)) {
-            Ok(()) => Ok(Seized::Interrupted),
-            Err(_) => Ok(Seized::Ended),
-        }
+        Ok(false)
     }
 
-    /// A zombie cannot be seized, nor what somebody else traces.
-    fn why_refused(
-        &mut self,
-        process: &ProcessDir,
-        tid: Tid,
-        errno: Errno,
-    ) -> Result<Seized, Error> {
-        let bytes = process.read_of_thread(tid, "status", &mut self.buffer);
-        let Ok(status) = bytes.and_then(status::parse) else {
-            return Ok(Seized::Ended);
-        };
-        if matches!(status.state, Some(b'Z' | b'X')) {
-            return Ok(Seized::Ended);
-        }
-        let pid = process.pid().0;
-        Err(Error::new(
-            ErrorKind::Denied,
-            match status.tracer.filter(|tracer| tracer.0 != 0) {
-                Some(Pid(tracer)) => format!(
-                    "process {pid} is being debugged by PID {tracer} (TracerPid): end that first, or \
-                     inspect it without --stop"
-                ),
-                None => format!(
-                    "process {pid} cannot be held: thread {}: {}; inspect it without --stop",
-                    tid.0,
-                    errno.desc()
-                ),
-            },
-        ))
-    }
-
-    /// Returns when every thread stands still; those that have ended are forgotten.
-    fn wait_for_all(&mut self, process: &ProcessDir, deadline: Instant) -> Result<(), Error> {
+    /// Returns when every thread stands still; forgets those that have ended, and returns how many.
+    fn wait_for_all(&mut self, process: &ProcessDir, deadline: Instant) -> Result<usize, Error> {
         let mut moving = self.threads.clone();
+        let mut ended = HashSet::new();
         loop {
             moving.retain(|&tid| !is_stopped(tid));
-            let mut ended = HashSet::new();
             moving.retain(|&tid| {
-                let is_there = !self.has_ended(process, tid);
-                if !is_there {
+                let has_ended = self.has_ended(process, tid);
+                if has_ended {
                     ended.insert(tid.0);
                 }
-                is_there
+                !has_ended
             });
-            self.threads.retain(|tid| !ended.contains(&tid.0));
             let Some(first) = moving.first() else {
-                return Ok(());
+                break;
             };
             if Instant::now() >= deadline {
                 return Err(self.too_slow(process, *first));
             }
             std::thread::sleep(PAUSE);
         }
+        self.threads.retain(|tid| !ended.contains(&tid.0));
+        Ok(ended.len())
     }
 
     /// Lets every thread that stands still run on.
@@ -164,7 +152,8 @@ impl Tracees {
 
     /// True for a thread that is not there any more, or only waits to be reaped.
     fn has_ended(&mut self, process: &ProcessDir, tid: Tid) -> bool {
-        matches!(self.state(process, tid), None | Some(b'Z' | b'X'))
+        let state = self.state(process, tid);
+        state.is_none() || is_end(state)
     }
 
     fn state(&mut self, process: &ProcessDir, tid: Tid) -> Option<u8> {
@@ -194,8 +183,40 @@ fn is_stopped(tid: Tid) -> bool {
 }
 
 /// Linux has no thread numbers above 2^22.
-fn raw(tid: Tid) -> nix::unistd::Pid {
+pub(super) fn raw(tid: Tid) -> nix::unistd::Pid {
     nix::unistd::Pid::from_raw(i32::try_from(tid.0).unwrap_or(i32::MAX))
+}
+
+fn is_end(state: Option<u8>) -> bool {
+    matches!(state, Some(b'Z' | b'X'))
+}
+
+/// A thread that we traced may have become another one by an exec.
+fn is_this_thread(tracer: Pid) -> bool {
+    u32::try_from(nix::unistd::gettid().as_raw()) == Ok(tracer.0)
+}
+
+fn debugged(pid: Pid, tracer: Pid) -> Error {
+    Error::new(
+        ErrorKind::Denied,
+        format!(
+            "process {} is being debugged by PID {} (TracerPid): end that first, or inspect it without \
+             --stop",
+            pid.0, tracer.0
+        ),
+    )
+}
+
+fn refused(pid: Pid, tid: Tid, errno: Errno) -> Error {
+    Error::new(
+        ErrorKind::Denied,
+        format!(
+            "process {} cannot be held: thread {}: {}; inspect it without --stop",
+            pid.0,
+            tid.0,
+            errno.desc()
+        ),
+    )
 }
 
 fn gone(pid: Pid) -> Error {
