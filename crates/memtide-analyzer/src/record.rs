@@ -35,6 +35,8 @@ pub struct Record {
     pub heap: Arc<Snapshots>,
     /// Time between two samples as it was asked for.
     pub interval: Nanos,
+    /// Seconds of the first samples of a program, which were dropped: it was watched then, too.
+    pub settled: f64,
 }
 
 /// A series that samples hold.
@@ -160,12 +162,18 @@ impl Record {
             observations.samples.partition_point(|s| s.at <= exec)
         });
         let mut samples = observations.samples.get(from..).unwrap_or_default();
+        let all = samples;
         let young = target.age.as_secs_f64() < YOUNG_SECONDS;
         if (young || from > 0) && samples.len() > 6 * SETTLING_SAMPLES {
             samples = &samples[SETTLING_SAMPLES..];
         }
+        let settled = match (all.first(), samples.first()) {
+            (Some(all), Some(kept)) => kept.at.seconds_since(all.at),
+            _ => 0.0,
+        };
         Self {
             samples: evenly(samples),
+            settled,
             origin: observations.recording.started,
             after_exec: from > 0,
             shim: Arc::new(Shim::of(observations)),
@@ -179,6 +187,19 @@ impl Record {
         match (self.samples.first(), self.samples.last()) {
             (Some(first), Some(last)) => last.at.seconds_since(first.at),
             _ => 0.0,
+        }
+    }
+
+    /// Seconds that are missing to `wanted` seconds of watching; zero or less where none are. What was
+    /// dropped because it might show the loader was watched, and the last sample stands for the time to
+    /// the next one: a command that is asked for 20 s and looks once a second would always lack one.
+    pub fn lacks(&self, wanted: f64) -> f64 {
+        let gaps = self.samples.len().saturating_sub(1).max(1);
+        let missing = wanted - self.seconds() - self.settled;
+        if missing <= self.seconds() / gaps as f64 {
+            missing.min(0.0)
+        } else {
+            missing
         }
     }
 

@@ -14,8 +14,8 @@ pub const MOST_SAMPLES: usize = 300;
 pub const MOST_PAIRED: usize = 160;
 /// Samples below which nothing is said at all: two points always lie on a line.
 pub const FEWEST_SAMPLES: usize = 3;
-/// Seconds below which growth is "too early". Healthy processes were called leaking in 27, 15, 13 and
-/// 10 % of records of 4, 8, 12 and 16 s, and in 6 % of 20 s before the gate (0–3 % with it).
+/// Seconds of watching below which growth is "too early". Healthy processes were called leaking in 27, 15,
+/// 13 and 10 % of records of 4, 8, 12 and 16 s, and in 6 % of 20 s before the gate (0–3 % with it).
 pub const SECONDS_FOR_GROWTH: f64 = 20.0;
 /// Samples below which growth is "too early": with fewer the six blocks of the gate hold two samples each.
 pub const SAMPLES_FOR_GROWTH: usize = 15;

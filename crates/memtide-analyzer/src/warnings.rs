@@ -118,7 +118,7 @@ fn length(observations: &Observations, record: &Record, all: &mut Vec<String>) {
             "The record is too short: {}.",
             text::plural(samples as u64, "sample")
         ));
-    } else if samples < SAMPLES_FOR_GROWTH || seconds < SECONDS_FOR_GROWTH {
+    } else if samples < SAMPLES_FOR_GROWTH || record.lacks(SECONDS_FOR_GROWTH) > 0.0 {
         all.push(format!(
             "The record is short ({}, {}): growth is judged from {} and {SAMPLES_FOR_GROWTH} samples on.",
             text::duration(seconds),

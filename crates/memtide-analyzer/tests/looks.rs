@@ -402,3 +402,24 @@ fn a_swing_that_looks_meet_by_chance_is_an_error_of_their_shares() {
     }));
     assert_ne!(found.kind, VerdictKind::HeapLeak, "{found:#?}");
 }
+
+#[test]
+fn twenty_seconds_of_a_program_that_just_started_are_enough() {
+    // As `attach --for 20s` sees it: once a second from 0 to 19.75 s, the first two dropped for the loader.
+    let mut observations = looked(20, &[0.0, 10.0, 19.75], fragmenting);
+    observations.target.age = Nanos(0);
+    observations.recording.interval = Nanos::SECOND;
+    let mut k = 0;
+    observations.samples.retain(|_| {
+        k += 1;
+        (k - 1) % 4 == 0 && k < 80 || k == 80
+    });
+    assert_eq!(observations.samples.len(), 21);
+    let found = verdict(&observations);
+    assert_eq!(found.kind, VerdictKind::Fragmentation, "{found:#?}");
+    // A second less is too early.
+    let shorter = observations.samples.len() - 2;
+    observations.samples.truncate(shorter);
+    let found = verdict(&observations);
+    assert!(found.summary.contains("too early"), "{}", found.summary);
+}

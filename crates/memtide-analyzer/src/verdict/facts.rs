@@ -81,7 +81,7 @@ impl<'a> Facts<'a> {
         let (seconds, samples) = (self.record.seconds(), self.record.samples.len());
         let every = seconds / samples.saturating_sub(1).max(1) as f64;
         let wanted = SAMPLES_FOR_GROWTH.saturating_sub(samples) as f64 * every;
-        (SECONDS_FOR_GROWTH - seconds).max(wanted)
+        (self.record.lacks(SECONDS_FOR_GROWTH)).max(wanted)
     }
 
     /// "12 → 60" of a track, from its medians at the ends.
