@@ -28,6 +28,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("memtide-launch", &["memtide-region"]),
     ("memtide-unwind", &[]),
+    // A tool of the project, which no crate leans on.
+    (
+        "memtide-score",
+        &["memtide-analyzer", "memtide-import", "memtide-model"],
+    ),
     (
         "memtide",
         &[

@@ -1,0 +1,57 @@
+//! How good are the verdicts? Scores the engine on the labelled corpus, in the open.
+//!
+//! ```text
+//! fixtures/corpus ─► recorded: series, windows, looks ─┐
+//!                ─► live: programs, drawn or as listed ─┼─► answers ─► measures ─► tables, JSON, targets
+//! random numbers ─► simulate: series without growth ────┘
+//! ```
+//!
+//! The tool knows labels and the engine does not; no name of a case has a meaning here. It refuses to fit
+//! anything of the engine: what it finds is a number in a table, and a target that is held or missed.
+#![forbid(unsafe_code)]
+
+mod answer;
+mod error;
+mod live;
+mod manifest;
+mod markdown;
+mod measure;
+mod observe;
+mod options;
+mod page;
+mod pool;
+mod random;
+mod recorded;
+mod simulate;
+mod summary;
+
+use error::{Error, Result};
+use options::{Options, What};
+use std::process::ExitCode;
+
+/// A target was missed.
+const MISSED: u8 = 1;
+/// There is no score.
+const FAILED: u8 = 2;
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(MISSED),
+        Err(error) => {
+            eprintln!("memtide-score: {error}");
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+/// True if all targets are held, or nobody asks.
+fn run() -> Result<bool> {
+    let options = Options::parse(std::env::args().skip(1))?;
+    let held = match options.what {
+        What::Recorded => page::recorded(&options)?,
+        What::Simulated => page::simulated(&options),
+        What::Live | What::Long => page::live(&options)?,
+    };
+    Ok(held || options.report_only)
+}

@@ -1,0 +1,122 @@
+//! The command line, by hand: a tool of the project has few options and needs no library for them.
+
+use crate::{Error, Result};
+use std::path::PathBuf;
+
+/// What is scored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum What {
+    /// The recorded series, and the simulated ones.
+    Recorded,
+    /// The simulated series alone; nothing is written.
+    Simulated,
+    /// The programs, as the manifest runs them.
+    Live,
+    /// The programs with parameters drawn at random.
+    Long,
+}
+
+/// The command line, checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Options {
+    /// What to score.
+    pub(crate) what: What,
+    /// Programs that run at once.
+    pub(crate) jobs: usize,
+    /// Draws for each case of a leak, and for each of the others.
+    pub(crate) repeats: (u64, u64),
+    /// Seed of all that is drawn.
+    pub(crate) seed: u64,
+    /// True if a missed target is no failure.
+    pub(crate) report_only: bool,
+    /// Only cases whose name contains this.
+    pub(crate) only: String,
+    /// The corpus.
+    pub(crate) corpus: PathBuf,
+    /// Where the score is written.
+    pub(crate) out: PathBuf,
+    /// The program that is scored live.
+    pub(crate) memtide: PathBuf,
+}
+
+/// More programs at once would measure each other.
+const MOST_JOBS: usize = 8;
+
+impl Options {
+    /// Reads arguments.
+    ///
+    /// Errors: `Usage`.
+    pub(crate) fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Self> {
+        let mut options = Self {
+            what: What::Recorded,
+            jobs: 4,
+            repeats: (3, 5),
+            seed: 1,
+            report_only: false,
+            only: String::new(),
+            corpus: PathBuf::from("fixtures/corpus"),
+            out: PathBuf::from("reports/score"),
+            memtide: PathBuf::from("target/release/memtide"),
+        };
+        let mut arguments = arguments.into_iter();
+        while let Some(argument) = arguments.next() {
+            let mut value = || {
+                let missing = || Error::Usage(format!("{argument} needs a value"));
+                arguments.next().ok_or_else(missing)
+            };
+            match argument.as_str() {
+                "--simulate" => options.what = What::Simulated,
+                "--live" => options.what = What::Live,
+                "--long" => options.what = What::Long,
+                "--report-only" => options.report_only = true,
+                "--jobs" => options.jobs = number(&argument, &value()?)?,
+                "--repeats" => {
+                    let repeats = number(&argument, &value()?)?;
+                    options.repeats = (repeats, repeats);
+                }
+                "--seed" => options.seed = number(&argument, &value()?)?,
+                "--only" => options.only = value()?,
+                "--corpus" => options.corpus = value()?.into(),
+                "--out" => options.out = value()?.into(),
+                "--memtide" => options.memtide = value()?.into(),
+                _ => return Err(Error::Usage(format!("unknown argument {argument:?}"))),
+            }
+        }
+        if options.jobs == 0 || options.jobs > MOST_JOBS {
+            let why = format!("--jobs {}: from 1 to {MOST_JOBS}", options.jobs);
+            return Err(Error::Usage(why));
+        }
+        Ok(options)
+    }
+}
+
+fn number<T: std::str::FromStr>(option: &str, value: &str) -> Result<T> {
+    value
+        .parse()
+        .map_err(|_| Error::Usage(format!("{option} {value:?}: not a whole number")))
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Options> {
+        Options::parse(line.split_whitespace().map(str::to_owned))
+    }
+
+    #[test]
+    fn options_are_read_and_checked() {
+        let options =
+            parse("--long --jobs 8 --repeats 2 --seed 7 --only leak --report-only").unwrap();
+        assert_eq!(options.what, What::Long);
+        assert_eq!(
+            (options.jobs, options.repeats, options.seed),
+            (8, (2, 2), 7)
+        );
+        assert!(options.report_only && options.only == "leak");
+        for wrong in ["--jobs 9", "--jobs 0", "--jobs x", "--jobs", "--frob"] {
+            assert!(matches!(parse(wrong), Err(Error::Usage(_))), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! Is it good enough? The project's targets, each held or missed.
+
+use super::view::{Right, View};
+use crate::answer::Window;
+use crate::manifest::is_leak;
+use crate::markdown::{Table, percent};
+use crate::measure::calibration::{brier, ece};
+use crate::measure::share::Share;
+use crate::recorded::{LATE, WHOLE};
+use crate::simulate::Simulated;
+use memtide_analyzer::statistics::quantile::quantile;
+
+/// Runs of non-leaks below which a share under 1 % cannot be shown (rule of three).
+const ENOUGH_RUNS: usize = 300;
+
+/// One line of the table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Target {
+    what: String,
+    wanted: &'static str,
+    found: String,
+    /// Whether it is held.
+    pub(crate) held: bool,
+}
+
+impl Target {
+    fn new(what: impl Into<String>, wanted: &'static str, found: String, held: bool) -> Self {
+        Self {
+            what: what.into(),
+            wanted,
+            found,
+            held,
+        }
+    }
+
+    fn at_least(what: &str, wanted: &'static str, share: Share, least: f64) -> Self {
+        Self::new(
+            what,
+            wanted,
+            share.to_string(),
+            share.of > 0 && share.value() >= least,
+        )
+    }
+
+    fn at_most(what: &str, wanted: &'static str, share: Share, most: f64) -> Self {
+        Self::new(
+            what,
+            wanted,
+            share.to_string(),
+            share.of > 0 && share.value() <= most,
+        )
+    }
+}
+
+/// As a table.
+pub(crate) fn table(targets: &[Target]) -> String {
+    let mut table = Table::new(&["target", "wanted", "found (95 % interval)", ""]);
+    for target in targets {
+        table.row([
+            target.what.clone(),
+            target.wanted.to_owned(),
+            target.found.clone(),
+            if target.held { "held" } else { "**missed**" }.to_owned(),
+        ]);
+    }
+    table.text()
+}
+
+/// The targets that the recorded series are held to.
+pub(crate) fn recorded(all: &View<'_>) -> Vec<Target> {
+    let whole = all.over(WHOLE);
+    let with = whole.with_looks();
+    let windows = with_late_windows(all);
+    let mut targets = vec![Target::at_least(
+        "acceptable answers at 48 s, without looks",
+        "at least 98 %",
+        whole.without_looks().acceptable(),
+        0.98,
+    )];
+    targets.extend(of_runs(&with));
+    targets.push(Target::new(
+        "false leaks at 48 s",
+        "none",
+        with.false_leaks().to_string(),
+        with.false_leaks().hits == 0,
+    ));
+    targets.push(Target::new(
+        "false leaks at 48 s and in windows 12–36, 16–48, 24–48 s",
+        "at most 2 of 296",
+        windows.false_leaks().to_string(),
+        windows.false_leaks().hits <= 2,
+    ));
+    targets.extend(calibration("48 s and windows", &windows));
+    targets.push(rising(all));
+    targets
+}
+
+/// Answers over whole records and late windows, with looks where they can be had.
+pub(crate) fn with_late_windows<'a>(all: &View<'a>) -> View<'a> {
+    all.with_looks()
+        .only(|answer| answer.window == WHOLE || LATE.contains(&answer.window))
+}
+
+/// The targets that live runs are held to.
+pub(crate) fn live(all: &View<'_>) -> Vec<Target> {
+    let mut targets = of_runs(all);
+    targets.push(few_false_leaks(all));
+    targets.extend(calibration("all runs", all));
+    targets
+}
+
+/// The targets of runs with parameters drawn at random: labels still tell what is no leak, but how much a
+/// program must show within its time does not follow from them.
+pub(crate) fn long(all: &View<'_>) -> Vec<Target> {
+    let mut targets = vec![few_false_leaks(all)];
+    targets.push(recall(all));
+    targets.extend(slopes(all));
+    targets.extend(calibration("all runs", all));
+    targets
+}
+
+fn few_false_leaks(all: &View<'_>) -> Target {
+    let share = all.false_leaks();
+    let held = share.value() < 0.01;
+    let enough = share.of >= ENOUGH_RUNS || !held;
+    let found = if enough {
+        share.to_string()
+    } else {
+        format!("{share}; {ENOUGH_RUNS} runs would be needed to tell (--long)")
+    };
+    Target::new("false leaks", "under 1 %", found, held)
+}
+
+/// What holds for any set of answers with looks.
+fn of_runs(with: &View<'_>) -> Vec<Target> {
+    let looked = with.looked();
+    let mut targets = vec![
+        Target::at_least(
+            "acceptable answers, with looks",
+            "at least 98 %",
+            with.acceptable(),
+            0.98,
+        ),
+        Target::at_least(
+            "the label itself, of decided answers with looks",
+            "at least 95 %",
+            looked.strict_of_decided(),
+            0.95,
+        ),
+        Target::at_least(
+            "the label itself, of all answers with looks",
+            "at least 88 %",
+            looked.strict(),
+            0.88,
+        ),
+        recall(with),
+        Target::at_most(
+            "undetermined, cases that cannot be looked into included",
+            "at most 10 %",
+            with.open(),
+            0.10,
+        ),
+    ];
+    targets.extend(slopes(with));
+    targets
+}
+
+fn recall(with: &View<'_>) -> Target {
+    Target::at_least(
+        "leaks found that grew at least 3 % of RSS, with looks",
+        "at least 95 %",
+        with.looked().recall(),
+        0.95,
+    )
+}
+
+fn slopes(with: &View<'_>) -> Vec<Target> {
+    let errors: Vec<f64> = with
+        .slope_errors()
+        .iter()
+        .map(|(_, error)| *error)
+        .collect();
+    let (median, most) = (quantile(&errors, 0.5), quantile(&errors, 0.9));
+    let covered = with.covered();
+    let width = quantile(&with.widths(), 0.5);
+    let found = |value: f64| format!("{} of {} leaks", percent(value), errors.len());
+    vec![
+        Target::new(
+            "error of rates, median",
+            "at most 3 %",
+            found(median),
+            median <= 0.03,
+        ),
+        Target::new(
+            "error of rates, 90th percentile",
+            "at most 15 %",
+            found(most),
+            most <= 0.15,
+        ),
+        Target::new(
+            "90 % interval of growth covers the true rate",
+            "85 to 99 %",
+            covered.to_string(),
+            (0.85..=0.99).contains(&covered.value()),
+        ),
+        Target::new(
+            "its width over the true rate, median",
+            "at most 25 %",
+            percent(width),
+            width <= 0.25,
+        ),
+    ]
+}
+
+fn calibration(of: &str, view: &View<'_>) -> Vec<Target> {
+    let outcomes = view.outcomes(Right::Acceptable);
+    let (ece, brier) = (ece(&outcomes), brier(&outcomes));
+    vec![
+        Target::new(
+            format!("calibration error (ECE), {of}"),
+            "under .05",
+            format!("{ece:.3}"),
+            ece < 0.05,
+        ),
+        Target::new(
+            format!("Brier score, {of}"),
+            "under .08",
+            format!("{brier:.3}"),
+            brier < 0.08,
+        ),
+    ]
+}
+
+/// Confidence rises with the length of the record.
+fn rising(all: &View<'_>) -> Target {
+    let with = all.with_looks();
+    let means = [12.0, 20.0, 32.0, 48.0].map(|to| with.over(Window { from: 0.0, to }).confidence());
+    let held = means
+        .windows(2)
+        .all(|pair| matches!(pair, [a, b] if a <= b));
+    let shown = means.map(|mean| format!("{mean:.2}")).join(", ");
+    Target::new("mean confidence at 12, 20, 32, 48 s", "rises", shown, held)
+}
+
+/// The targets that simulated series are held to.
+pub(crate) fn simulated(all: &[Simulated]) -> Vec<Target> {
+    let leaks = |is: &dyn Fn(&Simulated) -> bool| {
+        let chosen: Vec<&Simulated> = all.iter().filter(|one| is(one)).collect();
+        Share::count(chosen, |one| is_leak(one.looked))
+    };
+    let short = leaks(&|one| one.tau.is_some_and(|tau| tau <= 0.3));
+    let long = leaks(&|one| one.tau.is_some_and(|tau| tau > 0.3));
+    let with = Share::count(all.iter().filter(|one| one.leaks), |one| {
+        is_leak(one.looked)
+    });
+    let without = Share::count(all.iter().filter(|one| one.twin), |one| {
+        !is_leak(one.looked)
+    });
+    vec![
+        Target::new(
+            "false leaks on simulated AR(1), tau/T up to .3",
+            "under 1 %",
+            short.to_string(),
+            short.of > 0 && short.value() < 0.01,
+        ),
+        Target::at_most("the same, tau/T above .3", "at most 2 %", long, 0.02),
+        Target::at_least(
+            "3 days with a wave, noise and a leak of 3 % an hour: found",
+            "19 of 20",
+            with,
+            0.95,
+        ),
+        Target::at_least(
+            "the same without the leak: not called one",
+            "19 of 20",
+            without,
+            0.95,
+        ),
+    ]
+}
