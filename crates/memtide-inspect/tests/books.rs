@@ -197,6 +197,22 @@ fn programs_built_in_other_ways() {
     }
 }
 
+/// Where everything lies does not matter either: `brk` then begins right behind the program's data.
+#[test]
+fn a_program_at_fixed_addresses() {
+    let mut command = Command::new("setarch");
+    command.args(["-R"]).arg(program("books"));
+    if Command::new("setarch")
+        .args(["-R", "true"])
+        .output()
+        .is_err()
+    {
+        return skip("setarch is not installed");
+    }
+    let target = Target::start(&mut command, "mix 16 2");
+    assert_equal("without randomisation", &target.snapshot(), &target.books);
+}
+
 /// After a fork the kernel may show one heap as two mappings.
 #[test]
 fn a_fork_child() {

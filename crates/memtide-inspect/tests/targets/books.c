@@ -17,6 +17,8 @@ static int is_mode(const char *m) { return !strcmp(mode, m); }
 static void fill(int id, void **slot) {
   state += 7919ull * (unsigned)(id + 1) * 1000003;
   size_t total = 0; long n = 0; unsigned freed = is_mode("frag") ? 80 : is_mode("mix") || is_mode("joined") ? 30 : 0;
+  /* By malloc, so that the thread has its cache: memalign does not make one. */
+  slot[n++] = filled(100);
   while (total < share && n < SLOTS) {
     size_t s = is_mode("small") ? 24 + rnd() % 100 : is_mode("big") ? 200000 + rnd() % 3000000 : mixed_size();
     /* Alignments: of a cache line, of a page, and of a mebibyte, which gets a mapping of its own. */
