@@ -5,7 +5,7 @@ mod program;
 
 use memtide_inspect::{Inspector, Options};
 use memtide_model::HeapClass;
-use program::{Running, folder, source, tool};
+use program::{Running, folder, source, tool, until};
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
@@ -77,15 +77,19 @@ impl Shop {
                 panic!("no books: {line:?}");
             };
             let name = if name == "silent" { &self.silent } else { name };
-            let kept = (count.parse().unwrap(), bytes.parse().unwrap());
+            let kept = (number(count), number(bytes));
             books.insert(name.to_owned(), kept);
         }
     }
 
     fn grow(&mut self) {
         let input = self.running.child.stdin.as_mut().expect("it was piped");
-        input.write_all(b"\n").unwrap();
+        input.write_all(b"\n").expect("it reads");
     }
+}
+
+fn number(text: &str) -> u64 {
+    text.parse().expect("it prints numbers")
 }
 
 /// Where a symbol is, as the file counts.
@@ -94,8 +98,10 @@ fn address_of(symbol: &str, folder: &Path) -> u64 {
     let output = output.expect("nm has to be installed for this test");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let line = text.lines().find(|line| line.ends_with(symbol));
-    let (address, _) = line.expect("the symbol is there").split_once(' ').unwrap();
-    u64::from_str_radix(address, 16).unwrap()
+    let (address, _) = line
+        .and_then(|line| line.split_once(' '))
+        .expect("the symbol is there");
+    u64::from_str_radix(address, 16).expect("nm prints hexadecimal numbers")
 }
 
 fn look(inspector: &mut Inspector) -> Vec<HeapClass> {
@@ -103,7 +109,7 @@ fn look(inspector: &mut Inspector) -> Vec<HeapClass> {
         classes: true,
         ..Options::default()
     };
-    let snapshot = inspector.snapshot(&options).unwrap();
+    let snapshot = inspector.snapshot(&options).expect("it can be read");
     assert_eq!(snapshot.quality.doubts, Vec::<String>::new());
     snapshot.classes
 }
@@ -119,7 +125,7 @@ fn by_name(classes: &[HeapClass]) -> Books {
 fn counts_are_exact(test: &str, flags: &[&str]) {
     let mut shop = Shop::start(test, flags);
     let first = shop.books();
-    let mut inspector = Inspector::open(shop.running.pid()).unwrap();
+    let mut inspector = Inspector::open(shop.running.pid()).expect("it can be read");
     assert_eq!(by_name(&look(&mut inspector)), first);
     assert_eq!(first.len(), 12);
 
@@ -162,4 +168,56 @@ fn nobody_asked() {
     let mut inspector = Inspector::open(shop.running.pid()).unwrap();
     let snapshot = inspector.snapshot(&Options::default()).unwrap();
     assert_eq!(snapshot.classes, []);
+}
+
+/// What `leaky_server` says of itself: sessions, their bytes.
+fn sessions(server: &mut Running) -> (u64, u64) {
+    let input = server.child.stdin.as_mut().expect("it was piped");
+    input.write_all(b"\n").expect("it reads");
+    let line = server.line();
+    let fields: Vec<&str> = line.split(' ').collect();
+    let ["sessions", count, "bytes", bytes, ..] = fields[..] else {
+        panic!("no sessions: {line:?}");
+    };
+    (number(count), number(bytes))
+}
+
+/// While it works, so within what a racing walk may miss.
+#[test]
+fn of_a_server_that_leaks_one_class() {
+    let folder = folder("classes_server");
+    let text = source("leaky_server.cpp");
+    let text = text.to_str().expect("a plain path");
+    let flags = ["-std=c++17", "-O2", "-pthread", "-s", "-o", "server", text];
+    tool("g++", &flags, &folder);
+    let mut server = Running::start(Command::new(folder.join("server")).arg("2000"));
+    let mut inspector = Inspector::open(server.pid()).unwrap();
+    let options = Options {
+        classes: true,
+        ..Options::default()
+    };
+    let mut looks = Vec::new();
+    for enough in [3_000, 8_000] {
+        until("sessions are open", || sessions(&mut server).0 >= enough);
+        let before = sessions(&mut server);
+        let classes = by_name(&inspector.snapshot(&options).unwrap().classes);
+        let after = sessions(&mut server);
+        let found = classes["net::TlsSession"];
+        for (found, before, after) in [(found.0, before.0, after.0), (found.1, before.1, after.1)] {
+            let least = before - before / 200;
+            // Each of four threads may have one that it did not count yet.
+            let most = after + after / 200 + 4;
+            assert!(
+                (least..=most).contains(&found),
+                "{found}: {before} to {after}"
+            );
+        }
+        assert!(!classes.contains_key("net::Session"), "never one by itself");
+        looks.push(classes);
+    }
+    let growth = |name: &str| looks[1][name].0.cast_signed() - looks[0][name].0.cast_signed();
+    assert!(growth("net::TlsSession") >= 4_900);
+    let requests = looks[1]["net::Request"].0;
+    assert!((7_900..=8_100).contains(&requests), "{requests}");
+    assert!(growth("net::Request").abs() <= 200);
 }

@@ -35,9 +35,9 @@ struct Busy {
 impl Busy {
     fn start(test: &str, threads: usize, signals: usize, mode: &str) -> Self {
         let folder = folder(test);
-        let text = source("busy_threads.c");
-        let text = text.to_str().expect("a plain path");
-        tool("gcc", &["-O2", "-pthread", "-o", "busy", text], &folder);
+        let program = source("busy_threads.c");
+        let program = program.to_str().expect("a plain path");
+        tool("gcc", &["-O2", "-pthread", "-o", "busy", program], &folder);
         let page = folder.join("page");
         let _ = std::fs::remove_file(&page);
         let running = Running::start(
@@ -62,10 +62,8 @@ impl Busy {
     fn words(&self) -> Vec<u64> {
         // Before the program has made the page there is none.
         let bytes = std::fs::read(&self.page).unwrap_or_default();
-        let mut words: Vec<u64> = bytes
-            .chunks_exact(8)
-            .map(|word| u64::from_le_bytes(word.try_into().unwrap()))
-            .collect();
+        let words = bytes.as_chunks().0.iter();
+        let mut words: Vec<u64> = words.map(|word| u64::from_le_bytes(*word)).collect();
         words.resize(512, 0);
         words
     }
@@ -90,7 +88,7 @@ impl Busy {
     }
 
     fn states(&self) -> String {
-        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.pid().0)).unwrap();
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.pid().0)).expect("it is there");
         let states = tasks.filter_map(|task| {
             let status = std::fs::read_to_string(task.ok()?.path().join("status")).ok()?;
             let (_, state) = status.split_once("State:\t")?;
