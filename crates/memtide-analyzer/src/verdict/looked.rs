@@ -227,6 +227,7 @@ pub(super) fn advice(facts: &Facts) -> Option<Vec<String>> {
             text::bytes(kept)
         ));
     } else {
+        advice.push("Holes between long-lived blocks: allocate what lives long apart from what does not, and avoid to shrink blocks in place (realloc to less), which leaves a hole behind each; or try an allocator that keeps sizes apart (jemalloc, mimalloc).".to_owned());
         if heap.knows_trim() {
             advice.push(format!(
                 "malloc_trim(0) does not help: it would give back {} of the {} that malloc keeps.",
@@ -234,7 +235,6 @@ pub(super) fn advice(facts: &Facts) -> Option<Vec<String>> {
                 text::bytes(kept)
             ));
         }
-        advice.push("Holes between long-lived blocks: allocate what lives long apart from what does not, and avoid to shrink blocks in place (realloc to less), which leaves a hole behind each; or try an allocator that keeps sizes apart (jemalloc, mimalloc).".to_owned());
     }
     advice.extend(arenas(&heap));
     advice.extend(large_blocks(&heap));
