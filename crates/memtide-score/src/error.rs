@@ -49,7 +49,7 @@ impl Error {
         move |cause| Self::File { doing, path, cause }
     }
 
-    pub(crate) fn run(case: &str, why: impl ToString) -> Self {
+    pub(crate) fn run(case: &str, why: &(impl ToString + ?Sized)) -> Self {
         Self::Run {
             case: case.to_owned(),
             why: why.to_string(),

@@ -97,7 +97,6 @@ fn number<T: std::str::FromStr>(option: &str, value: &str) -> Result<T> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 mod tests {
     use super::*;
 

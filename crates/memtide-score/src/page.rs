@@ -13,6 +13,7 @@ use crate::summary::view::{Right, View};
 use crate::summary::{calibrated, confusion, holdout, rates, wrong};
 use crate::{Error, Result, live as programs, manifest, recorded as series};
 use serde::Serialize;
+use serde_json::Value;
 use std::fs;
 use std::path::Path;
 
@@ -38,6 +39,11 @@ pub(crate) fn recorded(options: &Options) -> Result<bool> {
         "Wrong answers",
         "Over the whole record and in late windows, the worst first; what is only too early is left out.",
         &wrong::table(&all.only(|answer| answer.window == WHOLE || LATE.contains(&answer.window))),
+    );
+    text += &section(
+        "Not the label at 48 s, with looks",
+        "All of these may be said; none of them is what really happens.",
+        &wrong::not_the_label(&all.over(WHOLE).with_looks()),
     );
     print!("{text}");
     write(&options.out, "README.md", &text)?;
@@ -81,6 +87,11 @@ pub(crate) fn live(options: &Options) -> Result<bool> {
     text += &section("Rates of leaks", SLOPES, &rates::slopes(&views));
     text += &of_confidence(&all);
     text += &section("Wrong answers", "The worst first.", &wrong::table(&all));
+    text += &section(
+        "Not the label",
+        "Acceptable, and not what really happens.",
+        &wrong::not_the_label(&all),
+    );
     print!("{text}");
     write(&options.out, &format!("{name}.md"), &text)?;
     write_json(&options.out, &format!("{name}.json"), &answers, &[])?;
@@ -130,6 +141,10 @@ fn of_recorded(all: &View<'_>) -> String {
         let name = format!("{}–{} s", window.from, window.to);
         views.push((format!("{name}, without looks"), here.without_looks()));
         views.push((format!("{name}, with looks"), here.with_looks()));
+        views.push((
+            format!("{name}, with looks, only cases that have them"),
+            here.looked(),
+        ));
     }
     text += &section(
         "By part of the record",
@@ -204,7 +219,53 @@ fn write_json(out: &Path, name: &str, answers: &[Answer], simulated: &[Simulated
 
 fn lines(items: &[impl Serialize]) -> String {
     let lines: Vec<String> = (items.iter())
-        .filter_map(|item| serde_json::to_string(item).ok())
+        .filter_map(|item| serde_json::to_value(item).ok())
+        .map(|value| rounded(value).to_string())
         .collect();
     lines.join(",\n")
+}
+
+/// With four digits of every real number: more would be noise, and make the file twice as long.
+fn rounded(value: Value) -> Value {
+    match value {
+        Value::Number(number) if number.is_f64() => {
+            let short = number.as_f64().map(|real| format!("{real:.3e}"));
+            let real = short.and_then(|short| short.parse::<f64>().ok());
+            real.map_or(Value::Null, Value::from)
+        }
+        Value::Array(items) => Value::Array(items.into_iter().map(rounded).collect()),
+        Value::Object(items) => {
+            let items = items.into_iter().map(|(key, item)| (key, rounded(item)));
+            Value::Object(items.collect())
+        }
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_above_the_marker_are_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let page = folder.path().join("README.md");
+        write(folder.path(), "README.md", "figures one").unwrap();
+        assert_eq!(
+            fs::read_to_string(&page).unwrap(),
+            format!("{MARKER}\n\nfigures one\n")
+        );
+        fs::write(&page, format!("# Words\n\n{MARKER}\n\nold")).unwrap();
+        write(folder.path(), "README.md", "figures two\n\n").unwrap();
+        let text = fs::read_to_string(&page).unwrap();
+        assert_eq!(text, format!("# Words\n\n{MARKER}\n\nfigures two\n"));
+    }
+
+    #[test]
+    fn real_numbers_are_cut_and_whole_ones_are_not() {
+        let value =
+            serde_json::json!({"a": [2_075_892.4, 0.871_379_8], "b": 123_456_789, "c": null});
+        let expected = serde_json::json!({"a": [2_076_000.0, 0.8714], "b": 123_456_789, "c": null});
+        assert_eq!(rounded(value), expected);
+    }
 }

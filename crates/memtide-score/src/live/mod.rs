@@ -108,17 +108,17 @@ fn located(command: Vec<String>, corpus: &Path) -> Vec<String> {
 
 /// Runs a program, watches it, and compares.
 fn judge(case: &Case, run: &Run, memtide: &Path) -> Result<Answer> {
-    let failed = |error: std::io::Error| Error::run(&case.name, error);
+    let failed = |error: std::io::Error| Error::run(&case.name, &error);
     let folder = tempfile::tempdir().map_err(failed)?;
     let log = folder.path().join("truth.csv");
     let json = folder.path().join("report.json");
     let program = Program::start(&run.command, folder.path(), &log).map_err(failed)?;
     let watched = program.watch(memtide, run.seconds, &json);
     program.end();
-    watched.map_err(|why| Error::run(&case.name, why))?;
+    watched.map_err(|why| Error::run(&case.name, &why))?;
     let text = std::fs::read_to_string(&json).map_err(Error::file("reading", &json))?;
     let report: Report =
-        serde_json::from_str(&text).map_err(|error| Error::run(&case.name, error))?;
+        serde_json::from_str(&text).map_err(|error| Error::run(&case.name, &error))?;
     let window = Window {
         from: 0.0,
         to: run.seconds.round(),

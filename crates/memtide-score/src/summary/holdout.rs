@@ -73,7 +73,7 @@ impl Fitted {
 struct Cells {
     all: Share,
     standings: BTreeMap<&'static str, Share>,
-    cells: BTreeMap<Basis, Share>,
+    bases: BTreeMap<Basis, Share>,
 }
 
 impl Cells {
@@ -88,7 +88,7 @@ impl Cells {
             add(&mut found.all);
             if let Some(basis) = answer.basis {
                 add(found.standings.entry(basis.standing).or_default());
-                add(found.cells.entry(basis).or_default());
+                add(found.bases.entry(basis).or_default());
             }
         }
         found
@@ -103,7 +103,7 @@ impl Cells {
             .get(basis.standing)
             .copied()
             .unwrap_or_default();
-        let cell = self.cells.get(&basis).copied().unwrap_or_default();
+        let cell = self.bases.get(&basis).copied().unwrap_or_default();
         drawn(cell, drawn(standing, self.all.value()))
     }
 }

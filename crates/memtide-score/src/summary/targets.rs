@@ -182,7 +182,7 @@ fn slopes(with: &View<'_>) -> Vec<Target> {
         .collect();
     let (median, most) = (quantile(&errors, 0.5), quantile(&errors, 0.9));
     let covered = with.covered();
-    let width = quantile(&with.widths(), 0.5);
+    let typical = quantile(&with.widths(), 0.5);
     let found = |value: f64| format!("{} of {} leaks", percent(value), errors.len());
     vec![
         Target::new(
@@ -206,8 +206,8 @@ fn slopes(with: &View<'_>) -> Vec<Target> {
         Target::new(
             "its width over the true rate, median",
             "at most 25 %",
-            percent(width),
-            width <= 0.25,
+            percent(typical),
+            typical <= 0.25,
         ),
     ]
 }

@@ -171,3 +171,84 @@ impl Right {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::answer::Truth;
+    use VerdictKind::{Fragmentation, HeapLeak, MmapLeak, NoGrowth, Plateau, Undetermined};
+    use memtide_model::Shape;
+
+    fn answer(label: VerdictKind, kind: VerdictKind, candidates: &[VerdictKind]) -> Answer {
+        Answer {
+            case: String::new(),
+            program: String::new(),
+            arguments: Vec::new(),
+            window: Window {
+                from: 0.0,
+                to: 48.0,
+            },
+            looked: true,
+            label,
+            kind,
+            candidates: candidates.to_vec(),
+            confidence: 0.8,
+            shape: Shape::Linear,
+            acceptable: label == kind,
+            first_acceptable: label == kind || candidates.first() == Some(&label),
+            rate: Some(110.0),
+            interval: Some((90.0, 130.0)),
+            truth: Truth {
+                live_slope: Some(100.0),
+                grown_share: 0.5,
+            },
+            basis: None,
+            summary: String::new(),
+        }
+    }
+
+    /// Counted by hand.
+    #[test]
+    fn figures_count_what_they_say() {
+        let answers = [
+            answer(HeapLeak, HeapLeak, &[]),
+            answer(HeapLeak, Undetermined, &[HeapLeak, Fragmentation]),
+            answer(HeapLeak, Undetermined, &[]),
+            answer(MmapLeak, HeapLeak, &[]),
+            answer(Fragmentation, HeapLeak, &[]),
+            answer(Plateau, NoGrowth, &[]),
+            answer(Plateau, Plateau, &[]),
+        ];
+        let view = View::of(&answers);
+        let share = |hits, of| Share { hits, of };
+        assert_eq!(view.false_leaks(), share(1, 3));
+        assert_eq!(view.recall(), share(2, 4));
+        assert_eq!(view.strict(), share(2, 7));
+        assert_eq!(view.strict_of_decided(), share(2, 5));
+        assert_eq!((view.open(), view.too_early()), (share(2, 7), share(1, 7)));
+        assert_eq!(view.outcomes(Right::Strict).len(), 6);
+        assert_eq!(
+            Share::count(view.outcomes(Right::Strict), |o| o.right),
+            share(3, 6)
+        );
+        // Of leaks of blocks alone: three.
+        assert_eq!(view.covered(), share(3, 3));
+        assert!(
+            view.slope_errors()
+                .iter()
+                .all(|(_, error)| (error - 0.1).abs() < 1e-12)
+        );
+        assert!(
+            view.widths()
+                .iter()
+                .all(|width| (width - 0.4).abs() < 1e-12)
+        );
+    }
+
+    #[test]
+    fn a_leak_that_hardly_grew_need_not_be_found() {
+        let mut small = answer(HeapLeak, NoGrowth, &[]);
+        small.truth.grown_share = 0.02;
+        assert_eq!(View::of(&[small]).recall(), Share::default());
+    }
+}

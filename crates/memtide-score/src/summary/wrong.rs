@@ -34,6 +34,19 @@ pub(crate) fn worst<'a>(view: &View<'a>) -> Vec<&'a Answer> {
 
 /// They, as a table.
 pub(crate) fn table(view: &View<'_>) -> String {
+    listed(&worst(view))
+}
+
+/// Answers that may be said and are not the label, by label.
+pub(crate) fn not_the_label(view: &View<'_>) -> String {
+    let mut answers = view
+        .only(|answer| answer.acceptable && !answer.is_strict())
+        .answers;
+    answers.sort_by_key(|answer| answer.label);
+    listed(&answers)
+}
+
+fn listed(answers: &[&Answer]) -> String {
     let mut table = Table::new(&[
         "case",
         "record",
@@ -43,13 +56,7 @@ pub(crate) fn table(view: &View<'_>) -> String {
         "confidence",
         "what it says",
     ]);
-    for answer in worst(view) {
-        let candidates: Vec<&str> = answer.candidates.iter().map(|kind| kind.name()).collect();
-        let said = if answer.is_open() {
-            format!("undetermined ({})", candidates.join(", "))
-        } else {
-            answer.kind.name().to_owned()
-        };
+    for answer in answers {
         let case = if answer.arguments.is_empty() {
             answer.case.clone()
         } else {
@@ -60,10 +67,20 @@ pub(crate) fn table(view: &View<'_>) -> String {
             format!("{:.0}–{:.0} s", answer.window.from, answer.window.to),
             if answer.looked { "yes" } else { "no" }.to_owned(),
             answer.label.name().to_owned(),
-            said,
+            said(answer),
             format!("{:.2}", answer.confidence),
             answer.summary.clone(),
         ]);
     }
     table.text()
+}
+
+/// The answer, an open one with its candidates.
+fn said(answer: &Answer) -> String {
+    let candidates: Vec<&str> = answer.candidates.iter().map(|kind| kind.name()).collect();
+    if answer.is_open() {
+        format!("undetermined ({})", candidates.join(", "))
+    } else {
+        answer.kind.name().to_owned()
+    }
 }
