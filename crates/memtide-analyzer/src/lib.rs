@@ -43,7 +43,7 @@ mod warnings;
 pub use detection::{detectable, noise};
 pub use stacks::suppressions::{Error, Suppressions};
 
-use memtide_model::{Findings, Observations};
+use memtide_model::{Findings, Observations, VerdictKind};
 
 /// The whole analysis: ledger, trends, verdict, forecast, and the series for the charts.
 ///
@@ -52,6 +52,25 @@ use memtide_model::{Findings, Observations};
 /// shows all of it.
 pub fn analyze(observations: &Observations) -> Findings {
     analyze_with(observations, &Suppressions::default())
+}
+
+/// What a look or two into the heap show, with little or no record around them: the ledger, the heap, what grew
+/// between the two. A verdict stands in the report where even that little decides one.
+pub fn analyze_looks(observations: &Observations) -> Findings {
+    let mut findings = analyze(observations);
+    findings.report.warnings = warnings::of_looks(observations);
+    let verdict = &mut findings.report.verdict;
+    if verdict.kind == VerdictKind::Undetermined && verdict.candidates.is_empty() {
+        let pid = observations.target.id.pid;
+        let looks = observations.heap.as_ref();
+        let once = looks.is_none_or(|heap| heap.snapshots.len() < 2);
+        verdict.advice = vec![format!("For a verdict: memtide attach {pid} --for 1m")];
+        if once {
+            let twice = format!("What grows: memtide inspect {pid} --interval 30s");
+            verdict.advice.insert(0, twice);
+        }
+    }
+    findings
 }
 
 /// [`analyze`] with call stacks that are known and accepted: they stand last in the list, marked, no

@@ -44,26 +44,38 @@ pub(crate) fn warnings(
     all.extend(looks(observations));
     all.extend(pressure(record));
     let looked = !record.heap.looks().is_empty();
-    for unseen in &observations.target.unseen {
-        let told = match unseen.what.as_str() {
-            Visibility::LIVE_BLOCKS => stacks.is_some() || looked,
-            Visibility::ALLOCATING_CODE => stacks.is_some(),
-            _ => false,
-        };
-        if told {
-            continue;
-        }
-        let remedy = if unseen.remedy.is_empty() {
-            String::new()
-        } else {
-            format!(" Remedy: {}", unseen.remedy)
-        };
-        all.push(format!(
-            "Not seen: {} ({}).{remedy}",
-            unseen.what, unseen.why
-        ));
-    }
+    all.extend(unseen(observations, |what| match what {
+        Visibility::LIVE_BLOCKS => stacks.is_some() || looked,
+        Visibility::ALLOCATING_CODE => stacks.is_some(),
+        _ => false,
+    }));
     all
+}
+
+/// Of a look or two: nobody asked for a record, so its length is nothing to warn of, nor what looking cannot
+/// show by its nature.
+pub(crate) fn of_looks(observations: &Observations) -> Vec<String> {
+    let mut all = looks(observations);
+    all.extend(unseen(observations, |what| {
+        [Visibility::LIVE_BLOCKS, Visibility::ALLOCATING_CODE].contains(&what)
+    }));
+    all
+}
+
+/// What could not be seen, but for what `is_told` knows to be told otherwise.
+fn unseen(observations: &Observations, is_told: impl Fn(&str) -> bool) -> Vec<String> {
+    let unseen = observations.target.unseen.iter();
+    unseen
+        .filter(|unseen| !is_told(&unseen.what))
+        .map(|unseen| {
+            let remedy = if unseen.remedy.is_empty() {
+                String::new()
+            } else {
+                format!(" Remedy: {}", unseen.remedy)
+            };
+            format!("Not seen: {} ({}).{remedy}", unseen.what, unseen.why)
+        })
+        .collect()
 }
 
 /// What of the looks into the heap does not serve, and why there are none or no more.
@@ -90,7 +102,7 @@ fn looks(observations: &Observations) -> Vec<String> {
     let heap = observations.heap.as_ref();
     all.extend(heap.and_then(|heap| {
         Some(format!(
-            "{}.",
+            "The heap could not be read: {}.",
             heap.unavailable.as_ref()?.trim_end_matches('.')
         ))
     }));

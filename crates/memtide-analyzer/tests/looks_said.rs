@@ -3,7 +3,7 @@
 
 mod support;
 
-use memtide_analyzer::analyze;
+use memtide_analyzer::{analyze, analyze_looks};
 use memtide_model::report::Verdict;
 use memtide_model::{Account, ArenaTotals, Bytes, Observations, SizeClass, VerdictKind};
 use support::look::{Books, class, looked, looks};
@@ -270,13 +270,15 @@ fn live_blocks_that_grow_inside_level_memory_are_said() {
 
 #[test]
 fn what_keeps_memtide_from_looking_is_said_with_the_remedy() {
-    let why = "The heap of process 4182 may not be read (ptrace_scope is 1); run memtide with sudo";
+    let why = "process 4182 may not be read (ptrace_scope is 1); run memtide with sudo";
     let mut observations = looked(60, &[], leaking);
     observations.heap.as_mut().expect("tried").unavailable = Some(why.to_owned());
     let report = analyze(&observations).report;
     assert_eq!(report.verdict.kind, VerdictKind::Undetermined);
     assert!(
-        report.warnings.contains(&format!("{why}.")),
+        report
+            .warnings
+            .contains(&format!("The heap could not be read: {why}.")),
         "{:?}",
         report.warnings
     );
@@ -286,4 +288,25 @@ fn what_keeps_memtide_from_looking_is_said_with_the_remedy() {
         report.verdict.advice
     );
     assert_eq!((report.heap, report.classes), (None, None));
+}
+
+#[test]
+fn a_look_or_two_warn_of_no_short_record() {
+    let mut observations = looked(3, &[0.0, 2.0], leaking);
+    let report = analyze_looks(&observations).report;
+    assert_eq!(report.warnings, Vec::<String>::new());
+    assert_eq!(report.verdict.kind, VerdictKind::Undetermined);
+    assert_eq!(
+        report.verdict.advice,
+        ["For a verdict: memtide attach 4182 --for 1m"]
+    );
+    let grown = report.heap.and_then(|heap| heap.live_growth_bytes);
+    assert!(grown.is_some_and(|bytes| bytes > 0), "{grown:?}");
+    looks(&mut observations).truncate(1);
+    let report = analyze_looks(&observations).report;
+    assert!(
+        report.verdict.advice[0].contains("memtide inspect 4182 --interval"),
+        "{:?}",
+        report.verdict.advice
+    );
 }

@@ -48,7 +48,7 @@ pub(crate) fn run(options: &Inspect) -> anyhow::Result<Code> {
     if options.outputs.redact {
         secrets::redactor().observations(&mut observations);
     }
-    let findings = memtide_analyzer::analyze(&observations);
+    let findings = memtide_analyzer::analyze_looks(&observations);
     for path in output::write(&findings, &options.outputs, false, Show::Heap)? {
         progress.say(&format!("wrote {}", path.display()));
     }
