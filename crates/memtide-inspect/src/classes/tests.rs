@@ -1,3 +1,5 @@
+//! Vtables of a made-up program, and of hostile ones.
+
 use super::*;
 use crate::memory::PageState;
 use std::collections::BTreeSet;
