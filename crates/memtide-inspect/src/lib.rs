@@ -22,6 +22,7 @@ mod memory;
 mod permission;
 mod ptmalloc;
 pub mod stop;
+mod strangers;
 mod target;
 mod visit;
 
@@ -92,8 +93,8 @@ impl Inspector {
     /// One look at the heap.
     ///
     /// Errors: as of [`Inspector::open`] (a target may exec or die at any time); `NoHeap` where no
-    /// glibc malloc is found, for another allocator or runtime keeps the memory. A heap in which
-    /// nothing was ever allocated is a snapshot of zeros.
+    /// glibc malloc is found, or it was never used and another allocator's library is mapped. A heap in
+    /// which nothing was ever allocated is otherwise a snapshot of zeros.
     pub fn snapshot(&mut self, options: &Options) -> Result<HeapSnapshot, Error> {
         let (began, cpu) = (clock::monotonic(), clock::thread_cpu());
         let image = self.target.image()?;
@@ -123,8 +124,13 @@ impl Inspector {
     ) -> Result<(), Error> {
         let Self { target, known } = self;
         let memory = Live::open(target)?;
-        let known = know(known, image, &memory)?.ok_or_else(|| no_heap(target.pid()))?;
+        let stranger = strangers::allocator(memory.mappings());
+        let known = know(known, image, &memory)?;
+        let known = known.ok_or_else(|| no_heap(target.pid(), stranger))?;
         if !known.malloc.found.is_used {
+            if stranger.is_some() {
+                return Err(no_heap(target.pid(), stranger));
+            }
             let (name, is_tested) = layout::unused_name(known.malloc.found.layout);
             name.clone_into(&mut snapshot.layout);
             snapshot.is_untested = !is_tested;
@@ -166,28 +172,38 @@ fn read_metadata<'t>(
     options: &Options,
     snapshot: &mut HeapSnapshot,
 ) -> Result<(Live<'t>, Metadata), Error> {
-    let held = match options.hold {
-        Some(limit) => Some(stop::hold(target.pid(), limit)?),
-        None => None,
-    };
+    if let Some(limit) = options.hold {
+        let held = stop::hold(target.pid(), limit)?;
+        let found = fitting_metadata(target, known)?;
+        let release = held.release();
+        snapshot.held = Some(release.held);
+        if release.in_time {
+            return Ok(found);
+        }
+        // It went on in the middle: what was read is older than what the walk will see.
+    }
+    fitting_metadata(target, known)
+}
+
+/// Reads mappings and metadata until they are of one moment.
+fn fitting_metadata<'t>(
+    target: &'t Target,
+    known: &mut Known,
+) -> Result<(Live<'t>, Metadata), Error> {
     let mut attempt = 0;
-    let found = loop {
+    loop {
         attempt += 1;
         let memory = Live::open(target)?;
         let metadata = known.malloc.metadata(&memory)?;
         let metadata = metadata.ok_or_else(|| target::replaced(target.pid()))?;
         if attempt >= ATTEMPTS || !metadata.is_outgrown(&memory) {
-            break (memory, metadata);
+            return Ok((memory, metadata));
         }
-    };
-    snapshot.held = held.map(|held| held.release().held);
-    Ok(found)
+    }
 }
 
-fn no_heap(pid: Pid) -> Error {
-    let text = format!(
-        "process {pid} has no heap of glibc's malloc: another allocator or a runtime of its own keeps \
-         its memory"
-    );
+fn no_heap(pid: Pid, stranger: Option<&str>) -> Error {
+    let keeper = stranger.unwrap_or("another allocator, or a runtime of its own,");
+    let text = format!("process {pid} has no heap of glibc's malloc: {keeper} keeps its memory");
     Error::new(ErrorKind::NoHeap, text)
 }

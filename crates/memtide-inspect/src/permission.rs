@@ -18,7 +18,8 @@ struct Facts {
     own_user: Option<u32>,
     /// The target's real user.
     user: Option<u32>,
-    /// Who owns its directory in /proc: root, where the process is not "dumpable".
+    /// Who owns its files in /proc: root, where the process is not "dumpable". (The directory itself
+    /// keeps its owner.)
     owner: Option<u32>,
     /// `kernel.yama.ptrace_scope`.
     yama: Option<u8>,
@@ -36,7 +37,7 @@ pub(crate) fn denied(root: &ProcRoot, pid: Pid) -> Error {
 }
 
 fn facts(root: &ProcRoot, pid: Pid) -> Facts {
-    let path = root.path().join(pid.to_string());
+    let path = root.path().join(pid.to_string()).join("status");
     let number = |process: Pid, key: &str, base: u32| -> Option<u64> {
         let mut buffer = Buffer::new();
         let process = root.process(process).ok()?;

@@ -217,7 +217,7 @@ pub(crate) fn name(
         (Some(0), _, Marking::Owner) => ("glibc 2.30 to 2.33", true),
         (Some(0), _, _) if is(0) => ("glibc 2.35 to 2.41", true),
         (Some(0), Some(0x290), _) if is(1) => ("glibc 2.30 to 2.34", true),
-        (Some(0), _, _) if is(1) => ("glibc 2.27 to 2.34", false),
+        (Some(0), _, _) if is(1) => ("glibc 2.27 to 2.34", true),
         (Some(0), _, _) => ("glibc 2.27 to 2.42", false),
         (Some(2), Some(_), _) => ("glibc 2.26", false),
         (Some(2), _, _) => ("glibc 2.23 to 2.26", false),

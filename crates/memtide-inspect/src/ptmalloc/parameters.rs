@@ -133,10 +133,9 @@ fn is_plausible(
     Some(can_be_base(mappings, base))
 }
 
-/// True for an address in the heap. One that could not be had from `brk` begins in plain memory.
+/// True for an address in the heap, of any alignment: others may have moved the break before. A heap that
+/// could not be had from `brk` begins in plain memory.
 fn can_be_base(mappings: &[Mapping], base: u64) -> bool {
     let mapping = crate::memory::find(mappings, base);
-    mapping.is_some_and(|mapping| {
-        base.is_multiple_of(8) && (mapping.is_brk_heap() || mapping.is_plain_memory())
-    })
+    mapping.is_some_and(|mapping| mapping.is_brk_heap() || mapping.is_plain_memory())
 }

@@ -115,7 +115,10 @@ impl Walk<'_, '_> {
         if cursor.reread != cursor.at {
             cursor.reread = cursor.at;
             self.read_again(cursor)?;
-            self.refresh_top(cursor)?;
+            if self.refresh_top(cursor)? {
+                self.sunk_top(cursor)?;
+                return Ok(false);
+            }
             cursor.tally.reread += u64::from(self.makes_sense(cursor)?);
             return Ok(true);
         }
@@ -209,13 +212,30 @@ impl Walk<'_, '_> {
         Ok(())
     }
 
-    /// Has `top` moved into, out of, or within this region?
-    fn refresh_top(&mut self, cursor: &mut Cursor) -> Result<(), Error> {
+    /// Looks where `top` is now. True if it has sunk below the cursor: the process has freed what lay here,
+    /// and all that follows is `top`.
+    fn refresh_top(&mut self, cursor: &mut Cursor) -> Result<bool, Error> {
         let top = self.memory.word(cursor.arena + self.layout.top)?;
-        if let Some(top) = fresh_top(top, cursor).filter(|top| *top >= cursor.at) {
-            cursor.stop = top;
-            cursor.has_top = true;
+        let Some(top) = fresh_top(top, cursor) else {
+            return Ok(false);
+        };
+        if top < cursor.at {
+            // A plain mapping may hold other pieces behind the one that `top` ends.
+            return Ok(cursor.region.origin != Origin::Mapping);
         }
+        cursor.stop = top;
+        cursor.has_top = true;
+        Ok(false)
+    }
+
+    /// Books the rest of the region as `top`; it goes on changing, so no forecast is made of it.
+    fn sunk_top(&mut self, cursor: &mut Cursor) -> Result<(), Error> {
+        let (at, end) = (cursor.at, cursor.region.end);
+        self.presence.load(self.memory, end)?;
+        self.close_run(cursor);
+        cursor.tally.top_bytes += end - at;
+        cursor.tally.top_resident += self.presence.between(at, end);
+        cursor.at = end;
         Ok(())
     }
 
