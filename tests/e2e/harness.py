@@ -45,9 +45,9 @@ def scratch():
 @contextlib.contextmanager
 def running(command, **options):
     """A program of this check's own, ended when the block is left."""
-    options.setdefault("stdout", subprocess.DEVNULL)
-    options.setdefault("stderr", subprocess.DEVNULL)
-    process = subprocess.Popen([str(part) for part in command], stdin=subprocess.DEVNULL, **options)
+    for stream in ("stdin", "stdout", "stderr"):
+        options.setdefault(stream, subprocess.DEVNULL)
+    process = subprocess.Popen([str(part) for part in command], **options)
     try:
         yield process
     finally:

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import subprocess
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 from harness import MEMTIDE, ROOT, attach, expect, memtide, need, running, scratch
@@ -39,7 +40,10 @@ def told_apart(name, folder):
 def class_named(folder):
     server = folder / "server"
     subprocess.run(["g++", "-O2", "-pthread", "-s", "-o", server, SERVER], check=True)
-    with running([server]) as target:
+    # It ends with its standard input.
+    with running([server, 200], stdin=subprocess.PIPE) as target:
+        # Until all its requests are open for the first time, those grow, too.
+        time.sleep(5)
         text, _ = memtide("inspect", target.pid, "--interval", "5s", "--json", "report.json", folder=folder)
         report = json.loads((folder / "report.json").read_text())
     first = report["classes"][0]
