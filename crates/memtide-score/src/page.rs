@@ -77,7 +77,7 @@ pub(crate) fn live(options: &Options) -> Result<bool> {
     let mut text = head(&format!("tests/score --{name}"), &targets);
     let views = [
         ("all runs".to_owned(), all.clone()),
-        ("with looks into the heap".to_owned(), all.looked()),
+        ("programs with a log".to_owned(), all.logged()),
     ];
     text += &section(
         "Answers",
@@ -132,8 +132,8 @@ fn of_recorded(all: &View<'_>) -> String {
         ("48 s, without looks".to_owned(), without),
         ("48 s, with looks".to_owned(), with.clone()),
         (
-            "48 s, with looks, only cases that have them".to_owned(),
-            with.looked(),
+            "48 s, with looks, programs with a log".to_owned(),
+            with.logged(),
         ),
     ];
     for window in LATE {
@@ -142,8 +142,8 @@ fn of_recorded(all: &View<'_>) -> String {
         views.push((format!("{name}, without looks"), here.without_looks()));
         views.push((format!("{name}, with looks"), here.with_looks()));
         views.push((
-            format!("{name}, with looks, only cases that have them"),
-            here.looked(),
+            format!("{name}, with looks, programs with a log"),
+            here.logged(),
         ));
     }
     text += &section(

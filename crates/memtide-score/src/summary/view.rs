@@ -48,9 +48,10 @@ impl<'a> View<'a> {
         self.only(|answer| answer.looked || answer.truth.live_slope.is_none())
     }
 
-    /// Those that had looks.
-    pub(crate) fn looked(&self) -> Self {
-        self.only(|answer| answer.looked)
+    /// Those that had looks at a program with a log: what happens in its heap can be read by memtide and is
+    /// known otherwise. Interpreters, whose heaps cannot be read yet, are not among them.
+    pub(crate) fn logged(&self) -> Self {
+        self.only(|answer| answer.looked && answer.truth.live_slope.is_some())
     }
 
     /// Acceptable answers.
