@@ -67,6 +67,20 @@ pub const TROUGHS_P: f64 = 0.005;
 pub const FEWER_TROUGHS_P: f64 = 0.02;
 /// A sawtooth falls within this share of its period; what falls more slowly fluctuates.
 pub const SAWTOOTH_FALL: f64 = 0.25;
+/// A wave is taken off growth from so many cycles on: three days of a daily load hold a little less than three, and
+/// what is nearer to one cannot be told from the growth.
+pub const WAVE_CYCLES: f64 = 2.8;
+/// ... and up to one cycle in so many samples: with fewer its second harmonic has no form.
+pub const WAVE_SAMPLES: usize = 12;
+/// Share of the movement about the line that a wave must make (of its squares). Noise with a memory
+/// looks like a wave for a few cycles, too: the best of so many periods makes half of it now and then.
+pub const WAVE_SHARE: f64 = 0.7;
+/// Part of its height by which the series itself must fall back somewhere. Blocks of half a period fail to rise
+/// only where a sine of amplitude A has growth below 2.5 A a period, and then falls by .45 of its height.
+pub const WAVE_FALL: f64 = 0.25;
+/// Growth beside a wave in standard errors. The period is the best of some hundred, and ρ of a short record is
+/// too small: normal quantiles do not hold.
+pub const WAVE_SURE: f64 = 5.0;
 /// Part of the record in which the late slope is taken.
 pub const LATE_PART: f64 = 0.4;
 /// Part of the record in which late growth is taken.
@@ -81,6 +95,9 @@ pub const STAIRS_STILL: f64 = 0.6;
 pub const STAIRS_JUMP: f64 = 0.55;
 /// Stairs: least number of jumps; below it a wait cannot be compared with the gaps.
 pub const STAIRS_JUMPS: usize = 3;
+/// Stairs go on from so many jumps on, the last not longer ago than [`STAIRS_DOUBT`] longest gaps: six levels in
+/// rising order have p = 1/720, as the six blocks and the troughs of a sawtooth. After four, pools stop as well.
+pub const STAIRS_GO_ON: usize = 5;
 /// Stairs have stopped after a wait of so many longest gaps.
 pub const STAIRS_STOPPED: f64 = 2.2;
 /// Stairs may have stopped after a wait of so many longest gaps.
@@ -202,6 +219,9 @@ pub const FREE_SHARE: f64 = 0.4;
 
 // --- looks into the heap -----------------------------------------------------------------------
 
+/// Share of the growth that must be live again at its end for survivors to pin what was freed. Of pages that
+/// hold 16 blocks each 1 − .9¹⁶ = 81 % keep one of them when a tenth survives; what was freed as a whole had .01.
+pub const SURVIVORS_SHARE: f64 = 0.1;
 /// Looks must span so much of the growth that is judged: what they did not see must not outweigh it.
 pub const LOOKS_SPAN_SHARE: f64 = 0.5;
 /// Least share of the growth before and after a look for their causes to be compared: below a fifth a

@@ -61,6 +61,41 @@ pub fn plane(x: &[f64], z: &[f64], y: &[f64]) -> Option<(f64, f64)> {
     Some((b, line(z, &remainder).slope))
 }
 
+/// The coefficients of several columns, each as long as `y`; `None` where one of them follows from the others.
+///
+/// By the normal equations, solved with pivots. Columns should be of like size: their condition is squared.
+pub fn several(columns: &[Vec<f64>], y: &[f64]) -> Option<Vec<f64>> {
+    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+    let count = columns.len();
+    let mut rows: Vec<Vec<f64>> = (columns.iter())
+        .map(|a| {
+            let row = columns.iter().map(|b| dot(a, b));
+            row.chain([dot(a, y)]).collect()
+        })
+        .collect();
+    for k in 0..count {
+        let pivot = (k..count).max_by(|&a, &b| rows[a][k].abs().total_cmp(&rows[b][k].abs()))?;
+        rows.swap(k, pivot);
+        let top = rows[k].clone();
+        if top[k].abs() <= 1e-9 * y.len() as f64 {
+            return None;
+        }
+        for (_, row) in rows.iter_mut().enumerate().filter(|&(other, _)| other != k) {
+            let factor = row[k] / top[k];
+            for (value, of_top) in row.iter_mut().zip(&top) {
+                *value -= factor * of_top;
+            }
+        }
+    }
+    let solved: Vec<f64> = (rows.iter().enumerate())
+        .map(|(k, row)| row[count] / row[k])
+        .collect();
+    solved
+        .iter()
+        .all(|value| value.is_finite())
+        .then_some(solved)
+}
+
 /// Lag-one autocorrelation of residuals, within 0 and `most`; 0 of a constant.
 pub fn autocorrelation(residuals: &[f64], most: f64) -> f64 {
     if residuals.len() < 3 {
@@ -89,6 +124,25 @@ mod tests {
             "{fit:?}"
         );
         assert_eq!(plane(&x, &x, &y), None);
+    }
+
+    #[test]
+    fn several_columns_are_told_apart() {
+        let x: Vec<f64> = (0..20).map(f64::from).collect();
+        let columns = vec![
+            vec![1.0; 20],
+            x.iter().map(|x| x / 20.0).collect(),
+            x.iter().map(|x| (x * 0.7).cos()).collect(),
+        ];
+        let y: Vec<f64> = (0..20)
+            .map(|k| 3.0 * columns[0][k] - 2.0 * columns[1][k] + 5.0 * columns[2][k])
+            .collect();
+        let found = several(&columns, &y).expect("not collinear");
+        for (found, wanted) in found.iter().zip([3.0, -2.0, 5.0]) {
+            assert!((found - wanted).abs() < 1e-9, "{found} for {wanted}");
+        }
+        let twice = vec![columns[1].clone(), columns[1].clone()];
+        assert_eq!(several(&twice, &y), None);
     }
 
     #[test]

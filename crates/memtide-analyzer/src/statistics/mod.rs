@@ -7,6 +7,7 @@ pub mod least_squares;
 pub mod quantile;
 pub mod series;
 pub mod theil_sen;
+pub mod wave;
 pub mod zigzag;
 
 pub use series::Series;

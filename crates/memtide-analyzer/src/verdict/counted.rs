@@ -13,7 +13,7 @@ use super::words::{command, moved, rate_fact, rate_of, size_fact};
 use crate::record::Track;
 use crate::stacks::{Listed, Stacks, site};
 use crate::statistics::theil_sen;
-use crate::thresholds::{FREE_SHARE, LIVE_SHARE};
+use crate::thresholds::{FREE_SHARE, LIVE_SHARE, SURVIVORS_SHARE};
 use crate::trend;
 use memtide_model::{Account, HeapMode, MappingClass, Shape, StackKind, VerdictKind, text};
 
@@ -181,6 +181,25 @@ fn fragmentation(facts: &Facts, subject: &Subject, parts: &Parts) -> Answer {
     kept(facts, rate_fact(facts, subject, answer), parts, &HOLES).going_on()
 }
 
+/// Growth that slows down without an end in sight: what malloc keeps of it and nobody ever used at one time
+/// are holes, wherever it ends. `None` where it was in use, or is.
+pub(super) fn slowing(facts: &Facts, subject: &Subject, parts: &Parts) -> Option<Answer> {
+    if parts.cause() != Cause::Kept || parts.peak >= LIVE_SHARE {
+        return None;
+    }
+    let headline = format!(
+        "{}, ever more slowly; live blocks did not: the allocator holds free memory that was never in use at one time",
+        moved(facts, subject)
+    );
+    let answer = Answer::decided(VerdictKind::Fragmentation, Standing::Measured, headline);
+    Some(kept(
+        facts,
+        size_fact(facts, subject, answer),
+        parts,
+        &HOLES,
+    ))
+}
+
 /// With what is known of memory that was freed and is kept; `general` is the advice where nobody looked
 /// into it.
 fn kept(facts: &Facts, answer: Answer, parts: &Parts, general: &[&str]) -> Answer {
@@ -236,12 +255,18 @@ pub(super) fn ended(facts: &Facts, subject: &Subject, parts: &Parts) -> Option<A
         return None;
     }
     // What is resident was in use at some time, or it never was. What came at one stroke was, even if
-    // nobody looked meanwhile.
-    let burst = parts.peak >= LIVE_SHARE || subject.form.shape() == Shape::Step;
+    // nobody looked meanwhile. But where part of it lives on, that pins the pages around it: holes.
+    let used = parts.peak >= LIVE_SHARE || subject.form.shape() == Shape::Step;
+    let burst = used && parts.live < SURVIVORS_SHARE;
     let (kind, why) = if burst {
         (
             VerdictKind::Retention,
             "it was in use, was freed, and the allocator keeps it",
+        )
+    } else if used {
+        (
+            VerdictKind::Fragmentation,
+            "most of it was freed, but blocks that live on lie between the holes",
         )
     } else if parts.by == By::Shim {
         (

@@ -2,10 +2,11 @@
 //!
 //! Short records make healthy processes look like leaks: 27 % of them at 4 s, 13 % at 12 s. The gate
 //! asks for a least record (20 s and 15 samples), for material growth (700 KiB and 3 % of RSS), for
-//! six rising blocks, and for the same finding on the last 60 % of the record.
+//! six rising blocks, and for the same finding on the last 60 % of the record; of stairs for five steps.
 
 use super::facts::Facts;
 use crate::statistics::{Series, blocks};
+use crate::thresholds::STAIRS_GO_ON;
 use crate::trend::{self, Form};
 use memtide_model::Shape;
 
@@ -37,7 +38,7 @@ pub fn missing(facts: &Facts, series: &Series, form: &Form) -> Option<Missing> {
             (seconds.is_finite() && seconds > 0.0).then_some(seconds),
         ));
     }
-    let steady = rises(series, form.shape()) && lasts(series, form.shape(), facts.material);
+    let steady = rises(series, form.shape()) && lasts(series, form, facts.material);
     (!steady).then_some(Missing::Steadiness)
 }
 
@@ -61,12 +62,16 @@ fn rises(series: &Series, shape: Shape) -> bool {
     }
 }
 
-/// The last 60 % of the record tell the same.
-fn lasts(series: &Series, shape: Shape, material: f64) -> bool {
-    if shape == Shape::RisingSawtooth {
-        return true;
+/// The last 60 % of the record tell the same. Of stairs they hold too few steps: their shape has a late slope and a
+/// wait that is short against the gaps, and here they must be enough of them.
+fn lasts(series: &Series, form: &Form, material: f64) -> bool {
+    match form.shape() {
+        Shape::RisingSawtooth => true,
+        Shape::Stairs => form.jumps >= STAIRS_GO_ON,
+        _ => {
+            let late = trend::form(&series.part(0.4, 1.0), material);
+            let doubtful = matches!(late.shape(), Shape::Decelerating | Shape::Unclear);
+            late.is_unbounded() || doubtful
+        }
     }
-    let late = trend::form(&series.part(0.4, 1.0), material);
-    let doubtful = matches!(late.shape(), Shape::Decelerating | Shape::Unclear);
-    late.is_unbounded() || doubtful && shape != Shape::Stairs
 }

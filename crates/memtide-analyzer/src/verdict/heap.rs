@@ -15,6 +15,7 @@ use super::looked;
 use super::split::{Cause, Parts};
 use super::words;
 use crate::record::Track;
+use crate::statistics::wave::{self, Wave};
 use crate::statistics::{Series, blocks};
 use crate::thresholds::{ANON_MAPPINGS, CLASS_SHARE, FIRST_TOUCH_SHARE, MATERIAL_BYTES};
 use crate::trend::{self, Form};
@@ -58,20 +59,49 @@ pub(super) fn decide(facts: &Facts, rest: Option<Series>) -> Answer {
     let hidden = (!at_equal_load)
         .then(|| hidden_class(facts, &sum, form.shape()))
         .flatten();
-    let subject = hidden.unwrap_or_else(|| visible(facts, sum, form));
-    let parts = Parts::of(facts, &subject);
+    let wave = (hidden.is_none())
+        .then(|| waved(facts, &sum, &form))
+        .flatten();
+    let whole = hidden.unwrap_or_else(|| visible(facts, sum, form));
+    // The wave's share of the growth between two looks is unknown: the scatter of all of it is the error.
+    let parts = Parts::of(facts, &whole);
+    let subject = match &wave {
+        Some((wave, form)) => Subject {
+            series: wave.rest.clone(),
+            form: *form,
+            ..whole
+        },
+        None => whole,
+    };
     // Live blocks are no bloat, however many arenas they lie in.
     let live = parts.is_some_and(|parts| parts.cause() == Cause::Live);
     if let (Some(answer), false) = (super::units::arenas(facts, subject.form.shape()), live) {
         return looked::found(facts, answer, Cause::Kept);
     }
-    let answer = by_shape(facts, &subject, parts.as_ref());
+    let mut answer = by_shape(facts, &subject, parts.as_ref());
+    if let Some((wave, _)) = wave {
+        answer = words::wave(&wave, answer);
+    }
     match parts {
         Some(parts) if answer.standing != Standing::Measured => {
             counted::fact(&parts, narrowed(answer, parts.cause()))
         }
         _ => answer,
     }
+}
+
+/// The wave under which the sum grows, and the form of what is left, where that alone passes the gate.
+fn waved(facts: &Facts, sum: &Series, form: &Form) -> Option<(Wave, Form)> {
+    let proven = |series: &Series, form: &Form| {
+        form.is_unbounded() && gate::missing(facts, series, form).is_none()
+    };
+    if form.shape() == Shape::Flat || proven(sum, form) {
+        return None;
+    }
+    let wave = wave::under_growth(sum)?;
+    let form = trend::form(&wave.rest, facts.material);
+    let steady = matches!(form.shape(), Shape::Linear | Shape::Accelerating);
+    (steady && proven(&wave.rest, &form)).then_some((wave, form))
 }
 
 /// Without the candidates that live blocks rule out.
@@ -103,11 +133,12 @@ fn by_shape(facts: &Facts, subject: &Subject, parts: Option<&Parts>) -> Answer {
         Shape::Step | Shape::Plateau => (parts)
             .and_then(|parts| counted::ended(facts, subject, parts))
             .unwrap_or_else(|| words::ended(facts, subject)),
-        Shape::Decelerating => words::decelerating(
-            facts,
-            subject,
-            &[Plateau, HeapLeak, Fragmentation, Retention],
-        ),
+        Shape::Decelerating => (parts)
+            .and_then(|parts| counted::slowing(facts, subject, parts))
+            .unwrap_or_else(|| {
+                let candidates = [Plateau, HeapLeak, Fragmentation, Retention];
+                words::decelerating(facts, subject, &candidates)
+            }),
         Shape::Unclear if subject.form.period.is_some() => words::unclear(
             facts,
             subject,

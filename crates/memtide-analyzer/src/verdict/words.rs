@@ -12,6 +12,7 @@ use super::split::Parts;
 use super::{looked, runtimes};
 use crate::statistics::blocks;
 use crate::statistics::quantile::quantile;
+use crate::statistics::wave::Wave;
 use crate::thresholds::{BLOCKS, MATERIAL_BYTES, MATERIAL_SHARE};
 use memtide_model::{Shape, Slope, StackKind, VerdictKind, text};
 
@@ -237,6 +238,19 @@ pub(super) fn unclear(facts: &Facts, subject: &Subject, candidates: &[VerdictKin
         ),
     };
     answer.advise(longer(facts, wanted))
+}
+
+/// With the wave that was taken off before the growth was judged.
+pub(super) fn wave(wave: &Wave, answer: Answer) -> Answer {
+    answer.number(
+        format!(
+            "A wave of {} with a period of about {} was taken off first: growth is that of what is left.",
+            text::bytes(wave.height),
+            text::duration(wave.period)
+        ),
+        wave.period,
+        "s",
+    )
 }
 
 /// Rising, the gate not passed.
