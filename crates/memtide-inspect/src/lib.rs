@@ -16,6 +16,9 @@
 #![deny(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::indexing_slicing))]
 
+#[cfg(not(target_pointer_width = "64"))]
+compile_error!("heaps are those of 64-bit programs: they are read on 64-bit machines only");
+
 mod classes;
 pub mod error;
 mod memory;

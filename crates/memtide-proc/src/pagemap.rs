@@ -42,7 +42,7 @@ pub struct Pagemap {
 const FILE: &str = "pagemap";
 const WORD: usize = 8;
 /// Pages that are asked for in one read.
-const BATCH: usize = 4096;
+const BATCH: usize = 2048;
 
 impl Pagemap {
     /// Opens it.

@@ -33,7 +33,7 @@ impl RemoteMemory {
     /// # Errors
     /// [`Gone`](crate::ErrorKind::Gone) where the process has ended,
     /// [`Denied`](crate::ErrorKind::Denied) without ptrace access.
-    pub fn read(&self, address: u64, into: &mut [u8]) -> Result<usize, Error> {
+    pub fn read(self, address: u64, into: &mut [u8]) -> Result<usize, Error> {
         let mut done = 0;
         while let Some(rest) = into.get_mut(done..).filter(|rest| !rest.is_empty()) {
             let Some(base) = address.checked_add(done as u64).and_then(as_usize) else {
@@ -53,7 +53,7 @@ impl RemoteMemory {
     ///
     /// # Errors
     /// As [`Self::read`].
-    pub fn gather(&self, addresses: &[u64], each: usize, into: &mut Vec<u8>) -> Result<(), Error> {
+    pub fn gather(self, addresses: &[u64], each: usize, into: &mut Vec<u8>) -> Result<(), Error> {
         into.clear();
         into.resize(addresses.len().saturating_mul(each), 0);
         if each == 0 {
@@ -84,7 +84,7 @@ impl RemoteMemory {
         Ok(())
     }
 
-    fn call(&self, into: &mut [u8], ranges: &[RemoteIoVec]) -> Result<usize, Error> {
+    fn call(self, into: &mut [u8], ranges: &[RemoteIoVec]) -> Result<usize, Error> {
         let raw = i32::try_from(self.pid.0).unwrap_or(i32::MAX);
         let pid = nix::unistd::Pid::from_raw(raw);
         loop {
@@ -98,7 +98,7 @@ impl RemoteMemory {
         }
     }
 
-    fn failed(&self, errno: Errno) -> Error {
+    fn failed(self, errno: Errno) -> Error {
         let errno = rustix::io::Errno::from_raw_os_error(errno as i32);
         Error::system(FILE, Subject::Process(self.pid), errno)
     }

@@ -4,6 +4,10 @@ use memtide_proc::parse::maps::MapEntry;
 
 /// A mapping.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "the four letters of a line of maps"
+)]
 pub(crate) struct Mapping {
     /// First address.
     pub(crate) start: u64,

@@ -4,6 +4,10 @@
 //! address space that a test made up. What it refuses to do: bring in a page. A caller asks
 //! [`Memory::pages`] what is present and reads only that; mapped files are the exception, for their
 //! pages cost nobody anything.
+#![expect(
+    clippy::cast_possible_truncation,
+    reason = "offsets into buffers; the crate refuses to be built for machines of 32 bits"
+)]
 
 mod live;
 mod mapping;

@@ -3,7 +3,7 @@
 use super::{Mapping, Memory, PAGE, PageState};
 use crate::error::Error;
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Mappings with their bytes. All pages are present unless they are said not to be.
 #[derive(Debug, Default)]
@@ -11,6 +11,8 @@ pub(crate) struct Synthetic {
     mappings: Vec<Mapping>,
     bytes: Vec<Vec<u8>>,
     missing: BTreeSet<u64>,
+    /// Words that are others after their page was read once: the process is at work.
+    changes: BTreeMap<u64, u64>,
     /// Pages that were read; a test can see that others were left alone.
     pub(crate) touched: RefCell<BTreeSet<u64>>,
 }
@@ -35,6 +37,11 @@ impl Synthetic {
     /// Makes the page at `address` one that was never touched.
     pub(crate) fn drop_page(&mut self, address: u64) {
         self.missing.insert(address / PAGE);
+    }
+
+    /// Writes a word as soon as its page was read once.
+    pub(crate) fn set_after_a_read(&mut self, address: u64, word: u64) {
+        self.changes.insert(address, word);
     }
 
     /// Writes a word.
@@ -66,6 +73,12 @@ impl Memory for Synthetic {
         let offset = (address - mapping.start) as usize;
         let count = into.len().min(bytes.len() - offset);
         into[..count].copy_from_slice(&bytes[offset..offset + count]);
+        for (&changed, word) in self.changes.range(address..address + count as u64) {
+            if self.touched.borrow().contains(&(changed / PAGE)) {
+                let at = (changed - address) as usize;
+                into[at..at + 8].copy_from_slice(&word.to_le_bytes());
+            }
+        }
         let pages = address / PAGE..(address + count as u64).div_ceil(PAGE);
         self.touched.borrow_mut().extend(pages);
         Ok(count)

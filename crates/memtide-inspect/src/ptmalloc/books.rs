@@ -154,7 +154,7 @@ mod tests {
     #[test]
     fn rows_are_the_classes_of_the_model() {
         let sizes = (32..5000).step_by(16).chain((12..64).map(|n| 1 << n));
-        for size in sizes.chain([u64::MAX & !15, (1 << 40) - 16]) {
+        for size in sizes.chain([!15, (1 << 40) - 16]) {
             assert_eq!(size_of(row_of(size)), size_class(size), "{size}");
         }
     }

@@ -45,14 +45,18 @@ const OVERLAP: u64 = PAGE;
 /// Of a module's data no more is searched.
 const LARGEST_AREA: u64 = 64 << 20;
 
+/// Structures that are looked at in one search: what imitates arenas must not make it endless.
+const MOST_TRIES: u64 = 1 << 17;
+
 /// Bins whose first chunk may point elsewhere, because the process is at work on them.
 const BINS_IN_MOTION: u64 = 4;
 
 /// Finds the arena that is in use, or else one that never was.
 pub(crate) fn find(memory: &dyn Memory) -> Result<Option<Found>, Error> {
+    let mut tries = MOST_TRIES;
     for wanted in [Wanted::Used, Wanted::Unused] {
         for area in areas(memory.mappings()) {
-            if let Some(found) = find_in(memory, area, wanted)? {
+            if let Some(found) = find_in(memory, area, wanted, &mut tries)? {
                 return Ok(Some(found));
             }
         }
@@ -65,7 +69,8 @@ pub(crate) fn is_still_there(memory: &dyn Memory, found: &Found) -> Result<bool,
     let is_mapped = areas(memory.mappings())
         .iter()
         .any(|area| area.start == found.area.start && area.end == found.area.end);
-    Ok(found.is_used && is_mapped && check(memory, found.main, found.layout)?)
+    let mut tries = MOST_TRIES;
+    Ok(found.is_used && is_mapped && check(memory, found.main, found.layout, &mut tries)?)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -101,14 +106,19 @@ fn is_libc(path: &[u8]) -> bool {
     name.starts_with(b"libc.so") || name.starts_with(b"libc-2.")
 }
 
-fn find_in(memory: &dyn Memory, area: Area, wanted: Wanted) -> Result<Option<Found>, Error> {
+fn find_in(
+    memory: &dyn Memory,
+    area: Area,
+    wanted: Wanted,
+    tries: &mut u64,
+) -> Result<Option<Found>, Error> {
     let mut bytes = Vec::new();
     let mut start = area.start;
     while start < area.end {
         let end = area.end.min(start + PIECE + OVERLAP);
         read_existing(memory, start, end, &mut bytes)?;
         let found = match wanted {
-            Wanted::Used => used_in(memory, start, &bytes)?,
+            Wanted::Used => used_in(memory, start, &bytes, tries)?,
             Wanted::Unused => unused_in(start, &bytes),
         };
         if let Some((main, layout)) = found {
@@ -146,7 +156,12 @@ pub(crate) fn read_existing(
 
 type Base = (u64, &'static ArenaLayout);
 
-fn used_in(memory: &dyn Memory, start: u64, bytes: &[u8]) -> Result<Option<Base>, Error> {
+fn used_in(
+    memory: &dyn Memory,
+    start: u64,
+    bytes: &[u8],
+    tries: &mut u64,
+) -> Result<Option<Base>, Error> {
     let pairs = bytes.windows(16).step_by(8).zip((start..).step_by(8));
     for (pair, at) in pairs {
         let itself = at.wrapping_sub(16);
@@ -158,7 +173,7 @@ fn used_in(memory: &dyn Memory, start: u64, bytes: &[u8]) -> Result<Option<Base>
                 let Some(base) = at.checked_sub(layout.bins + 16 * bin) else {
                     break;
                 };
-                if check(memory, base, layout)? {
+                if check(memory, base, layout, tries)? {
                     return Ok(Some((base, layout)));
                 }
             }
@@ -168,7 +183,16 @@ fn used_in(memory: &dyn Memory, start: u64, bytes: &[u8]) -> Result<Option<Base>
 }
 
 /// The rules above, of one place and one layout.
-fn check(memory: &dyn Memory, base: u64, layout: &'static ArenaLayout) -> Result<bool, Error> {
+fn check(
+    memory: &dyn Memory,
+    base: u64,
+    layout: &'static ArenaLayout,
+    tries: &mut u64,
+) -> Result<bool, Error> {
+    if *tries == 0 {
+        return Ok(false);
+    }
+    *tries -= 1;
     let mut bytes = vec![0; usize::try_from(layout.size).unwrap_or(0)];
     if memory.read(base, &mut bytes)? < bytes.len() {
         return Ok(false);
@@ -183,7 +207,12 @@ fn check(memory: &dyn Memory, base: u64, layout: &'static ArenaLayout) -> Result
     let Some(lists) = bins_in_use(base, &bytes, layout) else {
         return Ok(false);
     };
-    Ok(point_back(memory, &lists)? && ring(memory, arena, layout)?.1)
+    if !point_back(memory, &lists)? {
+        return Ok(false);
+    }
+    let (arenas, is_closed) = ring(memory, arena, layout)?;
+    *tries = tries.saturating_sub(arenas.len() as u64);
+    Ok(is_closed)
 }
 
 /// Bins that are not empty, as (address of the bin, its first chunk); `None` where one is neither that

@@ -32,7 +32,7 @@ pub(crate) fn find(
         for (&head, size) in arena.fastbins.iter().zip((32..).step_by(16)) {
             let mut chunk = head;
             while chunk != 0 {
-                if left == 0 || peek.is_exhausted() {
+                if left == 0 || peek.is_exhausted() || marks.is_full() {
                     return Ok((marks, false));
                 }
                 if !is_fast(peek, chunk, size)? || !marks.insert(chunk) {

@@ -11,6 +11,7 @@ use super::layout::ArenaLayout;
 use super::parameters::Parameters;
 use crate::error::Error;
 use crate::memory::{Mapping, Memory, PAGE, word_at};
+use std::collections::BTreeSet;
 
 /// Where a region is from; it decides what may stand at its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +58,7 @@ pub(crate) struct Heaps {
 /// Sizes that a heap may have at most, the usual one first; the others come with huge pages.
 const LARGEST_HEAPS: [u64; 3] = [64 << 20, 8 << 20, 4 << 30];
 
-/// Heaps of one arena: 64 MiB each make 4 TiB.
+/// Heaps in all: 64 MiB each make 4 TiB.
 const MOST_HEAPS: usize = 65_536;
 
 /// Finds all regions but those that the main arena has in plain mappings.
@@ -111,17 +112,20 @@ fn chain(
     layout: &ArenaLayout,
     regions: &mut Vec<Region>,
 ) -> Result<bool, Error> {
+    let mappings = memory.mappings();
     // The arena stands right behind the `heap_info` of its first heap.
     let first = arena.address / PAGE * PAGE;
     let info = arena.address - first;
-    let Some(mut heap) = heap_of(memory, arena, first)? else {
+    let Some((mut heap, largest)) = heap_of(memory, arena, first)? else {
         return Ok(false);
     };
-    for _ in 0..MOST_HEAPS {
+    // Heaps lie at multiples of their largest size, so none is met twice unless the chain is a ring.
+    let mut met = BTreeSet::new();
+    while regions.len() < MOST_HEAPS && heap.is_multiple_of(largest) && met.insert(heap) {
         let Some((owner, previous, size)) = heap_info(memory, heap)? else {
             return Ok(false);
         };
-        if owner != arena.address || size == 0 || size > *LARGEST_HEAPS.iter().max().unwrap_or(&0) {
+        if owner != arena.address || size == 0 || size > largest {
             return Ok(false);
         }
         let start = if heap == first {
@@ -129,7 +133,7 @@ fn chain(
         } else {
             heap + info
         };
-        let end = heap.saturating_add(size) / PAGE * PAGE;
+        let end = (heap.saturating_add(size) / PAGE * PAGE).min(end_of_memory(mappings, heap));
         regions.push(Region {
             from: heap,
             start: start.min(end),
@@ -145,14 +149,28 @@ fn chain(
     Ok(false)
 }
 
-/// The heap that the arena's `top` lies in.
-fn heap_of(memory: &dyn Memory, arena: &Arena, first: u64) -> Result<Option<u64>, Error> {
+/// Where the memory ends that `address` lies in, what a heap has only reserved among it: it may have grown
+/// after the mappings were read.
+fn end_of_memory(mappings: &[Mapping], address: u64) -> u64 {
+    let first = mappings.partition_point(|mapping| mapping.end <= address);
+    let mut end = address;
+    for mapping in mappings.get(first..).unwrap_or_default() {
+        if mapping.start > end || mapping.is_file() {
+            break;
+        }
+        end = mapping.end;
+    }
+    end
+}
+
+/// The heap that the arena's `top` lies in, and how large a heap may be.
+fn heap_of(memory: &dyn Memory, arena: &Arena, first: u64) -> Result<Option<(u64, u64)>, Error> {
     for largest in LARGEST_HEAPS {
         let heap = arena.top / largest * largest;
         let is_heap = first.is_multiple_of(largest)
             && heap_info(memory, heap)?.is_some_and(|(owner, ..)| owner == arena.address);
         if is_heap {
-            return Ok(Some(heap));
+            return Ok(Some((heap, largest)));
         }
     }
     Ok(None)

@@ -26,12 +26,17 @@ impl Marks {
         self.blocks.is_empty()
     }
 
+    /// True if there is no room for marks in further parts of the memory.
+    pub(crate) const fn is_full(&self) -> bool {
+        self.blocks.len() >= MOST_BLOCKS
+    }
+
     /// Marks `address`; false if it was marked before, or if there is no room for more.
     pub(crate) fn insert(&mut self, address: u64) -> bool {
         let number = address / SPAN;
         let index = match self.blocks.binary_search_by_key(&number, |block| block.0) {
             Ok(index) => index,
-            Err(_) if self.blocks.len() >= MOST_BLOCKS => return false,
+            Err(_) if self.is_full() => return false,
             Err(index) => {
                 self.blocks.insert(index, (number, Box::new([0; WORDS])));
                 index
@@ -105,5 +110,6 @@ mod tests {
         let mut marks = Marks::default();
         let inserted = (0..2 * MOST_BLOCKS as u64).filter(|&block| marks.insert(block * SPAN));
         assert_eq!(inserted.count(), MOST_BLOCKS);
+        assert!(marks.is_full());
     }
 }

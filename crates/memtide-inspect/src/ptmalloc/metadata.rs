@@ -11,7 +11,7 @@ use super::parameters::{self, Parameters, Place};
 use super::tcache::{self, Cached};
 use super::walk::Rules;
 use crate::error::Error;
-use crate::memory::{Memory, Peek, find};
+use crate::memory::{Mapping, Memory, Peek, find};
 use std::collections::BTreeSet;
 
 /// What stays true of a program as long as it runs.
@@ -186,7 +186,7 @@ impl Metadata {
             .iter()
             .find(|region| region.origin == Origin::Brk);
         let is_top_outside = brk.is_none_or(|region| !region.contains(main.top))
-            && find(memory.mappings(), main.top).is_some_and(|mapping| mapping.is_plain_memory());
+            && find(memory.mappings(), main.top).is_some_and(Mapping::is_plain_memory);
         // malloc asks for at least 1 MiB (MMAP_AS_MORECORE_SIZE).
         let in_heap = brk.map_or(0, |region| region.end - region.from);
         is_top_outside || main.system_mem > in_heap + (512 << 10)

@@ -4,22 +4,12 @@
 //! still makes none, the walk goes on at the next place from which eight steps make sense, and the bytes
 //! between are counted as skipped. All of this is bounded: what is hostile costs bytes, not time.
 
-use super::arena::Arena;
-use super::heaps::{Origin, Region};
+use super::heaps::Origin;
+use super::resync::{FENCE, STEPS, STEPS_BEHIND_FOREIGN, is_post};
 use super::walk::{
     Cursor, FLAGS, IS_MAPPED, NOT_MAIN, PREVIOUS_IN_USE, Page, SMALLEST_CHUNK, Walk,
 };
 use crate::error::Error;
-use crate::memory::PAGE;
-
-/// Steps that must make sense before the walk goes on behind a bad header.
-const STEPS: u32 = 8;
-
-/// The same behind memory that others took from the heap: there anything may lie.
-const STEPS_BEHIND_FOREIGN: u32 = 16;
-
-/// The size in a fencepost's header.
-const FENCE: u64 = 16;
 
 /// So often the walk follows a `top` that moves on.
 const TOP_READS: u32 = 16;
@@ -101,7 +91,7 @@ impl Walk<'_, '_> {
 
     /// A header that makes no sense as it was read. False where the region ends here.
     pub(super) fn recover(&mut self, cursor: &mut Cursor) -> Result<bool, Error> {
-        if self.is_last(cursor) {
+        if is_last(cursor) {
             let size = cursor.region.end - cursor.at;
             self.presence.load(self.memory, cursor.region.end)?;
             let before = self.presence.before(cursor.region.end);
@@ -122,19 +112,25 @@ impl Walk<'_, '_> {
             cursor.tally.reread += u64::from(self.makes_sense(cursor)?);
             return Ok(true);
         }
-        cursor.tally.bad_headers += 1;
         let found = self.resync(cursor, cursor.at + 16, STEPS)?;
+        if self.is_inside_free_chunk(cursor, found)? {
+            return self.swallowed(cursor, found);
+        }
+        cursor.tally.bad_headers += 1;
         cursor.tally.skipped += found - cursor.at;
         self.go_on_at(cursor, found)
     }
 
-    /// True for a chunk in use that ends a region without `top`.
-    fn is_last(&self, cursor: &Cursor) -> bool {
-        let header = cursor.head.size;
-        let size = header & !FLAGS;
-        let is_sound = size >= SMALLEST_CHUNK && header & (IS_MAPPED | 8) == 0;
-        let is_at_end = cursor.at.checked_add(size) == Some(cursor.region.end);
-        is_sound && is_at_end && !cursor.has_top && header & NOT_MAIN == cursor.arena_flag()
+    /// Books what lies before `found` as free: the process has freed it since the walk came by the start of
+    /// the free chunk that it is part of now. That chunk was counted.
+    fn swallowed(&mut self, cursor: &mut Cursor, found: u64) -> Result<bool, Error> {
+        let resident = self.presence.between(cursor.at, found);
+        cursor.tally.free_bytes += found - cursor.at;
+        cursor.tally.free_resident += resident;
+        cursor.tally.reread += 1;
+        cursor.extend_run(resident);
+        self.jump(cursor, found)?;
+        Ok(true)
     }
 
     /// Handles the posts that end a stretch of memory; `None` where there is none here.
@@ -239,88 +235,6 @@ impl Walk<'_, '_> {
         Ok(())
     }
 
-    /// True if one step from the cursor makes sense now.
-    fn makes_sense(&mut self, cursor: &Cursor) -> Result<bool, Error> {
-        self.peek.forget();
-        self.is_chain(cursor, cursor.at, 1)
-    }
-
-    /// The next place from which `steps` steps make sense; where there is none, `top` or the end.
-    fn resync(&mut self, cursor: &Cursor, from: u64, steps: u32) -> Result<u64, Error> {
-        self.peek.forget();
-        let mut at = from;
-        while at < cursor.stop && self.candidates > 0 && !self.peek.is_exhausted() {
-            self.presence.load(self.memory, at)?;
-            if !self.presence.is_present(at) {
-                match self.presence.next_present(at) {
-                    Some(present) => at = present,
-                    None => at = (at / PAGE + 1) * PAGE,
-                }
-                continue;
-            }
-            self.candidates -= 1;
-            if self.is_chain(cursor, at, steps)? {
-                return Ok(at);
-            }
-            at += 16;
-        }
-        Ok(cursor.stop.max(from.min(cursor.region.end)))
-    }
-
-    /// True if `steps` steps from `at` make sense, or all to `top` or the end. Two free chunks are never
-    /// side by side.
-    fn is_chain(&mut self, cursor: &Cursor, at: u64, steps: u32) -> Result<bool, Error> {
-        let mut at = at;
-        let Some(mut header) = self.peek.word(at + 8)? else {
-            return Ok(false);
-        };
-        let mut was_free = header & PREVIOUS_IN_USE == 0;
-        for step in 0..steps {
-            if step > 0 && self.is_fence(cursor, at, header)? {
-                return Ok(true);
-            }
-            let size = header & !FLAGS;
-            let next = at.wrapping_add(size);
-            let is_odd = header & (IS_MAPPED | 8) != 0;
-            if size < SMALLEST_CHUNK || is_odd || next < at || next > cursor.stop {
-                return Ok(false);
-            }
-            if next >= cursor.region.end {
-                return Ok(true);
-            }
-            let Some(next_header) = self.peek.word(next + 8)? else {
-                return Ok(false);
-            };
-            let is_free = next_header & PREVIOUS_IN_USE == 0;
-            let is_sound = if is_free {
-                !was_free && self.peek.word(next)? == Some(size)
-            } else {
-                header & NOT_MAIN == cursor.arena_flag()
-            };
-            if !is_sound {
-                return Ok(false);
-            }
-            if next == cursor.stop {
-                return Ok(true);
-            }
-            (at, header, was_free) = (next, next_header, is_free);
-        }
-        Ok(true)
-    }
-
-    /// True for the posts at the end of a stretch of memory.
-    fn is_fence(&mut self, cursor: &Cursor, at: u64, header: u64) -> Result<bool, Error> {
-        let is_at_end = at + 2 * FENCE >= cursor.region.end;
-        let second = FENCE | PREVIOUS_IN_USE;
-        Ok(is_post(header) && (is_at_end || self.peek.word(at + FENCE + 8)? == Some(second)))
-    }
-
-    /// True if a chain of the arena's chunks begins where the region does.
-    pub(super) fn begins_chain(&mut self, region: Region, arena: &Arena) -> Result<bool, Error> {
-        self.peek.forget();
-        self.is_chain(&Cursor::new(region, arena), region.start, STEPS)
-    }
-
     /// The end of a region: what it comes to is added to its arena.
     pub(super) fn finish(&mut self, cursor: &mut Cursor) -> Result<(), Error> {
         let region = cursor.region;
@@ -341,9 +255,13 @@ impl Walk<'_, '_> {
     }
 }
 
-/// True for the first of two posts: a size that no chunk has. The chunk before it may be free.
-const fn is_post(header: u64) -> bool {
-    header & !(NOT_MAIN | PREVIOUS_IN_USE) == FENCE
+/// True for a chunk in use that ends a region without `top`.
+fn is_last(cursor: &Cursor) -> bool {
+    let header = cursor.head.size;
+    let size = header & !FLAGS;
+    let is_sound = size >= SMALLEST_CHUNK && header & (IS_MAPPED | 8) == 0;
+    let is_at_end = cursor.at.checked_add(size) == Some(cursor.region.end);
+    is_sound && is_at_end && !cursor.has_top && header & NOT_MAIN == cursor.arena_flag()
 }
 
 /// Where the arena's `top` is now, if that is in the cursor's region.

@@ -172,6 +172,62 @@ fn smashed_headers_cost_a_few_chunks_and_are_counted() {
 }
 
 #[test]
+fn what_a_free_chunk_has_swallowed_meanwhile_is_free() {
+    // The walk reads a free chunk's old size, and goes on where it ended. By then the process has freed the
+    // nine chunks behind it, too: they are one chunk, and where the old one ended stands anything.
+    let mut chunks = vec![Made::Live(96); 50];
+    chunks.push(Made::Free(960));
+    chunks.extend([Made::Live(96); 109]);
+    let mut memory = process(&chunks, 16);
+    let start = HEAP + 50 * 96;
+    let end = start + 960 + 9 * 96;
+    memory.set(start + 960 + 8, 0xdeac);
+    memory.set(end, end - start);
+    memory.set(end + 8, 96);
+    memory.set_after_a_read(start + 8, (end - start) | 1);
+    let snapshot = look(&memory).unwrap();
+    let (totals, quality) = (snapshot.totals, snapshot.quality);
+    assert_eq!((totals.live_blocks, totals.free_blocks), (150, 1));
+    assert_eq!(totals.free_bytes, Bytes(end - start));
+    assert_eq!(
+        (quality.bad_headers, quality.skipped, quality.reread),
+        (0, Bytes(0), 1)
+    );
+}
+
+#[test]
+fn chunks_that_make_sense_at_a_second_look_are_not_bad() {
+    let chunks = vec![Made::Live(96); 300];
+    let mut memory = process(&chunks, 16);
+    let at = HEAP + 96 * 100 + 8;
+    memory.set(at, 0xdead);
+    memory.set_after_a_read(at, 96 | 1);
+    let snapshot = look(&memory).unwrap();
+    assert_eq!(snapshot.totals.live_blocks, 300);
+    let quality = snapshot.quality;
+    assert_eq!((quality.bad_headers, quality.reread), (0, 1));
+}
+
+#[test]
+fn a_top_that_sank_below_the_walk_is_free() {
+    // While the walk is at its 200th chunk the process frees all from the 150th on, and the rest is top.
+    let chunks = vec![Made::Live(96); 400];
+    let mut memory = process(&chunks, 16);
+    let at = HEAP + 96 * 200;
+    memory.set(at + 8, 0xdead);
+    memory.set(MAIN + ARENAS[0].top, HEAP + 96 * 400);
+    let mut knowledge = Knowledge::gather(&memory).unwrap().unwrap();
+    let metadata = knowledge.metadata(&memory).unwrap().unwrap();
+    memory.set(MAIN + ARENAS[0].top, HEAP + 96 * 150);
+    let mut snapshot = HeapSnapshot::default();
+    let survey = survey(&memory, &mut knowledge, metadata, false).unwrap();
+    survey.write(&knowledge, &mut snapshot);
+    assert_eq!(snapshot.totals.live_blocks, 200);
+    assert_eq!(snapshot.totals.top_bytes, Bytes(16 * PAGE - 200 * 96));
+    assert_eq!(snapshot.quality.skipped, Bytes(0));
+}
+
+#[test]
 fn a_heap_that_is_mostly_rubbish_is_inconclusive() {
     let chunks = vec![Made::Live(96); 1000];
     let mut memory = process(&chunks, 32);

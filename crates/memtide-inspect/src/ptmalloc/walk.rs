@@ -353,7 +353,7 @@ impl Cursor {
 
     /// The chunk at the cursor is free, with so many present bytes in the bins.
     #[inline]
-    fn extend_run(&mut self, binned: u64) {
+    pub(super) fn extend_run(&mut self, binned: u64) {
         match &mut self.run {
             Some(run) => run.binned += binned,
             None => {
