@@ -201,7 +201,7 @@ fn chunks_that_make_sense_at_a_second_look_are_not_bad() {
     let mut memory = process(&chunks, 16);
     let at = HEAP + 96 * 100 + 8;
     memory.set(at, 0xdead);
-    memory.set_after_a_read(at, 96 | 1);
+    memory.set_after_a_read(at, 0x61);
     let snapshot = look(&memory).unwrap();
     assert_eq!(snapshot.totals.live_blocks, 300);
     let quality = snapshot.quality;
