@@ -29,6 +29,8 @@ pub(crate) struct Mapped {
 pub(crate) struct Wanted<'a> {
     /// How many mapped blocks there are by malloc's count; `None` where that is not known.
     pub(crate) blocks: Option<u64>,
+    /// Bytes of a block's mapping that its header does not count.
+    pub(crate) rest: u64,
     /// The main arena, if it has memory outside of the heap.
     pub(crate) pieces_of: Option<&'a Arena>,
 }
@@ -163,9 +165,10 @@ impl Search<'_, '_, '_> {
         let word = |offset| word_at(head, offset).unwrap_or(0);
         let (before, header) = (word(0), word(8));
         let size = header & !FLAGS;
-        if is_mapped_chunk(before, header) && size <= end - page {
-            self.book(page, size, word(16))?;
-            return Ok(Some(page + size));
+        let rest = self.wanted.rest;
+        if is_mapped_chunk(before, header, rest) && size + rest <= end - page {
+            self.book(page, size + rest, word(16))?;
+            return Ok(Some(page + size + rest));
         }
         let Some(arena) = self.wanted.pieces_of else {
             return Ok(None);
@@ -206,12 +209,12 @@ impl Search<'_, '_, '_> {
 
 /// True for the first two words of a chunk with a mapping of its own: no other flag, and whole pages
 /// together with what was left free before it for the sake of alignment.
-const fn is_mapped_chunk(before: u64, header: u64) -> bool {
+const fn is_mapped_chunk(before: u64, header: u64, rest: u64) -> bool {
     let size = header & !FLAGS;
     header & FLAGS == IS_MAPPED
         && before.is_multiple_of(16)
         && before < 1 << 32
         && size >= SMALLEST_CHUNK
         && size < 1 << 47
-        && (size + before).is_multiple_of(PAGE)
+        && (size + before + rest).is_multiple_of(PAGE)
 }

@@ -21,6 +21,8 @@ pub(crate) struct ArenaLayout {
     pub(crate) system_mem: u64,
     /// Its size.
     pub(crate) size: u64,
+    /// Bytes of a block's own mapping that its header does not count.
+    pub(crate) mapped_rest: u64,
     /// Rows of [`PARAMETERS`] that may go with it, the likeliest first.
     pub(crate) parameters: &'static [usize],
 }
@@ -64,9 +66,10 @@ pub(crate) static ARENAS: [ArenaLayout; 4] = [
         attached_threads: Some(2176),
         system_mem: 2184,
         size: 2200,
+        mapped_rest: 0,
         parameters: &[0, 1, 2],
     },
-    // 2.43: fastbins are gone.
+    // 2.43: fastbins are gone, and the size of a mapped chunk ends where the usable bytes do.
     ArenaLayout {
         fastbins: None,
         top: 8,
@@ -75,6 +78,7 @@ pub(crate) static ARENAS: [ArenaLayout; 4] = [
         attached_threads: Some(2088),
         system_mem: 2096,
         size: 2112,
+        mapped_rest: 16,
         parameters: &[2],
     },
     // 2.23 to 2.26.
@@ -86,6 +90,7 @@ pub(crate) static ARENAS: [ArenaLayout; 4] = [
         attached_threads: Some(2168),
         system_mem: 2176,
         size: 2192,
+        mapped_rest: 0,
         parameters: &[1, 3, 4],
     },
     // 2.17 to 2.22: no `attached_threads` yet.
@@ -97,6 +102,7 @@ pub(crate) static ARENAS: [ArenaLayout; 4] = [
         attached_threads: None,
         system_mem: 2168,
         size: 2184,
+        mapped_rest: 0,
         parameters: &[4],
     },
 ];

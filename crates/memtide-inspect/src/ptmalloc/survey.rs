@@ -78,6 +78,7 @@ fn walk(
     }
     let wanted = Wanted {
         blocks: parameters.map(|parameters| parameters.mapped_chunks),
+        rest: layout.mapped_rest,
         pieces_of: arenas.first().filter(|_| has_pieces),
     };
     let mapped = anonymous::search(&mut walk, &heaps.regions, wanted)?;
