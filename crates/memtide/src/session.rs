@@ -23,7 +23,7 @@ use crate::naming::default_file;
 use crate::progress::Progress;
 use crate::secrets;
 use crate::snapshots::{Found, Snapshots};
-use memtide_model::{Event, EventKind, Nanos, Redactor, Sample, Target, Tick};
+use memtide_model::{Bytes, Event, EventKind, Nanos, Redactor, Sample, Target, Tick};
 use memtide_record::{Clock, Start, Writer};
 use memtide_sampler::{Outcome, Sampler, Schedule, clock};
 use std::os::fd::BorrowedFd;
@@ -300,7 +300,7 @@ impl Session {
     }
 
     fn store_snapshot(&mut self, found: Found) -> anyhow::Result<()> {
-        match found {
+        match self.of_its_allocator(found) {
             Found::Snapshot(snapshot) => self.writer.heap(&snapshot)?,
             Found::Nothing(mut why) => {
                 if let Some(redactor) = &mut self.redactor {
@@ -313,6 +313,23 @@ impl Session {
             }
         }
         Ok(())
+    }
+
+    /// A program that has another allocator linked into it never used glibc's: that this one is empty says
+    /// nothing of its heap.
+    fn of_its_allocator(&self, found: Found) -> Found {
+        match &found {
+            Found::Snapshot(snapshot) if snapshot.totals.heap_resident == Bytes::ZERO => {
+                let allocator = self.lens.target().allocator;
+                if allocator.starts_with("glibc") || allocator == "unknown" {
+                    return found;
+                }
+                Found::Nothing(format!(
+                    "its allocator is {allocator}, which no lens can read"
+                ))
+            }
+            _ => found,
+        }
     }
 
     /// What the sampler sees; `None` once the target has ended, its last events written, or without sampler.
