@@ -116,6 +116,16 @@ pub const PLATEAU_RATIO: f64 = 0.12;
 pub const PLATEAU_TAU: f64 = 0.4;
 /// ... with at most this ratio of late to mean slope.
 pub const PLATEAU_TAU_RATIO: f64 = 0.35;
+/// Plateau where its end is still ahead: an exponential with at most this time constant as a share of the record,
+/// which then has gone 86 % of the way ...
+pub const PLATEAU_FITTED_TAU: f64 = 0.5;
+/// ... better than a line, a logarithm and a line that ends by this much `AICc` (odds of 150 to 1) ...
+pub const PLATEAU_FITTED_AICC: f64 = 10.0;
+/// ... and, with a line fitted along, no more than this share of the growth by that line: a leak under a warm-up.
+pub const PLATEAU_FITTED_LINE: f64 = 0.1;
+/// Fall of a plateau on its way, as a share of its growth, from which it is noise that may have stopped: a line brings .28 in
+/// the last part, a plateau .06, and what fell by the difference may hide it.
+pub const PLATEAU_FALL: f64 = 0.22;
 /// Accelerating: late slope over mean slope.
 pub const ACCELERATING_RATIO: f64 = 1.35;
 /// Accelerating: the middle must not be steeper than this, or it is a bump.
@@ -183,6 +193,12 @@ pub const CLASS_SHARE: f64 = 0.8;
 /// First touch: the address space of the class grew by less than this share of its RSS growth.
 pub const FIRST_TOUCH_SHARE: f64 = 0.1;
 
+// --- limits ------------------------------------------------------------------------------------
+
+/// A limit is met where less than this share of it is left: less than malloc asks the kernel for at a time, for
+/// limits of 64 MiB and less (1 MiB where the heap cannot grow), and no room worth the name for greater ones.
+pub const LIMIT_MET_SHARE: f64 = 0.02;
+
 // --- load --------------------------------------------------------------------------------------
 
 /// Least swing of descriptors or threads that counts as load.
@@ -246,8 +262,15 @@ pub const OPAQUE_SHARE: f64 = 0.5;
 
 // --- confidence and forecast -------------------------------------------------------------------
 
-/// Accuracy of a verdict with which 0, 1 or 2 of the shorter records (60 %, 80 %) agree.
-pub const AGREEMENT: [f64; 3] = [0.78, 0.89, 0.93];
+/// Log odds that an answer is right with which both shorter records agree, if it was counted, measured, judged by its shape,
+/// or left open between candidates (then: the first). Fitted to the corpus and taken down; see `verdict/confidence.rs`.
+pub const STANDINGS: [f64; 4] = [5.0, 4.5, 4.0, 2.1];
+/// Log odds that each shorter record takes which tells something else.
+pub const AGREEMENT_WEIGHT: f64 = 0.8;
+/// Samples beyond which more of them tell no more; below, log odds fall with the logarithm of their number.
+pub const ENOUGH_SAMPLES: f64 = 150.0;
+/// No answer is surer: some hundred cases show no more.
+pub const MOST_CONFIDENCE: f64 = 0.99;
 /// The shorter records.
 pub const SHORTER: [f64; 2] = [0.6, 0.8];
 /// Below this a verdict is not given.

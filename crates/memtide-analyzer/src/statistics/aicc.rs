@@ -7,7 +7,7 @@
 //! the effective number of samples n(1−ρ)/(1+ρ) with ρ the lag-one autocorrelation of the best
 //! curve's residuals. Assumption: one regime; oscillation is sorted out before.
 
-use super::least_squares::{autocorrelation, line};
+use super::least_squares::{autocorrelation, line, several};
 use super::series::Series;
 
 /// `AICc` of each curve (less is better), and the parameters that are of use.
@@ -43,6 +43,33 @@ impl Fits {
     pub fn linear_excess(&self) -> f64 {
         self.linear - self.exponential.min(self.logarithm).min(self.ramp)
     }
+
+    /// How much better the saturating exponential is than any curve that does not end so; negative if worse.
+    pub fn exponential_lead(&self) -> f64 {
+        self.linear.min(self.logarithm).min(self.ramp) - self.exponential
+    }
+}
+
+/// The growth by a line that goes on beside a saturating exponential, over the whole record: that of the best
+/// y = a + b x + c (1 − e^(−x/τ)) over a grid of τ with c ≥ 0, by least squares; `None` without a fit.
+pub fn line_beside_saturation(series: &Series) -> Option<f64> {
+    let (span, t0) = (series.span(), *series.t.first()?);
+    let x: Vec<f64> = series.t.iter().map(|t| (t - t0) / span).collect();
+    let ones = vec![1.0; x.len()];
+    geometric(0.03, 1.0, 30)
+        .filter_map(|tau| {
+            let bent = x.iter().map(|x| 1.0 - (-x / tau).exp()).collect();
+            let columns = [ones.clone(), x.clone(), bent];
+            let found = several(&columns, &series.y)?;
+            let residual = |k: usize| {
+                let fitted: f64 = columns.iter().zip(&found).map(|(c, f)| c[k] * f).sum();
+                (series.y[k] - fitted).powi(2)
+            };
+            let squares: f64 = (0..x.len()).map(residual).sum();
+            (found[2] >= 0.0).then_some((squares, found[1]))
+        })
+        .min_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, slope)| slope)
 }
 
 /// The best of one family of curves.
@@ -166,6 +193,16 @@ mod tests {
             let t = f64::from(k) * 0.4;
             (t, 1e6 * (curve(t) + 0.01 * (t * 9.1).sin()))
         }))
+    }
+
+    #[test]
+    fn a_line_beside_a_warm_up_is_found() {
+        let warm = |t: f64| 1.0 - (-t / 9.0).exp();
+        let both = line_beside_saturation(&series(|t| warm(t) + t / 48.0)).expect("fits");
+        // The record spans 47.6 of the 48 s.
+        assert!((both / 1e6 - 47.6 / 48.0).abs() < 0.02, "{both}");
+        let alone = line_beside_saturation(&series(warm)).expect("fits");
+        assert!(alone.abs() < 2e4, "{alone}");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! A series: values at moments, and the few reductions that every stage needs.
 
-use super::quantile::{floor_index, median};
+use super::quantile::{floor_index, median, running_median};
 use crate::thresholds::ENDS;
 
 /// Values at moments. Moments are seconds in rising order; both vectors have the same length.
@@ -50,6 +50,16 @@ impl Series {
     /// The least value; zero of nothing.
     pub fn least(&self) -> f64 {
         self.y.iter().copied().reduce(f64::min).unwrap_or(0.0)
+    }
+
+    /// The most that it falls from a value to a later one; single samples do not count. Zero of nothing.
+    pub fn deepest_fall(&self) -> f64 {
+        let (mut high, mut fall) = (f64::NEG_INFINITY, 0.0_f64);
+        for value in running_median(&self.y, 3) {
+            high = high.max(value);
+            fall = fall.max(high - value);
+        }
+        fall
     }
 
     /// How many samples make an end: a twelfth, at least three (or all).
@@ -167,6 +177,19 @@ mod tests {
         assert_eq!(series.start(), 5.0);
         assert_eq!(series.end(), 91.0);
         assert_eq!(series.delta(), 86.0);
+    }
+
+    #[test]
+    fn the_deepest_fall_counts_no_single_sample() {
+        let series = Series::of(
+            (0..9)
+                .map(f64::from)
+                .zip([0., 5., 4., 4., 9., 9., 6., 6., 8.]),
+        );
+        assert_eq!(series.deepest_fall(), 3.0);
+        assert_eq!(ramp(9).deepest_fall(), 0.0);
+        let outlier = Series::of((0..5).map(f64::from).zip([0., 1., 90., 3., 4.]));
+        assert_eq!(outlier.deepest_fall(), 0.0);
     }
 
     #[test]

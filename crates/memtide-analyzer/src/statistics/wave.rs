@@ -1,6 +1,6 @@
 //! Growth under a wave that comes again and again: a daily load, a collector, periodic work.
 //!
-//! y = a + b t + Σ (c_h cos hωt + s_h sin hωt) for h = 1, 2, by least squares, ω from a grid between
+//! `y = a + b t + Σ (c_h cos hωt + s_h sin hωt)` for h = 1, 2, by least squares, ω from a grid between
 //! [`WAVE_CYCLES`] cycles and one cycle per [`WAVE_SAMPLES`] samples, in steps of a tenth of a cycle: the
 //! periodogram of Lomb (1976) with the line fitted along, which a trend does not bend. The second harmonic lets
 //! the wave have another form than a sine.
@@ -15,7 +15,6 @@
 //! stages that judge that see it. Cost: one fit of four columns per step of the grid.
 
 use super::least_squares::{autocorrelation, several};
-use super::quantile::running_median;
 use super::series::Series;
 use crate::thresholds::{WAVE_CYCLES, WAVE_FALL, WAVE_SAMPLES, WAVE_SHARE, WAVE_SURE};
 
@@ -55,7 +54,7 @@ pub fn under_growth(series: &Series) -> Option<Wave> {
     let wave: Vec<f64> = x.iter().map(|&x| fit.wave(x)).collect();
     let ends = |pick: fn(f64, f64) -> f64| wave.iter().copied().reduce(pick).unwrap_or(0.0);
     let height = ends(f64::max) - ends(f64::min);
-    if deepest_fall(series) < WAVE_FALL * height {
+    if series.deepest_fall() < WAVE_FALL * height {
         return None;
     }
     Some(Wave {
@@ -65,16 +64,6 @@ pub fn under_growth(series: &Series) -> Option<Wave> {
             (series.t.iter().zip(&series.y).zip(&wave)).map(|((&t, y), w)| (t, y - w)),
         ),
     })
-}
-
-/// The most that a series falls from a value to a later one; single samples do not count.
-fn deepest_fall(series: &Series) -> f64 {
-    let (mut high, mut fall) = (f64::NEG_INFINITY, 0.0_f64);
-    for value in running_median(&series.y, 3) {
-        high = high.max(value);
-        fall = fall.max(high - value);
-    }
-    fall
 }
 
 /// A fitted line with a wave; x runs from 0 to 1.

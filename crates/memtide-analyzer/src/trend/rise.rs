@@ -11,7 +11,8 @@ use crate::statistics::quantile::{floor_index, median, running_median};
 use crate::statistics::{Series, aicc, least_squares};
 use crate::thresholds::{
     ACCELERATING_MIDDLE, ACCELERATING_RATIO, ENDS, JUMP_WINDOW, LAST_PART, LATE_PART, LINEAR_AICC,
-    LINEAR_RATIO, LINEAR_RATIO_FITTED, PLATEAU_LAST, PLATEAU_LAST_SLOW, PLATEAU_RATIO, PLATEAU_TAU,
+    LINEAR_RATIO, LINEAR_RATIO_FITTED, PLATEAU_FALL, PLATEAU_FITTED_AICC, PLATEAU_FITTED_LINE,
+    PLATEAU_FITTED_TAU, PLATEAU_LAST, PLATEAU_LAST_SLOW, PLATEAU_RATIO, PLATEAU_TAU,
     PLATEAU_TAU_RATIO, STAIRS_DOUBT, STAIRS_JUMP, STAIRS_JUMPS, STAIRS_STILL, STAIRS_STOPPED,
     STEP_JUMP, STEP_LAST, STILL_BYTES,
 };
@@ -38,8 +39,11 @@ pub(super) fn form(series: &Series, material: f64) -> Form {
     if rise.jumps.largest > STEP_JUMP && rise.jumps.count <= 2 && rise.late_share < STEP_LAST {
         return rise.form(Shape::Step, None);
     }
+    if rise.still > STAIRS_STILL && rise.may_step_again() {
+        return rise.form(Shape::Unclear, None);
+    }
     let fits = aicc::fit(series);
-    rise.form(rise.smooth(fits.as_ref(), series.span()), fits)
+    rise.form(rise.smooth(fits.as_ref(), series), fits)
 }
 
 /// What a rise is judged by.
@@ -76,6 +80,13 @@ impl Rise {
         }
     }
 
+    /// True of two steps with a wait that is not long against the time between them: too few for stairs, and no
+    /// reason to say that they have ended.
+    fn may_step_again(&self) -> bool {
+        self.jumps.count == 2
+            && (self.jumps.longest_gap).is_some_and(|gap| self.jumps.wait <= STAIRS_DOUBT * gap)
+    }
+
     fn stairs(&self, span: f64) -> Shape {
         let longest = self.jumps.longest_gap.unwrap_or(span);
         if self.jumps.wait > STAIRS_STOPPED * longest {
@@ -91,12 +102,17 @@ impl Rise {
         }
     }
 
-    fn smooth(&self, fits: Option<&aicc::Fits>, span: f64) -> Shape {
+    fn smooth(&self, fits: Option<&aicc::Fits>, series: &Series) -> Shape {
         let late = self.late_ratio;
+        let delta = series.delta().max(1.0);
         if self.late_share < PLATEAU_LAST
             || late < PLATEAU_RATIO && self.late_share < PLATEAU_LAST_SLOW
         {
-            return Shape::Plateau;
+            return if series.deepest_fall() > PLATEAU_FALL * delta {
+                Shape::Unclear
+            } else {
+                Shape::Plateau
+            };
         }
         if late > ACCELERATING_RATIO && self.middle_ratio < ACCELERATING_MIDDLE {
             return Shape::Accelerating;
@@ -106,7 +122,15 @@ impl Rise {
             return Shape::Linear;
         }
         let tau = (fits.and_then(|fits| fits.saturation)).map_or(f64::INFINITY, |s| s.tau);
-        if tau < PLATEAU_TAU * span && late < PLATEAU_TAU_RATIO {
+        let share = tau / series.span();
+        let fitted = || {
+            let lead = fits.map_or(0.0, aicc::Fits::exponential_lead);
+            let goes_on = || aicc::line_beside_saturation(series).unwrap_or(delta) / delta;
+            share < PLATEAU_FITTED_TAU
+                && lead > PLATEAU_FITTED_AICC
+                && goes_on() < PLATEAU_FITTED_LINE
+        };
+        if share < PLATEAU_TAU && late < PLATEAU_TAU_RATIO || fitted() {
             Shape::Plateau
         } else {
             Shape::Decelerating

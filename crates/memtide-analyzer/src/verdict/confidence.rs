@@ -1,44 +1,61 @@
-//! How sure: agreement of the answers on 60 %, 80 % and 100 % of the record.
+//! How sure: by what an answer stands on, and by how many shorter parts of the record give the same one.
 //!
-//! The strongest sign that knows no scale: of verdicts with which 0, 1 or 2 of the shorter records
-//! agree .78, .89 and .93 were right, on the programs that the rules were made on and on others alike.
-//! Counters were right in every case that they decided: half of the doubt is taken off. So it is where
-//! live bytes were counted: of the answers that two looks at the heap decided .993 were right. With fewer
-//! samples than [`MANY`] shapes are told apart less well (right among the decided: .86 of records of
-//! 20 s against .96 of 48 s at 4 Hz); the factor falls with the logarithm of their number. Of an open
-//! answer the confidence is that of its first candidate.
+//! ```text
+//! p = 1 / (1 + e^−z),   z = standing + .8 (agreeing − 2) + ln(min(samples, 150) / 150)
+//! ```
+//!
+//! Agreement of the answers on 60 %, 80 % and 100 % of the record is the strongest sign that knows no scale.
+//! A table or many features serve no better on programs that they were not fitted on. p is the chance
+//! that the answer may be said of the case; of an open answer that its first candidate may.
+//!
+//! A logistic regression on the labelled corpus (856 answers of 49 programs over records of 20 to 48 s and late windows, looks where
+//! they can be had) gave 6.9, 5.7, 4.5 and 2.9 for the standings, .95 for each shorter part, 1.34 for the samples. With one program
+//! left out at a time its expected calibration error on that program was .018, Brier's score .035. The
+//! numbers used are lower and rounder: rules were made on these programs, and on others fewer
+//! answers were right (.95 against .98). A counter was never wrong in the corpus, which shows no more than 123 of 124.
 
 use super::answer::{Answer, Standing};
-use crate::thresholds::{AGREEMENT, SAMPLES_FOR_GROWTH};
-use memtide_model::VerdictKind;
+use crate::thresholds::{AGREEMENT_WEIGHT, ENOUGH_SAMPLES, MOST_CONFIDENCE, SHORTER, STANDINGS};
 
-/// Samples beyond which more of them tell no more.
-const MANY: f64 = 150.0;
-/// Factor at the least number of samples.
-const FEW_FACTOR: f64 = 0.85;
-
-/// Confidence in an answer with which `agreeing` of the two shorter records agree.
+/// Confidence in an answer with which `agreeing` of the two shorter records agree; 0 of an open answer that names
+/// no candidate.
 pub(super) fn confidence(answer: &Answer, agreeing: usize, samples: usize) -> f64 {
-    let agreement = AGREEMENT[agreeing.min(AGREEMENT.len() - 1)];
-    let few = SAMPLES_FOR_GROWTH as f64;
-    let fullness = ((samples as f64 / few).ln() / (MANY / few).ln()).clamp(0.0, 1.0);
-    let factor = FEW_FACTOR + (1.0 - FEW_FACTOR) * fullness;
-    match answer.standing {
-        Standing::Counted => 1.0 - (1.0 - agreement) / 2.0,
-        Standing::Measured => 1.0 - (1.0 - agreement * factor) / 2.0,
-        Standing::Shaped => agreement * factor,
-        Standing::Open => agreement * factor * first_candidate(&answer.candidates),
+    if answer.candidates.is_empty() {
+        return 0.0;
     }
+    let standing = match answer.standing {
+        Standing::Counted => STANDINGS[0],
+        Standing::Measured => STANDINGS[1],
+        Standing::Shaped => STANDINGS[2],
+        Standing::Open => STANDINGS[3],
+    };
+    let against = SHORTER.len().saturating_sub(agreeing) as f64;
+    let fullness = (samples as f64).clamp(1.0, ENOUGH_SAMPLES) / ENOUGH_SAMPLES;
+    let z = standing - AGREEMENT_WEIGHT * against + fullness.ln();
+    (1.0 / (1.0 + (-z).exp())).min(MOST_CONFIDENCE)
 }
 
-/// How often the first candidate was the cause in the corpus where the answer had to stay open.
-fn first_candidate(candidates: &[VerdictKind]) -> f64 {
-    match candidates.first() {
-        // 44 leaks to 5 fragmentations; other programs add caches that never fill up.
-        Some(VerdictKind::HeapLeak) => 0.8,
-        // 8 of 13 that rose ever more slowly, or whose steps seemed to have stopped.
-        Some(VerdictKind::Plateau) => 0.6,
-        Some(_) => 0.5,
-        None => 0.0,
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use memtide_model::VerdictKind;
+
+    fn of(standing: Standing, agreeing: usize, samples: usize) -> f64 {
+        let answer = Answer::decided(VerdictKind::Plateau, standing, String::new());
+        confidence(&answer, agreeing, samples)
+    }
+
+    /// Values by hand: 1 / (1 + e^−4) and 1 / (1 + e^−(4 − 1.6 + ln ½)).
+    #[test]
+    fn confidence_is_the_formula_and_rises_with_all_that_speaks_for_an_answer() {
+        assert!((of(Standing::Shaped, 2, 300) - 0.982_014).abs() < 1e-6);
+        assert!((of(Standing::Shaped, 0, 75) - 0.846_428).abs() < 1e-6);
+        assert!(of(Standing::Shaped, 1, 150) < of(Standing::Shaped, 2, 150));
+        assert!(of(Standing::Open, 2, 150) < of(Standing::Shaped, 2, 150));
+        assert!(of(Standing::Measured, 2, 40) < of(Standing::Measured, 2, 150));
+        assert!(of(Standing::Counted, 2, usize::MAX) <= MOST_CONFIDENCE);
+        assert!(of(Standing::Open, 0, 0) > 0.0);
+        let nothing = Answer::open(&[], String::new());
+        assert!(confidence(&nothing, 2, 150) <= 0.0);
     }
 }

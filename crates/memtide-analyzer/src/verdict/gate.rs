@@ -70,8 +70,8 @@ fn lasts(series: &Series, form: &Form, material: f64) -> bool {
         Shape::Stairs => form.jumps >= STAIRS_GO_ON,
         _ => {
             let late = trend::form(&series.part(0.4, 1.0), material);
-            let doubtful = matches!(late.shape(), Shape::Decelerating | Shape::Unclear);
-            late.is_unbounded() || doubtful
+            let swings = late.shape() == Shape::Unclear && late.period.is_some();
+            late.is_unbounded() || late.shape() == Shape::Decelerating || swings
         }
     }
 }

@@ -11,13 +11,17 @@ use super::answer::{Answer, Standing};
 use super::counted;
 use super::facts::Facts;
 use super::gate::{self, Missing};
+use super::limit;
 use super::looked;
-use super::split::{Cause, Parts};
+use super::split::{By, Cause, Parts};
 use super::words;
 use crate::record::Track;
+use crate::snapshots::Look;
 use crate::statistics::wave::{self, Wave};
 use crate::statistics::{Series, blocks};
-use crate::thresholds::{ANON_MAPPINGS, CLASS_SHARE, FIRST_TOUCH_SHARE, MATERIAL_BYTES};
+use crate::thresholds::{
+    ANON_MAPPINGS, CLASS_SHARE, FIRST_TOUCH_SHARE, MATERIAL_BYTES, PLATEAU_FALL,
+};
 use crate::trend::{self, Form};
 use memtide_model::{Account, MappingClass, Shape, VerdictKind};
 
@@ -36,6 +40,13 @@ pub(super) struct Subject {
     pub(super) owner: Owner,
     /// The class of mappings that was judged alone; `None` for all anonymous memory.
     pub(super) class: Option<MappingClass>,
+}
+
+impl Subject {
+    /// True of a rise that fell back on its way by more than tells a plateau from a line.
+    pub(super) fn fell(&self) -> bool {
+        self.series.deepest_fall() > PLATEAU_FALL * self.series.delta()
+    }
 }
 
 /// Who can own the growth.
@@ -63,15 +74,11 @@ pub(super) fn decide(facts: &Facts, rest: Option<Series>) -> Answer {
         .then(|| waved(facts, &sum, &form))
         .flatten();
     let whole = hidden.unwrap_or_else(|| visible(facts, sum, form));
-    // The wave's share of the growth between two looks is unknown: the scatter of all of it is the error.
-    let parts = Parts::of(facts, &whole);
-    let subject = match &wave {
-        Some((wave, form)) => Subject {
-            series: wave.rest.clone(),
-            form: *form,
-            ..whole
-        },
-        None => whole,
+    let (subject, parts) = if let Some((wave, form)) = &wave {
+        beside_wave(facts, &whole, wave, *form)
+    } else {
+        let parts = Parts::of(facts, &whole);
+        (whole, parts)
     };
     // Live blocks are no bloat, however many arenas they lie in.
     let live = parts.is_some_and(|parts| parts.cause() == Cause::Live);
@@ -104,6 +111,37 @@ fn waved(facts: &Facts, sum: &Series, form: &Form) -> Option<(Wave, Form)> {
     (steady && proven(&wave.rest, &form)).then_some((wave, form))
 }
 
+/// The subject without its wave, and the parts of its growth. What the wave did between the looks, or to the shim's
+/// sums from end to end, is not known to be live or kept: it is an error of the shares.
+fn beside_wave(
+    facts: &Facts,
+    whole: &Subject,
+    wave: &Wave,
+    form: Form,
+) -> (Subject, Option<Parts>) {
+    let subject = Subject {
+        series: wave.rest.clone(),
+        form,
+        ..whole.clone()
+    };
+    let height = |t: f64| Some(whole.series.at(t)? - subject.series.at(t)?);
+    let mut parts = Parts::of(facts, &subject);
+    if let Some(parts) = &mut parts {
+        let looks = facts.record.heap.looks();
+        let moments = match parts.by {
+            By::Shim => subject.series.t.first().zip(subject.series.t.last()),
+            By::Looks { .. } => None,
+        };
+        let moments = moments.map(|(first, last)| (*first, *last)).or_else(|| {
+            let second = |look: &Look| facts.record.second_of(look.at);
+            Some((second(looks.first()?), second(looks.last()?)))
+        });
+        let moved = moments.and_then(|(first, last)| Some(height(last)? - height(first)?));
+        parts.error += moved.unwrap_or(wave.height).abs() / parts.grown;
+    }
+    (subject, parts)
+}
+
 /// Without the candidates that live blocks rule out.
 fn narrowed(mut answer: Answer, cause: Cause) -> Answer {
     use VerdictKind::{Fragmentation, HeapLeak, MmapLeak, Retention};
@@ -130,8 +168,8 @@ fn by_shape(facts: &Facts, subject: &Subject, parts: Option<&Parts>) -> Answer {
             looked::level(facts, level)
         }
         Shape::Sawtooth => words::sawtooth(subject),
-        Shape::Step | Shape::Plateau => (parts)
-            .and_then(|parts| counted::ended(facts, subject, parts))
+        Shape::Step | Shape::Plateau => limit::met(facts, subject, parts)
+            .or_else(|| counted::ended(facts, subject, parts?))
             .unwrap_or_else(|| words::ended(facts, subject)),
         Shape::Decelerating => (parts)
             .and_then(|parts| counted::slowing(facts, subject, parts))
@@ -143,6 +181,11 @@ fn by_shape(facts: &Facts, subject: &Subject, parts: Option<&Parts>) -> Answer {
             facts,
             subject,
             &[Sawtooth, HeapLeak, Fragmentation, NoGrowth],
+        ),
+        Shape::Unclear if subject.fell() => words::unclear(
+            facts,
+            subject,
+            &[Plateau, NoGrowth, HeapLeak, Fragmentation],
         ),
         Shape::Unclear => words::unclear(facts, subject, &[Plateau, HeapLeak, Fragmentation]),
         Shape::Linear | Shape::Accelerating | Shape::Stairs | Shape::RisingSawtooth => {

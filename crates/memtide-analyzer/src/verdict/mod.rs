@@ -13,6 +13,7 @@ mod counters;
 mod facts;
 mod gate;
 mod heap;
+mod limit;
 mod looked;
 mod runtimes;
 mod split;

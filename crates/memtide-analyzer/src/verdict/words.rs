@@ -212,6 +212,10 @@ pub(super) fn unclear(facts: &Facts, subject: &Subject, candidates: &[VerdictKin
             subject.name,
             text::duration(period)
         ),
+        None if subject.fell() => format!(
+            "{} rose and fell back on its way: whether it has stopped is not told from its noise",
+            subject.name
+        ),
         None => format!("{} rose in steps and may have stopped", subject.name),
     };
     let wanted = subject
@@ -231,6 +235,14 @@ pub(super) fn unclear(facts: &Facts, subject: &Subject, candidates: &[VerdictKin
             slope,
             "bytes/s",
         ),
+        _ if subject.fell() => {
+            let fall = subject.series.deepest_fall();
+            answer.number(
+                format!("It fell by up to {} meanwhile.", text::bytes(fall)),
+                fall,
+                "bytes",
+            )
+        }
         _ => answer.number(
             format!("{} jumps so far.", subject.form.jumps),
             subject.form.jumps as f64,

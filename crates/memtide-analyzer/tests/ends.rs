@@ -1,0 +1,155 @@
+//! Where growth ends, whether it goes on, and what is left of it: waves, stairs, limits, survivors.
+
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "sizes made here are small and positive"
+)]
+
+mod support;
+
+use memtide_analyzer::analyze;
+use memtide_model::report::Verdict;
+use memtide_model::{Observations, VerdictKind};
+use support::look::{Books, looked};
+use support::shim::{KIB, MIB};
+
+const AT: [f64; 5] = [0.0, 10.0, 20.0, 40.0, 60.0];
+
+fn verdict(observations: &Observations) -> Verdict {
+    analyze(observations).report.verdict
+}
+
+fn live(bytes: f64) -> Books {
+    Books {
+        live: bytes,
+        free: MIB,
+        ..Books::default()
+    }
+}
+
+/// 100 MiB with a wave of 40 % that comes back every 200 s.
+fn wave(t: f64) -> f64 {
+    100.0 * MIB * (1.0 + 0.4 * (core::f64::consts::TAU * t / 200.0).sin())
+}
+
+#[test]
+fn growth_under_a_wave_is_judged_without_it() {
+    let at = [0.0, 200.0, 400.0, 600.0];
+    let found = verdict(&looked(600, &at, |t| live(wave(t) + 0.15 * MIB * t)));
+    assert_eq!(found.kind, VerdictKind::HeapLeak, "{found:#?}");
+    let rate = (found.evidence.iter())
+        .find(|evidence| evidence.unit.as_deref() == Some("bytes/s"))
+        .and_then(|evidence| evidence.value)
+        .expect("a rate");
+    assert!((rate / (0.15 * MIB) - 1.0).abs() < 0.03, "{rate}");
+    let told = (found.evidence.iter())
+        .find(|evidence| evidence.fact.contains("was taken off first"))
+        .expect("the wave is told");
+    let period = told.value.expect("its period");
+    assert!((period / 200.0 - 1.0).abs() < 0.04, "{period}");
+    let level = verdict(&looked(600, &at, |t| live(wave(t))));
+    assert_ne!(level.kind, VerdictKind::HeapLeak, "{level:#?}");
+}
+
+#[test]
+fn stairs_are_a_leak_from_five_steps_on() {
+    let steps = |last: f64| {
+        move |t: f64| live(8.0 * MIB + 6.0 * MIB * ((t + 5.0) / 10.0).floor().min(last))
+    };
+    let found = verdict(&looked(58, &[0.0, 10.0, 20.0, 40.0, 58.0], steps(9.0)));
+    assert_eq!(found.kind, VerdictKind::HeapLeak, "{found:#?}");
+    // Four steps, the last 5 s ago.
+    let few = verdict(&looked(40, &[0.0, 10.0, 20.0, 40.0], steps(9.0)));
+    assert_eq!(few.kind, VerdictKind::Undetermined, "{few:#?}");
+    // Two steps, and a wait as long as the time between them: nothing has ended.
+    let two = verdict(&looked(24, &[0.0, 8.0, 16.0, 24.0], steps(9.0)));
+    assert_eq!(two.kind, VerdictKind::Undetermined, "{two:#?}");
+    // Three steps, and none for three gaps.
+    let ended = verdict(&looked(60, &AT, steps(3.0)));
+    assert_eq!(ended.kind, VerdictKind::Plateau, "{ended:#?}");
+}
+
+#[test]
+fn growth_that_ends_at_a_limit_is_no_plateau() {
+    let grown = |t: f64| live(8.0 * MIB + MIB * t.min(35.0));
+    let kept = |t: f64| Books {
+        live: 8.0 * MIB,
+        free: MIB + MIB * t.min(35.0),
+        ..Books::default()
+    };
+    let judged = |mut observations: Observations, room: f64| {
+        let size = observations.samples.last().expect("samples").memory.size;
+        let limit = (size.as_f64() * room) as u64;
+        observations.target.limits.address_space = Some(memtide_model::Bytes(limit));
+        verdict(&observations)
+    };
+    let leak = judged(looked(60, &AT, grown), 1.005);
+    assert_eq!(leak.kind, VerdictKind::HeapLeak, "{leak:#?}");
+    assert!(leak.summary.contains("RLIMIT_AS"), "{}", leak.summary);
+    let holes = judged(looked(60, &AT, kept), 1.005);
+    assert_eq!(holes.kind, VerdictKind::Fragmentation, "{holes:#?}");
+    let elsewhere = judged(looked(60, &AT, grown), 1.5);
+    assert_eq!(elsewhere.kind, VerdictKind::Plateau, "{elsewhere:#?}");
+    let mut unseen = looked(60, &AT, grown);
+    unseen.heap = None;
+    let unseen = judged(unseen, 1.005);
+    assert_eq!(unseen.kind, VerdictKind::Undetermined, "{unseen:#?}");
+    assert_eq!(unseen.candidates.first(), Some(&VerdictKind::HeapLeak));
+}
+
+/// A burst of which a part lives on; the rest is freed at second 45.
+fn burst(t: f64, left: f64) -> Books {
+    let came = 52.0 * MIB * ((t - 15.0) / 15.0).clamp(0.0, 1.0);
+    let lives = if t < 45.0 { came } else { came * left };
+    Books {
+        live: 8.0 * MIB + lives,
+        free: MIB + came - lives,
+        ..Books::default()
+    }
+}
+
+#[test]
+fn survivors_of_a_burst_make_holes_of_what_was_freed() {
+    let all_freed = verdict(&looked(60, &AT, |t| burst(t, 0.0)));
+    assert_eq!(all_freed.kind, VerdictKind::Retention, "{all_freed:#?}");
+    let some_live = verdict(&looked(60, &AT, |t| burst(t, 0.2)));
+    assert_eq!(some_live.kind, VerdictKind::Fragmentation, "{some_live:#?}");
+    assert!(
+        some_live.summary.contains("live on"),
+        "{}",
+        some_live.summary
+    );
+}
+
+#[test]
+fn free_memory_that_grows_ever_more_slowly_and_was_never_used_is_fragmentation() {
+    let grown = |t: f64| 20.0 * MIB * (1.0 - (-t / 40.0).exp());
+    let holes = verdict(&looked(60, &AT, |t| Books {
+        live: 4.0 * MIB,
+        free: MIB + grown(t),
+        ..Books::default()
+    }));
+    assert_eq!(holes.kind, VerdictKind::Fragmentation, "{holes:#?}");
+    // The same in live blocks: a cache that fills, or a leak.
+    let cache = verdict(&looked(60, &AT, |t| live(4.0 * MIB + grown(t))));
+    assert_eq!(cache.kind, VerdictKind::Undetermined, "{cache:#?}");
+    assert_eq!(cache.candidates.first(), Some(&VerdictKind::Plateau));
+    assert!(!cache.candidates.contains(&VerdictKind::Fragmentation));
+}
+
+#[test]
+fn a_rise_that_falls_back_on_its_way_has_not_surely_ended() {
+    // 2.5 MiB of growth until second 35 under swings of 1.2 MiB with two falls at most that count.
+    let found = verdict(&looked(60, &AT, |t| {
+        let swing = if (18.0..24.0).contains(&t) {
+            -900.0 * KIB
+        } else {
+            0.0
+        };
+        live(16.0 * MIB + 2.5 * MIB * (t / 35.0).min(1.0) + swing)
+    }));
+    assert_eq!(found.kind, VerdictKind::Undetermined, "{found:#?}");
+    assert!(found.candidates.contains(&VerdictKind::NoGrowth));
+    assert!(found.candidates.contains(&VerdictKind::Plateau));
+}
