@@ -30,7 +30,7 @@ pub(crate) fn watch(options: &Attach, stop: &Stop) -> anyhow::Result<Code> {
     let sampler = Sampler::open(pid, &sampler_options)?;
     let snapshots = options
         .inspects
-        .then(|| Snapshots::of(pid, clock::boottime(), options.budget));
+        .then(|| Snapshots::of(sampler.target().id, clock::boottime(), options.budget));
     let mut session = Session::open(Setup {
         lens: Lens::Sampler(Box::new(sampler), Vec::new()),
         heap: None,

@@ -99,7 +99,8 @@ pub(crate) fn started_as(
     }
 }
 
-fn start_time(pid: Pid) -> Option<StartTime> {
+/// When the process of that number started; `None` where there is none.
+pub(crate) fn start_time(pid: Pid) -> Option<StartTime> {
     let process = ProcRoot::system().ok()?.process(pid).ok()?;
     let mut buffer = Buffer::new();
     let bytes = process.read("stat", &mut buffer).ok()?;

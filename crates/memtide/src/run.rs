@@ -144,7 +144,7 @@ fn open(
     // Its first moments are the loader's.
     let first = clock::boottime() + Nanos::SECOND;
     let snapshots = (options.inspects && lens.sampler().is_some())
-        .then(|| Snapshots::of(pid, first, options.budget));
+        .then(|| Snapshots::of(lens.target().id, first, options.budget));
     let mut session = Session::open(Setup {
         lens,
         heap,

@@ -6,8 +6,9 @@
 
 pub(crate) mod plan;
 
+use crate::lens::start_time;
 use memtide_inspect::{Error, ErrorKind, Inspector, Options};
-use memtide_model::{HeapSnapshot, Nanos, Pid, Sample};
+use memtide_model::{HeapSnapshot, Nanos, ProcessId, Sample};
 use memtide_sampler::clock;
 use plan::Plan;
 use std::fs;
@@ -29,7 +30,7 @@ pub(crate) enum Found {
 
 /// The snapshots of one recording.
 pub(crate) struct Snapshots {
-    pid: Pid,
+    process: ProcessId,
     plan: Plan,
     worker: Option<Worker>,
     /// When the one under way was asked for.
@@ -43,19 +44,20 @@ pub(crate) struct Snapshots {
 /// The thread that looks. It ends when nobody can ask it any more.
 struct Worker {
     orders: Sender<()>,
-    results: Receiver<Result<HeapSnapshot, Error>>,
+    results: Receiver<Option<Result<HeapSnapshot, Error>>>,
 }
 
 impl Snapshots {
     /// Of a process, the first one at `first`, at the cost of `share` of one core.
-    pub(crate) fn of(pid: Pid, first: Nanos, share: f64) -> Self {
+    pub(crate) fn of(process: ProcessId, first: Nanos, share: f64) -> Self {
+        let pid = process.pid.to_string();
         Self {
-            pid,
+            process,
             plan: Plan::new(first, share),
-            worker: Worker::start(pid).ok(),
+            worker: Worker::start(process).ok(),
             asked: None,
             told: None,
-            shares_cgroup: cgroup("self").is_some_and(|own| Some(own) == cgroup(&pid.to_string())),
+            shares_cgroup: cgroup("self").is_some_and(|own| Some(own) == cgroup(&pid)),
         }
     }
 
@@ -116,7 +118,7 @@ impl Snapshots {
     /// Another program has taken the target's place: everything is to be found out anew.
     pub(crate) fn replaced(&mut self, at: Nanos) {
         self.plan.restart(at + Nanos::SECOND);
-        self.worker = Worker::start(self.pid).ok();
+        self.worker = Worker::start(self.process).ok();
         self.asked = None;
     }
 
@@ -125,9 +127,9 @@ impl Snapshots {
         self.asked = matches!(asked, Some(Ok(()))).then_some(at);
     }
 
-    fn settle(&mut self, result: Result<HeapSnapshot, Error>) -> Option<Found> {
+    fn settle(&mut self, result: Option<Result<HeapSnapshot, Error>>) -> Option<Found> {
         self.asked = None;
-        let error = match result {
+        let error = match result? {
             Ok(snapshot) => {
                 self.plan.took(clock::boottime(), snapshot.cpu);
                 self.told = None;
@@ -152,7 +154,7 @@ impl Snapshots {
 }
 
 impl Worker {
-    fn start(pid: Pid) -> std::io::Result<Self> {
+    fn start(process: ProcessId) -> std::io::Result<Self> {
         let (orders, inbox) = channel();
         let (outbox, results) = channel();
         thread::Builder::new()
@@ -160,7 +162,7 @@ impl Worker {
             .spawn(move || {
                 let mut inspector = None;
                 while let Ok(()) = inbox.recv() {
-                    if outbox.send(look(pid, &mut inspector)).is_err() {
+                    if outbox.send(look(process, &mut inspector)).is_err() {
                         return;
                     }
                 }
@@ -169,19 +171,28 @@ impl Worker {
     }
 }
 
-/// One look; what was found out about the process is kept in `inspector`.
-fn look(pid: Pid, inspector: &mut Option<Inspector>) -> Result<HeapSnapshot, Error> {
+/// One look; what was found out about the process is kept in `inspector`. A number that has become another
+/// process's is nobody's: `None`.
+fn look(
+    process: ProcessId,
+    inspector: &mut Option<Inspector>,
+) -> Option<Result<HeapSnapshot, Error>> {
     let options = Options {
         hold: None,
         classes: true,
     };
-    let mut kept = match inspector.take() {
-        Some(kept) => kept,
-        None => Inspector::open(pid)?,
+    let taken = match inspector.take() {
+        Some(kept) => Ok(kept),
+        None => Inspector::open(process.pid),
     };
-    let snapshot = kept.snapshot(&options)?;
-    *inspector = Some(kept);
-    Ok(snapshot)
+    let looked = taken.and_then(|mut kept| {
+        let snapshot = kept.snapshot(&options)?;
+        *inspector = Some(kept);
+        Ok(snapshot)
+    });
+    // Asked afterwards, it holds for all that was read before.
+    let is_it = start_time(process.pid) == Some(process.start);
+    is_it.then_some(looked)
 }
 
 /// The memory cgroup's path, or the unified one's, as `/proc/PID/cgroup` names it.

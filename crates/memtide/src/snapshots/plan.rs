@@ -99,7 +99,7 @@ mod tests {
     #[test]
     fn growth_by_a_quarter_calls_for_another_look() {
         let at = looks(60, Nanos(1_000_000), |second| (100 + 5 * second) * MIB);
-        assert_eq!(at, [0, 5, 10, 12, 20, 21, 31, 40, 43, 58]);
+        assert_eq!(at, [0, 5, 10, 18, 20, 30, 40, 55]);
     }
 
     #[test]
