@@ -18,7 +18,7 @@ enum Expect {
     KeptOf(f64, u64),
     /// The share of live bytes in what malloc holds, at the end.
     LiveOfHeld(f64),
-    /// Live and held bytes are those of the program's own log: how far off they may be.
+    /// Live and held bytes are those of the program's own log: how far off they may be, in shares of what is held.
     Log(f64, f64),
 }
 
@@ -294,7 +294,8 @@ fn look(case: &Case) -> Option<String> {
             let rows: Vec<_> = snapshots.iter().map(live_and_held).collect();
             let (found, told) = (mean(&rows), running.logged(begin, end));
             println!("{}: found {found:?}, logged {told:?}", case.program);
-            let off = (found.0 / told.0 - 1.0, found.1 / told.1 - 1.0);
+            // Of what is held: a job's blocks live for moments, and the log's moments are not the looks'.
+            let off = ((found.0 - told.0) / told.1, found.1 / told.1 - 1.0);
             (off.0.abs() > live_off || off.1.abs() > held_off)
                 .then(|| format!("off by {off:?}: found {found:?}, logged {told:?}"))
         }
