@@ -5,16 +5,13 @@
 
 mod support;
 
-use memtide_analyzer::analyze;
-use memtide_model::report::Verdict;
 use memtide_model::{
     Bytes, HeapMode, Lost, Nanos, Observations, StackObservations, StackTotals, VerdictKind,
 };
-use std::collections::BTreeMap;
-use support::{Case, cases, corpus, rows, window};
-
-/// The program started so much before its recording (seconds).
-const AHEAD: f64 = 0.2;
+use support::judged::{
+    AHEAD, count, false_leaks, parts_make_hardly_any_false_leaks, table, verdicts,
+};
+use support::{Case, corpus, rows, window};
 
 /// A case with its truth log as totals; `None` for the programs that have none.
 fn counted(case: &Case, from: f64, to: f64) -> Option<Observations> {
@@ -55,52 +52,9 @@ fn counted(case: &Case, from: f64, to: f64) -> Option<Observations> {
     Some(observations)
 }
 
-fn verdicts(from: f64, to: f64) -> Vec<(Case, Verdict)> {
-    (cases().into_iter())
-        .filter_map(|case| {
-            let verdict = analyze(&counted(&case, from, to)?).report.verdict;
-            Some((case, verdict))
-        })
-        .collect()
-}
-
-fn table(verdicts: &[(Case, Verdict)]) {
-    let mut table = BTreeMap::<(&str, &str), Vec<&str>>::new();
-    for (case, verdict) in verdicts {
-        let key = (case.label.as_str(), verdict.kind.name());
-        table.entry(key).or_default().push(&case.name);
-    }
-    for ((label, answer), names) in &table {
-        println!(
-            "{label:18} → {answer:18} {:3}  {}",
-            names.len(),
-            names.join(" ")
-        );
-    }
-}
-
-/// How many of that label got that answer.
-fn count(verdicts: &[(Case, Verdict)], label: &str, kind: VerdictKind) -> usize {
-    let named = |(case, verdict): &&(Case, Verdict)| case.label == label && verdict.kind == kind;
-    verdicts.iter().filter(named).count()
-}
-
-/// A leak is never called free memory, fragmentation never a leak; what else is called a leak.
-fn false_leaks(verdicts: &[(Case, Verdict)]) -> Vec<String> {
-    for kind in [VerdictKind::Fragmentation, VerdictKind::Retention] {
-        assert_eq!(count(verdicts, "heap_leak", kind), 0, "a leak is {kind:?}");
-        assert_eq!(count(verdicts, "mmap_leak", kind), 0, "a leak is {kind:?}");
-    }
-    assert_eq!(count(verdicts, "fragmentation", VerdictKind::HeapLeak), 0);
-    let leaks = verdicts.iter().filter(|(case, verdict)| {
-        verdict.kind == VerdictKind::HeapLeak && case.label != "heap_leak"
-    });
-    leaks.map(|(case, _)| case.name.clone()).collect()
-}
-
 #[test]
 fn live_bytes_tell_leaks_from_fragmentation() {
-    let verdicts = verdicts(0.0, f64::INFINITY);
+    let verdicts = verdicts(|case| counted(case, 0.0, f64::INFINITY));
     table(&verdicts);
     assert_eq!(verdicts.len(), 94, "programs with a truth log");
     assert_eq!(false_leaks(&verdicts), Vec::<String>::new());
@@ -122,23 +76,5 @@ fn live_bytes_tell_leaks_from_fragmentation() {
 
 #[test]
 fn parts_of_the_record_make_hardly_any_false_leaks() {
-    // A step that comes again and again until second 30, and the tail of a logarithm.
-    let known = ["step-stop-b", "lru-log-b"];
-    for (from, to) in [
-        (12.0, 36.0),
-        (16.0, 48.0),
-        (24.0, 48.0),
-        (0.0, 32.0),
-        (0.0, 24.0),
-    ] {
-        let verdicts = verdicts(from, to);
-        let wrong = false_leaks(&verdicts);
-        let found = count(&verdicts, "heap_leak", VerdictKind::HeapLeak);
-        println!("{from}–{to} s: {found} of 23 leaks, false leaks {wrong:?}");
-        assert!(
-            wrong.iter().all(|name| known.contains(&name.as_str())),
-            "{wrong:?}"
-        );
-        assert!(wrong.len() <= 1 && found >= 16, "{found}");
-    }
+    parts_make_hardly_any_false_leaks(counted);
 }

@@ -9,46 +9,10 @@
 mod support;
 
 use memtide_analyzer::analyze;
-use memtide_model::report::{Report, Verdict};
-use memtide_model::{
-    Account, Bytes, Event, EventKind, MappingClass, Nanos, Observations, VerdictKind,
-};
-use support::look::{Books, looked, looks};
+use memtide_model::report::Report;
+use memtide_model::{Account, Bytes, Event, EventKind, MappingClass, Nanos, VerdictKind};
+use support::look::{AT, Books, fact, fragmenting, leaking, looked, looks, verdict};
 use support::shim::{KIB, MIB, Site, account, leak, moment, recorded};
-
-/// As the lens looks in a minute.
-const AT: [f64; 5] = [0.0, 10.0, 20.0, 40.0, 60.0];
-
-/// Live blocks grow by 200 KiB/s beside 2 MiB of free memory.
-fn leaking(t: f64) -> Books {
-    Books {
-        live: 8.0 * MIB + 200.0 * KIB * t,
-        free: 2.0 * MIB,
-        trimmable: MIB,
-        ..Books::default()
-    }
-}
-
-/// Free memory that is stuck between live blocks grows by 200 KiB/s.
-fn fragmenting(t: f64) -> Books {
-    Books {
-        live: 8.0 * MIB,
-        free: 2.0 * MIB + 200.0 * KIB * t,
-        trimmable: 0.5 * MIB,
-        ..Books::default()
-    }
-}
-
-fn verdict(observations: &Observations) -> Verdict {
-    analyze(observations).report.verdict
-}
-
-fn fact<'a>(verdict: &'a Verdict, part: &str) -> &'a str {
-    let fact = (verdict.evidence.iter()).find(|evidence| evidence.fact.contains(part));
-    &fact
-        .unwrap_or_else(|| panic!("no fact has {part:?}: {verdict:#?}"))
-        .fact
-}
 
 fn bytes(report: &Report, which: Account) -> (i64, i64) {
     let row = account(report, which).unwrap_or_else(|| panic!("no {which:?}: {:?}", report.ledger));

@@ -15,17 +15,16 @@ use crate::exit::Code;
 use crate::lens;
 use crate::names::{self, Search};
 use crate::naming::default_file;
-use crate::output::{self, Show};
-use crate::progress::Progress;
+use crate::output;
+use crate::report;
 use crate::secrets;
-use crate::session::SAMPLES_FOR_VERDICT;
 use crate::suppressions;
 use anyhow::{Context as _, bail};
 use memtide_collect::{Collector, Hello, is_running};
 use memtide_model::{
     Event, EventKind, Nanos, Pid, Redactor, StackTotals, StacksTick, Target, Visibility,
 };
-use memtide_record::{Clock, Reader, Start, Writer};
+use memtide_record::{Clock, Start, Writer};
 use memtide_sampler::clock;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
@@ -47,16 +46,7 @@ pub(crate) fn run(options: &Collect) -> anyhow::Result<Code> {
         process: run.runs.then_some(Pid(run.hello.pid)),
     };
     names::add(&file, search, redactor.as_mut())?;
-    let mut observations = Reader::open(&file)?.observations(SAMPLES_FOR_VERDICT)?;
-    if let Some(redactor) = &mut redactor {
-        redactor.observations(&mut observations);
-    }
-    let findings = memtide_analyzer::analyze_with(&observations, &suppressions);
-    let mut progress = Progress::new(options.outputs.quiet, false);
-    progress.say(&format!("recording in {}", file.display()));
-    for path in output::write(&findings, &options.outputs, false, Show::Result)? {
-        progress.say(&format!("wrote {}", path.display()));
-    }
+    report::of_made(&file, &options.outputs, &suppressions, redactor.as_mut())?;
     Ok(Code::Done)
 }
 

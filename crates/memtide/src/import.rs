@@ -5,16 +5,16 @@
 
 use crate::cli::options::Import;
 use crate::exit::Code;
-use crate::output::{self, Show};
-use crate::progress::Progress;
+use crate::output;
+use crate::report;
 use crate::secrets;
-use crate::session::SAMPLES_FOR_VERDICT;
 use crate::snapshots::plan::Plan;
+use memtide_analyzer::Suppressions;
 use memtide_import::{Held, Series, read_series, read_truth};
 use memtide_model::{
     Bytes, HeapSnapshot, Limits, Nanos, Redactor, Sample, Target, Tick, Visibility, text::printable,
 };
-use memtide_record::{Clock, Reader, Start, Writer};
+use memtide_record::{Clock, Start, Writer};
 use memtide_sampler::clock;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
@@ -39,16 +39,12 @@ pub(crate) fn run(options: &Import) -> anyhow::Result<Code> {
     };
     let mut redactor = options.outputs.redact.then(secrets::redactor);
     write(&file, options, &series, &truth, redactor.as_mut())?;
-    let mut observations = Reader::open(&file)?.observations(SAMPLES_FOR_VERDICT)?;
-    if let Some(redactor) = &mut redactor {
-        redactor.observations(&mut observations);
-    }
-    let findings = memtide_analyzer::analyze(&observations);
-    let mut progress = Progress::new(options.outputs.quiet, false);
-    progress.say(&format!("recording in {}", file.display()));
-    for path in output::write(&findings, &options.outputs, false, Show::Result)? {
-        progress.say(&format!("wrote {}", path.display()));
-    }
+    report::of_made(
+        &file,
+        &options.outputs,
+        &Suppressions::default(),
+        redactor.as_mut(),
+    )?;
     Ok(Code::Done)
 }
 

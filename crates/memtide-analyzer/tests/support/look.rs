@@ -1,11 +1,49 @@
 //! Observations with looks into the heap beside the samples.
 
-use super::shim::moment;
+use super::shim::{KIB, MIB, moment};
 use super::{heap_sample, observations};
+use memtide_analyzer::analyze;
+use memtide_model::report::Verdict;
 use memtide_model::{
     ArenaTotals, Bytes, HeapClass, HeapObservations, HeapSnapshot, HeapTotals, MappingClass, Nanos,
     Observations, Sample, SizeClass,
 };
+
+/// As the lens looks in a minute.
+pub(crate) const AT: [f64; 5] = [0.0, 10.0, 20.0, 40.0, 60.0];
+
+/// Live blocks grow by 200 KiB/s beside 2 MiB of free memory.
+pub(crate) fn leaking(t: f64) -> Books {
+    Books {
+        live: 8.0 * MIB + 200.0 * KIB * t,
+        free: 2.0 * MIB,
+        trimmable: MIB,
+        ..Books::default()
+    }
+}
+
+/// Free memory that is stuck between live blocks grows by 200 KiB/s.
+pub(crate) fn fragmenting(t: f64) -> Books {
+    Books {
+        live: 8.0 * MIB,
+        free: 2.0 * MIB + 200.0 * KIB * t,
+        trimmable: 0.5 * MIB,
+        ..Books::default()
+    }
+}
+
+/// The verdict alone.
+pub(crate) fn verdict(observations: &Observations) -> Verdict {
+    analyze(observations).report.verdict
+}
+
+/// The fact that holds these words.
+pub(crate) fn fact<'a>(verdict: &'a Verdict, part: &str) -> &'a str {
+    let fact = (verdict.evidence.iter()).find(|evidence| evidence.fact.contains(part));
+    &fact
+        .unwrap_or_else(|| panic!("no fact has {part:?}: {verdict:#?}"))
+        .fact
+}
 
 /// What the heap holds at a moment, in bytes.
 #[derive(Clone, Copy, Debug, Default)]
