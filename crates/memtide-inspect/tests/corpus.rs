@@ -18,7 +18,7 @@ enum Expect {
     KeptOf(f64, u64),
     /// The share of live bytes in what malloc holds, at the end.
     LiveOfHeld(f64),
-    /// Live and held bytes are those of the program's own log: how far off they may be, in shares of what is held.
+    /// Live and held bytes are those of the program's own log: how far off they may be.
     Log(f64, f64),
 }
 
@@ -202,7 +202,7 @@ impl Running {
         std::thread::sleep(when.saturating_sub(self.started.elapsed()));
     }
 
-    /// Means of live and held bytes by the program's own log, from `from` on.
+    /// Medians of live and held bytes by the program's own log, from `from` on.
     fn logged(&self, from: Duration, to: Duration) -> (f64, f64) {
         let text = std::fs::read_to_string(self.log.path()).unwrap();
         let rows: Vec<(f64, f64)> = text
@@ -220,7 +220,7 @@ impl Running {
             rows.len() > 2,
             "the log has rows between {from:?} and {to:?}: {text}"
         );
-        mean(&rows)
+        medians(&rows)
     }
 }
 
@@ -231,11 +231,15 @@ impl Drop for Running {
     }
 }
 
-fn mean(rows: &[(f64, f64)]) -> (f64, f64) {
-    let sum = rows
-        .iter()
-        .fold((0.0, 0.0), |sum, row| (sum.0 + row.0, sum.1 + row.1));
-    (sum.0 / rows.len() as f64, sum.1 / rows.len() as f64)
+/// Of both columns. Some programs have the blocks of a job for moments, and the log's moments are not the looks':
+/// means would compare how often each happened to meet one.
+fn medians(rows: &[(f64, f64)]) -> (f64, f64) {
+    let median = |column: fn(&(f64, f64)) -> f64| {
+        let mut sorted: Vec<f64> = rows.iter().map(column).collect();
+        sorted.sort_by(f64::total_cmp);
+        f64::midpoint(sorted[(sorted.len() - 1) / 2], sorted[sorted.len() / 2])
+    };
+    (median(|row| row.0), median(|row| row.1))
 }
 
 /// Live and held bytes as the program counts them: what a thread has cached is used for malloc, as are its
@@ -292,10 +296,9 @@ fn look(case: &Case) -> Option<String> {
         }
         Expect::Log(live_off, held_off) => {
             let rows: Vec<_> = snapshots.iter().map(live_and_held).collect();
-            let (found, told) = (mean(&rows), running.logged(begin, end));
+            let (found, told) = (medians(&rows), running.logged(begin, end));
             println!("{}: found {found:?}, logged {told:?}", case.program);
-            // Of what is held: a job's blocks live for moments, and the log's moments are not the looks'.
-            let off = ((found.0 - told.0) / told.1, found.1 / told.1 - 1.0);
+            let off = (found.0 / told.0 - 1.0, found.1 / told.1 - 1.0);
             (off.0.abs() > live_off || off.1.abs() > held_off)
                 .then(|| format!("off by {off:?}: found {found:?}, logged {told:?}"))
         }
