@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 pub mod account;
+pub mod comparison;
 pub mod event;
 pub mod heap;
 pub mod ids;
