@@ -247,7 +247,8 @@ fn a_program_that_limits_itself_is_recorded() {
 /// A filter that the program has set for itself holds for the shim, too: it cannot grow any more.
 #[test]
 fn refused_system_calls_are_no_harm() {
-    for heap in [Heap::Full, Heap::Sampled(64)] {
+    // With fewer samples it would be chance whether they outgrow the room that there was at the start.
+    for heap in [Heap::Full, Heap::Sampled(8)] {
         let done = same(heap, &["sealed"]);
         if output(&done).contains("no seccomp") {
             println!("skipped: there is no seccomp here");
