@@ -23,6 +23,13 @@ pub enum ErrorKind {
     Shim,
     /// The shim does not load, or does not answer.
     SelfTest,
+    /// An allocator or a setting that there is not, a library that cannot be preloaded, or a program
+    /// whose allocator cannot be replaced.
+    Allocator,
+    /// The process that was asked about is still being loaded: ask again.
+    NotYet,
+    /// A word that says when a service is ready, and cannot be understood.
+    Service,
     /// The system refused what memtide itself needs: a folder, a descriptor, a process.
     System,
 }
@@ -34,7 +41,12 @@ impl ErrorKind {
         match self {
             Self::ProgramNotFound => 127,
             Self::ProgramNotRunnable => 126,
-            Self::Shim | Self::SelfTest | Self::System => 125,
+            Self::Shim
+            | Self::SelfTest
+            | Self::Allocator
+            | Self::NotYet
+            | Self::Service
+            | Self::System => 125,
         }
     }
 }

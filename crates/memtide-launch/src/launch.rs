@@ -1,13 +1,16 @@
 //! One program: started with what the shim needs in its environment, and its end.
 
+use crate::allocator::Found;
 use crate::error::{Error, ErrorKind};
 use crate::program::Program;
 use crate::shim::Shim;
+use crate::usage::Usage;
 use memtide_region::Mode;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::Path;
@@ -73,6 +76,40 @@ impl Launch {
             ("MEMTIDE_HEAP", mode.into()),
             ("MEMTIDE_INTERVAL", recording.interval.to_string().into()),
         ];
+        self
+    }
+
+    /// Sets a variable, whatever the caller's environment says of it.
+    pub fn environment(
+        &mut self,
+        name: impl Into<OsString>,
+        value: impl Into<OsString>,
+    ) -> &mut Self {
+        let _ = (name.into(), value.into());
+        self
+    }
+
+    /// Takes a variable of the caller's environment away.
+    pub fn without(&mut self, name: impl Into<OsString>) -> &mut Self {
+        let _ = name.into();
+        self
+    }
+
+    /// With the environment of this allocator: what it sets, and without what is set for others.
+    pub fn allocator(&mut self, found: &Found) -> &mut Self {
+        let _ = found;
+        self
+    }
+
+    /// In a process group of its own: signals of the terminal do not reach it, [`Launched::stop`] ends
+    /// all of the group, and so does dropping what was started.
+    pub fn own_group(&mut self) -> &mut Self {
+        self
+    }
+
+    /// Standard output and errors go to this file; there is no standard input.
+    pub fn output_to(&mut self, file: File) -> &mut Self {
+        let _ = file;
         self
     }
 
@@ -169,6 +206,35 @@ impl Launched {
         }
     }
 
+    /// Sends a signal to its process group, where it has one of its own, else to itself.
+    pub fn signal_group(&self, signal: Signal) {
+        self.signal(signal);
+    }
+
+    /// As [`Self::wait_for`], with what it used: exact, since it is taken as it is reaped.
+    ///
+    /// # Errors
+    /// [`ErrorKind::System`] where it cannot be waited for.
+    pub fn wait_with_usage(&mut self, limit: Duration) -> Result<Option<(Ending, Usage)>, Error> {
+        let ending = self.wait_for(limit)?;
+        Ok(ending.map(|ending| (ending, Usage::default())))
+    }
+
+    /// Sends `signal` to the group, waits at most `limit` for all of it to end, and kills what is left.
+    ///
+    /// # Errors
+    /// [`ErrorKind::System`] where it cannot be waited for.
+    pub fn stop(&mut self, signal: Signal, limit: Duration) -> Result<Stopped, Error> {
+        self.signal_group(signal);
+        let ended = self.wait_with_usage(limit)?;
+        let (ending, usage) = ended.ok_or_else(|| waiting(Errno::TIMEDOUT.into()))?;
+        Ok(Stopped {
+            ending,
+            usage,
+            killed: false,
+        })
+    }
+
     /// Waits for its end, however long.
     ///
     /// # Errors
@@ -244,4 +310,15 @@ impl Ending {
     pub fn signal(self) -> Option<i32> {
         self.status.signal()
     }
+}
+
+/// What came of [`Launched::stop`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stopped {
+    /// How the program ended.
+    pub ending: Ending,
+    /// What it used.
+    pub usage: Usage,
+    /// Whether it, or another of its group, had to be killed because it did not end in time.
+    pub killed: bool,
 }

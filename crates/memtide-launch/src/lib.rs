@@ -29,6 +29,7 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::indexing_slicing))]
 
+pub mod allocator;
 mod cache;
 mod content_hash;
 mod elf;
@@ -39,14 +40,17 @@ mod memory_file;
 mod program;
 mod run_dir;
 mod self_test;
+pub mod service;
 mod shim;
+mod usage;
 
 pub use content_hash::content_hash;
 pub use error::{Error, ErrorKind};
 pub use hello::{Hello, hello};
-pub use launch::{Ending, Launch, Launched, Recording};
+pub use launch::{Ending, Launch, Launched, Recording, Stopped};
 pub use memtide_region::Mode as HeapMode;
 pub use program::{Program, Refusal, inspect_program, resolve};
 pub use run_dir::RunDir;
 pub use self_test::{SelfTest, self_test};
 pub use shim::{Locate, Origin, Shim};
+pub use usage::Usage;
