@@ -184,7 +184,8 @@ pub(crate) fn of_program(observations: &Observations) -> Vec<&HeapSnapshot> {
     all
 }
 
-fn middle(snapshot: &HeapSnapshot) -> Nanos {
+/// The moment that a snapshot speaks of: the middle of its walk.
+pub(crate) fn middle(snapshot: &HeapSnapshot) -> Nanos {
     snapshot.at + Nanos(snapshot.took.0 / 2)
 }
 

@@ -209,8 +209,15 @@ pub const LOAD_COLLINEAR: f64 = 0.9;
 pub const LOAD_CORRELATION: f64 = 0.8;
 /// Bytes per unit of load below which it is not a cost of the unit.
 pub const LOAD_BYTES_PER_UNIT: f64 = 1.5 * KIB;
+/// Bytes beside its stack that a thread takes by itself: the first pages of its arena, its cache, what a runtime keeps of
+/// it (12 KiB in Python).
+pub const THREAD_BYTES: f64 = 64.0 * KIB;
 /// Growth at equal load that must be explained otherwise, as a share of the range.
 pub const LOAD_REST_SHARE: f64 = 0.12;
+
+/// Of two lines through the same memory the one over x is believed where its residuals are smaller by this factor.
+/// Even ramps are alike but for their small steps: a count moves by whole units, what it costs with it.
+pub const UNIT_FITS_BETTER: f64 = 2.0;
 
 // --- call stacks -------------------------------------------------------------------------------
 
@@ -245,6 +252,13 @@ pub const LOOKS_SPAN_SHARE: f64 = 0.5;
 pub const LOOKS_PART_SHARE: f64 = 0.2;
 /// Share of the growth of live bytes from which an arena, a size or a class is named: it is most of it.
 pub const FOREMOST_SHARE: f64 = 0.5;
+/// What a thread touched and an arena grew by are of one size up to this relative difference: besides its arena a thread
+/// touches its stack and large blocks, and threads and heaps are read at different moments.
+pub const SAME_SIZE_NEAR: f64 = 0.2;
+/// ... and clearly of two sizes from this one on.
+pub const SAME_SIZE_FAR: f64 = 0.5;
+/// Share of the new pages, and of the growth, from which the thread that touched them first is worth a word.
+pub const TOUCHED_SHARE: f64 = 0.6;
 /// Share of what malloc keeps from which `malloc_trim(0)` is worth calling: it gives back most of it.
 pub const TRIM_HELPS_SHARE: f64 = 0.5;
 /// Share of RSS that malloc keeps from which it is worth a word though memory is level.

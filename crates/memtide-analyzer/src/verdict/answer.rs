@@ -20,6 +20,8 @@ pub struct Answer {
     pub standing: Standing,
     /// True if growth is claimed to go on.
     pub goes_on: bool,
+    /// Bytes of the growth that it accounts for; 0 of what is counted and holds no memory.
+    pub holds: f64,
 }
 
 /// How much an answer can be worth.
@@ -46,6 +48,7 @@ impl Answer {
             advice: Vec::new(),
             standing,
             goes_on: false,
+            holds: 0.0,
         }
     }
 
@@ -103,4 +106,35 @@ impl Answer {
         self.goes_on = true;
         self
     }
+
+    /// With the bytes of the growth that it accounts for.
+    #[must_use]
+    pub fn holding(mut self, bytes: f64) -> Self {
+        self.holds = bytes.max(0.0);
+        self
+    }
+
+    /// With another cause beside this one: what it is, its first number, and the first thing to do.
+    #[must_use]
+    pub fn beside(mut self, other: Self) -> Self {
+        let first = other.evidence.into_iter().next();
+        self.evidence.push(Evidence {
+            fact: format!("Also: {}.", lowercase_first(&other.headline)),
+            account: first.as_ref().and_then(|first| first.account),
+            value: first.as_ref().and_then(|first| first.value),
+            unit: first.and_then(|first| first.unit),
+        });
+        let advice = other.advice.into_iter().next();
+        let new = advice.filter(|advice| !self.advice.contains(advice));
+        self.advice.extend(new);
+        self
+    }
+}
+
+/// A sentence as it goes on behind a colon.
+pub(super) fn lowercase_first(sentence: &str) -> String {
+    let mut characters = sentence.chars();
+    characters.next().map_or_else(String::new, |first| {
+        first.to_lowercase().chain(characters).collect()
+    })
 }

@@ -102,6 +102,7 @@ pub(super) fn shared(facts: &Facts) -> Option<Answer> {
             Answer::decided(VerdictKind::ShmLeak, Standing::Counted, format!("Shared memory grows by {}", text::rate(rate)))
                 .number(fact, rate, "bytes/s")
                 .of_account(Account::Shared)
+                .holding(grown)
                 .number(
                     format!("Its address space grew by {}: new segments or larger ones, not an old one being filled.", text::bytes(space.delta())),
                     space.delta(),
@@ -121,7 +122,8 @@ pub(super) fn shared(facts: &Facts) -> Option<Answer> {
         ),
     )
     .number(fact, grown, "bytes")
-    .of_account(Account::Shared);
+    .of_account(Account::Shared)
+    .holding(grown);
     if fixed {
         let room = space.end() - series.end();
         answer = answer.number(
@@ -160,6 +162,7 @@ pub(super) fn files(facts: &Facts) -> Option<Answer> {
             )
             .number(fact, rate, "bytes/s")
             .of_account(Account::File)
+            .holding(grown)
             .number(format!("File mappings {} in {}.", facts.ends(count), facts.time()), facts.rate(count), "mappings/s")
             .advise("Unmap (munmap) what was mapped once it is read; names of the files are in /proc/PID/maps.")
             .going_on(),
@@ -173,6 +176,7 @@ pub(super) fn files(facts: &Facts) -> Option<Answer> {
         )
         .number(fact, rate, "bytes/s")
         .of_account(Account::File)
+        .holding(grown)
         .fact(format!("The number of file mappings does not grow with it ({}).", facts.ends(count)))
         .advise("It is no loss of memory: clean pages are dropped under pressure. To bound it use madvise(MADV_DONTNEED) behind the reader, or read() instead of mmap()."),
     )
@@ -194,6 +198,7 @@ pub(super) fn page_tables(facts: &Facts) -> Option<Answer> {
         )
         .number(format!("Page tables grew by {}, RSS by {} in {}.", text::bytes(grown), text::signed_bytes(facts.rss), facts.time()), rate, "bytes/s")
         .of_account(Account::PageTables)
+        .holding(grown)
         .advise("Address space is touched sparsely and its pages given back, but not its tables: unmap (munmap) whole ranges instead of MADV_DONTNEED, or use fewer, denser mappings.")
         .going_on(),
     )
@@ -214,6 +219,7 @@ pub(super) fn huge_pages(facts: &Facts) -> Option<Answer> {
         )
         .number(format!("AnonHugePages grew by {} in {}, anonymous memory by {}.", text::bytes(huge), facts.time(), text::bytes(facts.anon)), rate, "bytes/s")
         .of_account(Account::Anon)
+        .holding(facts.anon)
         .advise("Try it without: prctl(PR_SET_THP_DISABLE), or echo madvise | sudo tee /sys/kernel/mm/transparent_hugepage/enabled. If RSS stays small, touches are sparse: use MADV_NOHUGEPAGE there."),
     )
 }
@@ -232,6 +238,7 @@ pub(super) fn lazy_free(facts: &Facts) -> Option<Answer> {
         )
         .number(format!("LazyFree grew by {} in {}, anonymous memory by {}.", text::bytes(lazy), facts.time(), text::bytes(facts.anon)), lazy, "bytes")
         .of_account(Account::Anon)
+        .holding(lazy)
         .advise("Nothing is lost: the kernel takes these pages at once under pressure. If a limit counts RSS, give pages back with MADV_DONTNEED (Go: GODEBUG=madvdontneed=1)."),
     )
 }

@@ -9,6 +9,7 @@
 
 use super::answer::{Answer, Standing};
 use super::counted;
+use super::culprit;
 use super::facts::Facts;
 use super::gate::{self, Missing};
 use super::limit;
@@ -89,11 +90,13 @@ pub(super) fn decide(facts: &Facts, rest: Option<Series>) -> Answer {
     if let Some((wave, _)) = wave {
         answer = words::wave(&wave, answer);
     }
-    match parts {
-        Some(parts) if answer.standing != Standing::Measured => {
-            counted::fact(&parts, narrowed(answer, parts.cause()))
-        }
-        _ => answer,
+    if let Some(parts) = parts.filter(|_| answer.standing != Standing::Measured) {
+        answer = counted::fact(&parts, narrowed(answer, parts.cause()));
+    }
+    if answer.goes_on {
+        culprit::told(facts, &subject, answer)
+    } else {
+        answer
     }
 }
 
@@ -312,17 +315,6 @@ fn anon_owner(facts: &Facts, carried: f64) -> Owner {
     } else {
         Owner::Anon
     }
-}
-
-/// Also growing, beside a cause that a counter proved: the heap, if it passes the gate by itself.
-pub(super) fn beside(facts: &Facts) -> Option<(f64, Series)> {
-    let classes =
-        [MappingClass::Heap, MappingClass::Arena].map(|c| facts.series(Track::ClassRss(c)));
-    let series = classes[0].plus(&classes[1]);
-    let form = trend::form(&series, facts.material);
-    let proven = form.is_unbounded() && gate::missing(facts, &series, &form).is_none();
-    let rate = blocks::slope_with_interval(&series)?.per_second;
-    proven.then_some((rate, series))
 }
 
 /// Standing of what shapes decide.

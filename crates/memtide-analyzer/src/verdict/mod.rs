@@ -7,9 +7,11 @@
 
 mod answer;
 mod between;
+mod causes;
 mod confidence;
 mod counted;
 mod counters;
+mod culprit;
 mod facts;
 mod gate;
 mod heap;
@@ -30,7 +32,6 @@ use crate::stacks::Stacks;
 use crate::thresholds::{FEWEST_SAMPLES, LEAST_CONFIDENCE, SHORTER};
 use memtide_model::report::{Evidence, Verdict};
 use memtide_model::{Observations, VerdictKind, text};
-use units::Load;
 
 /// A verdict, and what the other rooms need of it.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,7 +48,7 @@ pub fn judge(record: &Record, observations: &Observations, stacks: Option<&Stack
         return too_short(record, observations, stacks);
     }
     let facts = Facts::of(record, observations, stacks);
-    let (answer, also) = decide_with_others(&facts);
+    let (answer, also) = causes::decide(&facts);
     if !facts.is_long_enough() && !is_count(answer.kind) {
         return too_early(&facts, &answer);
     }
@@ -73,7 +74,7 @@ pub fn judge(record: &Record, observations: &Observations, stacks: Option<&Stack
         );
     }
     for other in also {
-        answer = answer.fact(other);
+        answer = answer.beside(other);
     }
     answer = runtimes::opaque(&facts, answer);
     Judgement {
@@ -104,64 +105,7 @@ fn still_possible(mut advice: Vec<String>, observations: &Observations) -> Vec<S
 
 /// The answer to a record of any length, before it is weighed.
 pub fn decide(facts: &Facts) -> Answer {
-    decide_with_others(facts).0
-}
-
-/// The answer, and the other causes that are proven beside it as sentences.
-fn decide_with_others(facts: &Facts) -> (Answer, Vec<String>) {
-    let mut proven: Vec<Answer> = [
-        counters::processes,
-        counters::shared,
-        counters::files,
-        counters::page_tables,
-        counters::huge_pages,
-        counters::lazy_free,
-    ]
-    .into_iter()
-    .filter_map(|counter| counter(facts))
-    .collect();
-    let load = units::load(facts);
-    let coupled = load.is_some();
-    let rest = match load {
-        Some(Load::Explains(answer)) => {
-            proven.push(*answer);
-            None
-        }
-        Some(Load::Leaves(rest)) => Some(rest),
-        Some(Load::Coupled) | None => None,
-    };
-    // What is left at equal load grows: that comes before threads and descriptors, which are the load.
-    if rest.is_none() {
-        let threads = units::threads(facts);
-        // The stacks of more threads are more address space.
-        let stacks = threads.is_some();
-        proven.extend(threads);
-        if !coupled {
-            proven.extend(counters::descriptors(facts));
-        }
-        if !stacks {
-            proven.extend(counters::address_space(facts));
-        }
-    }
-    if proven.is_empty() {
-        return (heap::decide(facts, rest), Vec::new());
-    }
-    let mut others: Vec<String> = (proven.drain(1..))
-        .filter(|answer| answer.kind != VerdictKind::LoadGrowth)
-        .map(|answer| format!("Also: {}.", lowercase_first(&answer.headline)))
-        .collect();
-    let answer = proven.remove(0);
-    let memory_explained = matches!(
-        answer.kind,
-        VerdictKind::LoadGrowth
-            | VerdictKind::ArenaBloat
-            | VerdictKind::Retention
-            | VerdictKind::ThpBloat
-    );
-    if let (Some((rate, _)), false) = (heap::beside(facts), memory_explained) {
-        others.push(format!("Also: the heap grows by {}.", text::rate(rate)));
-    }
-    (answer, others)
+    causes::decide(facts).0
 }
 
 /// True for causes that are counted in units without noise, which may be named early.
@@ -185,7 +129,7 @@ fn agrees(answer: &Answer, facts: &Facts, shorter: &Record) -> bool {
 fn doubtful(answer: Answer) -> Answer {
     let headline = format!(
         "Not sure enough to decide: {}",
-        lowercase_first(&answer.headline)
+        answer::lowercase_first(&answer.headline)
     );
     Answer {
         kind: VerdictKind::Undetermined,
@@ -259,11 +203,4 @@ fn undecided(summary: String, evidence: Vec<Evidence>, advice: String) -> Judgem
         },
         goes_on: false,
     }
-}
-
-fn lowercase_first(sentence: &str) -> String {
-    let mut characters = sentence.chars();
-    characters.next().map_or_else(String::new, |first| {
-        first.to_lowercase().chain(characters).collect()
-    })
 }

@@ -9,9 +9,10 @@ use super::facts::Facts;
 use crate::record::Track;
 use crate::statistics::Series;
 use crate::statistics::least_squares::{line, plane};
+use crate::statistics::quantile::robust_deviation;
 use crate::thresholds::{
     ARENA_SHARE, ARENA_TOP_SHARE, ARENAS, LOAD_BYTES_PER_UNIT, LOAD_COLLINEAR, LOAD_CORRELATION,
-    LOAD_REST_SHARE, LOAD_SWING, STACK_BYTES, STACKS, THREADS,
+    LOAD_REST_SHARE, LOAD_SWING, STACK_BYTES, STACKS, THREADS, UNIT_FITS_BETTER,
 };
 use crate::trend;
 use memtide_model::{Account, MappingClass, Shape, VerdictKind, text};
@@ -68,7 +69,10 @@ fn load_of(facts: &Facts, track: Track, unit: &str) -> Option<Load> {
         )))
     };
     if with_time.abs() >= LOAD_COLLINEAR {
-        let follows = alone.correlation > LOAD_COLLINEAR && alone.slope >= LOAD_BYTES_PER_UNIT;
+        // Of two even ramps the one whose small steps the memory takes is its cause.
+        let follows = alone.correlation > LOAD_COLLINEAR
+            && alone.slope >= LOAD_BYTES_PER_UNIT
+            && !fits_better(&t, &x, &y);
         return (follows && facts.anon > facts.material).then(|| explain(alone.slope));
     }
     let (per_unit, per_second) = plane(&x, &t, &y)?;
@@ -94,6 +98,20 @@ fn load_of(facts: &Facts, track: Track, unit: &str) -> Option<Load> {
     })
 }
 
+/// True if y is much nearer to its line over x than to its line over z.
+pub(super) fn fits_better(x: &[f64], z: &[f64], y: &[f64]) -> bool {
+    let off = |over: &[f64]| {
+        let fit = line(over, y);
+        let rest = over.iter().zip(y);
+        robust_deviation(
+            &rest
+                .map(|(x, y)| y - fit.intercept - fit.slope * x)
+                .collect::<Vec<f64>>(),
+        )
+    };
+    UNIT_FITS_BETTER * off(x) < off(z)
+}
+
 fn explanation(facts: &Facts, track: Track, unit: &str, per_unit: f64, correlation: f64) -> Answer {
     let each = text::bytes(per_unit);
     Answer::decided(
@@ -104,6 +122,7 @@ fn explanation(facts: &Facts, track: Track, unit: &str, per_unit: f64, correlati
     .number(format!("{each} for each {unit}; correlation of memory with {unit}s {correlation:.2}."), per_unit, "bytes")
     .number(format!("Number of {unit}s {} in {}.", facts.ends(track), facts.time()), facts.rate(track), "per second")
     .number(format!("Anonymous memory {} in the same time.", text::signed_bytes(facts.anon)), facts.anon, "bytes")
+    .holding(facts.anon)
     .advise(format!("If the {unit}s are wanted, plan {each} for each of them; if not, find out why they stay open (for sockets: ss -tanp, idle ones and CLOSE-WAIT)."))
     .advise(format!("To tell load from a slow growth beside it, record a time in which the load goes down as well: memtide attach {} --for 10m.", facts.observations.target.id.pid))
 }
@@ -189,7 +208,7 @@ fn thread_leak(facts: &Facts, alive: bool) -> Answer {
     } else {
         "Join each thread (pthread_join) or detach it (pthread_detach): an ended thread keeps its stack until then.".to_owned()
     };
-    answer.advise(advice).going_on()
+    (answer.advise(advice).going_on()).holding(facts.delta(Track::ClassRss(MappingClass::Stack)))
 }
 
 /// Many arenas that each grew, none of which carries the growth alone.
@@ -224,6 +243,7 @@ fn bloat(facts: &Facts) -> Answer {
     )
     .number(format!("Resident memory of arenas grew by {} in {}.", text::bytes(grown), facts.time()), facts.rate(ARENA_RSS), "bytes/s")
     .of_account(Account::Heap)
+    .holding(grown)
     .number(format!("Malloc arenas {}.", facts.ends(ARENA_COUNT)), facts.rate(ARENA_COUNT), "arenas/s")
     .advise("Bound the arenas: MALLOC_ARENA_MAX=4 in the environment, or mallopt(M_ARENA_MAX, 4); or use an allocator that shares memory between threads (jemalloc, tcmalloc, mimalloc).")
 }

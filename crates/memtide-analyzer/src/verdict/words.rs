@@ -352,13 +352,6 @@ pub(super) fn growing(
         ),
     )
     .fact(steadiness(subject));
-    if let Some((name, share)) = culprit(facts, subject) {
-        answer = answer.number(
-            format!("Thread {name} touched {share:.0} % of the new pages first."),
-            share,
-            "%",
-        );
-    }
     if subject.owner == Owner::FirstTouch {
         answer = answer.fact(
             "The address space of these mappings does not grow: only pages of it are touched."
@@ -429,28 +422,6 @@ pub(super) fn command(target: &memtide_model::Target) -> String {
         Some(program) if program.chars().count() <= LONGEST_COMMAND => format!("{program} …"),
         _ => "CMD".to_owned(),
     }
-}
-
-/// The thread whose first touches make up most of the growth, where there are several threads.
-fn culprit(facts: &Facts, subject: &Subject) -> Option<(String, f64)> {
-    let threads = &facts.observations.threads;
-    let page = facts.observations.recording.page_size.as_f64();
-    let touched = |points: &[memtide_model::ThreadPoint]| match (points.first(), points.last()) {
-        (Some(first), Some(last)) => last.min_flt.saturating_sub(first.min_flt) as f64 * page,
-        _ => 0.0,
-    };
-    let all: f64 = threads.iter().map(|thread| touched(&thread.points)).sum();
-    let top = threads
-        .iter()
-        .max_by(|a, b| touched(&a.points).total_cmp(&touched(&b.points)))?;
-    let share = touched(&top.points) / all.max(1.0);
-    let enough = touched(&top.points) > 0.6 * subject.series.delta();
-    (threads.len() > 1 && share > 0.6 && enough).then(|| {
-        (
-            format!("{} ({})", top.last.name, top.last.id.tid),
-            100.0 * share,
-        )
-    })
 }
 
 /// With the growth of the subject as a fact, whose number is its rate.
