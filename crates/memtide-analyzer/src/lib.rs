@@ -9,6 +9,8 @@
 //!                    └────► stacks   who asked for the memory, where the preload shim looked
 //! ```
 //!
+//! Beside it stands [`comparison`]: the same work under several allocators, or several recordings.
+//!
 //! Every statistical step is a module of [`statistics`] with its formula, its assumption and its
 //! source; every number that a decision hangs on is a constant of [`thresholds`] with its reason.
 //!
@@ -20,6 +22,7 @@
 //! the heap or the preload shim tells how much of it is live the answer is `undetermined` with both named.
 #![forbid(unsafe_code)]
 
+pub mod comparison;
 pub mod detection;
 pub mod forecast;
 pub mod ledger;

@@ -297,3 +297,33 @@ pub const FORECAST_SLACK_BYTES: f64 = 64.0 * KIB;
 pub const TAIL: f64 = 0.05;
 /// `unexplained` above this share of RSS is warned about.
 pub const UNEXPLAINED_SHARE: f64 = 0.02;
+
+// --- comparisons -------------------------------------------------------------------------------
+
+/// Runs of an arm below which nothing is said of it: 3 against 3 cannot reach p < .1, 4 against 4 not p < .02.
+pub const FEWEST_RUNS: u64 = 5;
+/// Runs of an arm below which a ratio has no interval: a resampled median of two values is one of three numbers.
+pub const FEWEST_RUNS_FOR_INTERVAL: usize = 3;
+/// Resamples of a bootstrap: the ends of an interval are then known to ±.6 % of its level.
+pub const RESAMPLES: u32 = 4_000;
+/// Arrangements that a permutation test goes through one by one at most: 9 runs against 9 have 48,620.
+pub const MOST_ARRANGEMENTS: f64 = 50_000.0;
+/// Arrangements that are drawn where there are more: the error of a p of .02 is .001.
+pub const DRAWN_ARRANGEMENTS: u32 = 20_000;
+/// Power of the effect that is called detectable: it is shown in four of five comparisons.
+pub const POWER: f64 = 0.8;
+/// Alpha of a comparison where the one that was given is no probability.
+pub const COMPARISON_ALPHA: f64 = 0.02;
+/// Saving of memory below which a change of the allocator is not worth it: less than a new release of the program
+/// or of its libraries brings by itself.
+pub const LEAST_SAVING: f64 = 0.01;
+/// Rates of growth that differ by less than this share are the same: a leak that is a tenth slower is a leak.
+pub const SAME_RATE: f64 = 0.1;
+/// Growth has stopped where the rate is surely below this share of the baseline's, and its shape has an end.
+pub const STOPPED_RATE: f64 = 0.5;
+/// Growth was not lost where settling gave back this share of it: a leak gives nothing back.
+pub const GIVEN_BACK_SHARE: f64 = 0.5;
+/// Median lengths of the arms' work that differ by more than this share are unequal.
+pub const UNEQUAL_LENGTH: f64 = 0.2;
+/// Stacks that a comparison lists at most.
+pub const MOST_DIFFERENCES: usize = 50;

@@ -59,7 +59,7 @@ pub enum Compared {
 /// One way to run the work.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Arm {
-    /// Its name as it was given: "glibc:arena_max=2", or the file of a recording.
+    /// Its name as it was given: `glibc:arena_max=2`, or the file of a recording.
     pub arm: String,
     /// The allocator that was found in the running process: "glibc 2.36", "jemalloc 5.3.0".
     pub allocator: String,

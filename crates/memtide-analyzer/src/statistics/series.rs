@@ -82,6 +82,15 @@ impl Series {
         self.end() - self.start()
     }
 
+    /// The mean over time by the trapezoidal rule; `None` where no time passes.
+    pub fn mean_over_time(&self) -> Option<f64> {
+        let pairs = self.t.windows(2).zip(self.y.windows(2));
+        let area: f64 = pairs
+            .map(|(t, y)| (t[1] - t[0]) * f64::midpoint(y[0], y[1]))
+            .sum();
+        (self.span() > 0.0).then(|| area / self.span())
+    }
+
     /// The part from `from` to `to`, both shares of the span.
     #[must_use]
     pub fn part(&self, from: f64, to: f64) -> Self {
