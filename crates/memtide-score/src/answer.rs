@@ -3,10 +3,9 @@
 use crate::manifest::{Case, is_leak};
 use memtide_model::report::Report;
 use memtide_model::{Shape, VerdictKind};
-use serde::Serialize;
 
 /// A part of a record, in seconds since it began.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Window {
     /// Its start.
     pub(crate) from: f64,
@@ -15,7 +14,7 @@ pub(crate) struct Window {
 }
 
 /// What is known of a record without the engine.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Truth {
     /// Slope of the live bytes of the program's own log, bytes per second (Theil and Sen).
     pub(crate) live_slope: Option<f64>,
@@ -25,15 +24,13 @@ pub(crate) struct Truth {
 }
 
 /// One answer.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Answer {
     /// Of which case.
     pub(crate) case: String,
     /// Its source file.
-    #[serde(skip)]
     pub(crate) program: String,
     /// Arguments, where they were drawn.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) arguments: Vec<String>,
     /// Of which part of the record.
     pub(crate) window: Window,
@@ -44,7 +41,6 @@ pub(crate) struct Answer {
     /// The answer.
     pub(crate) kind: VerdictKind,
     /// What it may be, likeliest first.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) candidates: Vec<VerdictKind>,
     /// How sure.
     pub(crate) confidence: f64,
@@ -61,15 +57,13 @@ pub(crate) struct Answer {
     /// What is true of this part of the record.
     pub(crate) truth: Truth,
     /// What was known to the engine of how steady its answer is; `None` where that was not asked.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) basis: Option<Basis>,
     /// Its sentence.
-    #[serde(skip)]
     pub(crate) summary: String,
 }
 
 /// What a confidence is made of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Basis {
     /// Proven by a counter, measured, by shape, or open.
     pub(crate) standing: &'static str,

@@ -22,7 +22,17 @@ pub(crate) enum Error {
         /// Why.
         cause: io::Error,
     },
-    /// The manifest is not as it should be.
+    /// A table that is kept.
+    #[error("{doing} {path}: {cause}", path = path.display())]
+    Csv {
+        /// "reading", "writing".
+        doing: &'static str,
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        cause: csv::Error,
+    },
+    /// The manifest, a list or a page is not as it should be.
     #[error("{path}: {why}", path = path.display())]
     Manifest {
         /// Where it lies.
@@ -47,6 +57,15 @@ impl Error {
     pub(crate) fn file(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |cause| Self::File { doing, path, cause }
+    }
+
+    pub(crate) fn csv(doing: &'static str, path: &Path) -> impl Fn(csv::Error) -> Self {
+        let path = path.to_owned();
+        move |cause| Self::Csv {
+            doing,
+            path: path.clone(),
+            cause,
+        }
     }
 
     pub(crate) fn run(case: &str, why: &(impl ToString + ?Sized)) -> Self {

@@ -1,7 +1,7 @@
 //! The command line, by hand: a tool of the project has few options and needs no library for them.
 
 use crate::{Error, Result};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What is scored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +14,18 @@ pub(crate) enum What {
     Live,
     /// The programs with parameters drawn at random.
     Long,
+}
+
+impl What {
+    /// The command, as it stands beside its figures.
+    pub(crate) const fn command(self) -> &'static str {
+        match self {
+            Self::Recorded => "tests/score",
+            Self::Simulated => "tests/score --simulate",
+            Self::Live => "tests/score --live",
+            Self::Long => "tests/score --long",
+        }
+    }
 }
 
 /// The command line, checked.
@@ -29,18 +41,26 @@ pub(crate) struct Options {
     pub(crate) seed: u64,
     /// True if a missed target is no failure.
     pub(crate) report_only: bool,
+    /// True if nothing is written and the targets alone are printed.
+    pub(crate) check: bool,
+    /// No run begins later than so many minutes from the start.
+    pub(crate) minutes: Option<u64>,
     /// Only cases whose name contains this.
     pub(crate) only: String,
     /// The corpus.
     pub(crate) corpus: PathBuf,
-    /// Where the score is written.
+    /// Where the score is written, and what is known to be missed stands.
     pub(crate) out: PathBuf,
+    /// The page whose table is made anew; `None` where the score is of a part, or goes elsewhere.
+    pub(crate) readme: Option<PathBuf>,
     /// The program that is scored live.
     pub(crate) memtide: PathBuf,
 }
 
 /// More programs at once would measure each other.
 const MOST_JOBS: usize = 8;
+/// Where the project keeps its score.
+const OUT: &str = "reports/score";
 
 impl Options {
     /// Reads arguments.
@@ -53,9 +73,12 @@ impl Options {
             repeats: (3, 5),
             seed: 1,
             report_only: false,
+            check: false,
+            minutes: None,
             only: String::new(),
             corpus: PathBuf::from("fixtures/corpus"),
-            out: PathBuf::from("reports/score"),
+            out: PathBuf::from(OUT),
+            readme: Some(PathBuf::from("README.md")),
             memtide: PathBuf::from("target/release/memtide"),
         };
         let mut arguments = arguments.into_iter();
@@ -69,15 +92,17 @@ impl Options {
                 "--live" => options.what = What::Live,
                 "--long" => options.what = What::Long,
                 "--report-only" => options.report_only = true,
+                "--check" => options.check = true,
+                "--minutes" => options.minutes = Some(number(&argument, &value()?)?),
                 "--jobs" => options.jobs = number(&argument, &value()?)?,
                 "--repeats" => {
                     let repeats = number(&argument, &value()?)?;
                     options.repeats = (repeats, repeats);
                 }
                 "--seed" => options.seed = number(&argument, &value()?)?,
-                "--only" => options.only = value()?,
+                "--only" => (options.only, options.readme) = (value()?, None),
                 "--corpus" => options.corpus = value()?.into(),
-                "--out" => options.out = value()?.into(),
+                "--out" => (options.out, options.readme) = (value()?.into(), None),
                 "--memtide" => options.memtide = value()?.into(),
                 _ => return Err(Error::Usage(format!("unknown argument {argument:?}"))),
             }
@@ -86,6 +111,8 @@ impl Options {
             let why = format!("--jobs {}: from 1 to {MOST_JOBS}", options.jobs);
             return Err(Error::Usage(why));
         }
+        // A part of the corpus is no score of the whole.
+        options.check |= !options.only.is_empty() && options.out == Path::new(OUT);
         Ok(options)
     }
 }
@@ -114,6 +141,11 @@ mod tests {
             (8, (2, 2), 7)
         );
         assert!(options.report_only && options.only == "leak");
+        assert!(options.check && options.readme.is_none(), "no score of all");
+        let options = parse("--long --minutes 30 --only leak --out else").unwrap();
+        assert!(!options.check && options.minutes == Some(30));
+        assert_eq!(options.what.command(), "tests/score --long");
+        assert!(parse("").unwrap().readme.is_some());
         for wrong in ["--jobs 9", "--jobs 0", "--jobs x", "--jobs", "--frob"] {
             assert!(matches!(parse(wrong), Err(Error::Usage(_))), "{wrong}");
         }

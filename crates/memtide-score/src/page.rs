@@ -1,26 +1,18 @@
-//! The pages that a score is written to: Markdown for people, JSON with every single answer.
-//!
-//! The first part of `README.md` is written by hand and kept; all below the marker is made anew.
+//! The pages of a score: which tables stand on them, in which order, and what is said of each.
 
-use crate::answer::Answer;
+use crate::answer::Window;
 use crate::markdown::section;
 use crate::options::{Options, What};
 use crate::random::Random;
-use crate::recorded::{LATE, WHOLE};
+use crate::recorded::{LATE, LENGTHS, WHOLE};
 use crate::simulate::{self, Simulated};
 use crate::summary::targets::{self, Target};
 use crate::summary::view::{Right, View};
-use crate::summary::{calibrated, confusion, holdout, rates, wrong};
-use crate::{Error, Result, live as programs, manifest, recorded as series};
-use serde::Serialize;
-use serde_json::Value;
+use crate::summary::{calibrated, confusion, holdout, kept, known, rates, wrong};
+use crate::{Error, Result, files, live as programs, manifest, recorded as series};
 use std::fs;
-use std::path::Path;
 
-/// What stands between the words and the figures of a page.
-const MARKER: &str = "<!-- below this line: made by tests/score, do not edit -->";
-
-/// Scores the recorded series and the simulated ones; true if all targets are held.
+/// Scores the recorded series and the simulated ones; true if no target is missed but known ones.
 ///
 /// Errors: of the corpus, and of writing.
 pub(crate) fn recorded(options: &Options) -> Result<bool> {
@@ -30,8 +22,7 @@ pub(crate) fn recorded(options: &Options) -> Result<bool> {
     let all = View::of(&answers);
     let mut targets = targets::recorded(&all);
     targets.extend(targets::simulated(&simulated));
-    let mut text = head("tests/score", &targets);
-    text += &of_recorded(&all);
+    let mut text = of_recorded(&all);
     text += &of_simulated(&simulated);
     text += &of_confidence(&targets::with_late_windows(&all));
     text += &of_holdout(&targets::with_late_windows(&all), options.seed);
@@ -45,25 +36,28 @@ pub(crate) fn recorded(options: &Options) -> Result<bool> {
         "All of these may be said; none of them is what really happens.",
         &wrong::not_the_label(&all.over(WHOLE).with_looks()),
     );
-    print!("{text}");
-    write(&options.out, "README.md", &text)?;
-    write_json(&options.out, "score.json", &answers, &simulated)?;
-    Ok(targets.iter().all(|target| target.held))
+    let held = publish(options, "README.md", &targets, &text)?;
+    if !options.check {
+        files::answers(&options.out.join("answers.csv"), &answers)?;
+        files::simulated(&options.out.join("simulated.csv"), &simulated)?;
+    }
+    Ok(held)
 }
 
-/// Scores the simulated series alone; true if their targets are held. Nothing is written.
-pub(crate) fn simulated(options: &Options) -> bool {
+/// Scores the simulated series alone; true if no target is missed but known ones. Nothing is written.
+///
+/// Errors: of the list of what is known.
+pub(crate) fn simulated(options: &Options) -> Result<bool> {
     let simulated = simulate::run(options.seed);
     let targets = targets::simulated(&simulated);
-    print!(
-        "{}{}",
-        head("tests/score --simulate", &targets),
-        of_simulated(&simulated)
-    );
-    targets.iter().all(|target| target.held)
+    let list = known::read(&options.out)?;
+    let judged = known::judge(What::Recorded.command(), &targets, &list);
+    print!("{}", head(options, &targets, &judged));
+    print!("{}", of_simulated(&simulated));
+    Ok(judged.is_as_known(true))
 }
 
-/// Scores the programs; true if all targets are held.
+/// Scores the programs; true if no target is missed but known ones.
 ///
 /// Errors: of the corpus, of running, and of writing.
 pub(crate) fn live(options: &Options) -> Result<bool> {
@@ -74,12 +68,11 @@ pub(crate) fn live(options: &Options) -> Result<bool> {
     } else {
         ("live", targets::live(&all))
     };
-    let mut text = head(&format!("tests/score --{name}"), &targets);
     let views = [
         ("all runs".to_owned(), all.clone()),
         ("programs with a log".to_owned(), all.logged()),
     ];
-    text += &section(
+    let mut text = section(
         "Answers",
         "Rows are labels, columns answers.",
         &format!("{}{}", confusion::table(&all), rates::shares(&views)),
@@ -92,26 +85,54 @@ pub(crate) fn live(options: &Options) -> Result<bool> {
         "Acceptable, and not what really happens.",
         &wrong::not_the_label(&all),
     );
-    print!("{text}");
-    write(&options.out, &format!("{name}.md"), &text)?;
-    write_json(&options.out, &format!("{name}.json"), &answers, &[])?;
-    Ok(targets.iter().all(|target| target.held))
+    let held = publish(options, &format!("{name}.md"), &targets, &text)?;
+    if !options.check {
+        files::answers(&options.out.join(format!("{name}.csv")), &answers)?;
+    }
+    Ok(held)
+}
+
+/// Prints a page and, unless it is only a check, writes it with the table of targets in README; true if
+/// no target is missed but known ones.
+fn publish(options: &Options, page: &str, targets: &[Target], body: &str) -> Result<bool> {
+    let list = known::read(&options.out)?;
+    let judged = known::judge(options.what.command(), targets, &list);
+    let head = head(options, targets, &judged);
+    if options.check {
+        print!("{head}");
+    } else {
+        print!("{head}{body}");
+        files::page(&options.out, page, &format!("{head}{body}"))?;
+        let all = kept::keep(&options.out, options.what.command(), &today(), targets)?;
+        if let Some(path) = &options.readme {
+            let text = fs::read_to_string(path).map_err(Error::file("reading", path))?;
+            let text = kept::placed(path, &text, &all)?;
+            fs::write(path, text).map_err(Error::file("writing", path))?;
+        }
+    }
+    eprint!("{}", judged.aloud());
+    Ok(judged.is_as_known(options.what == What::Recorded))
+}
+
+fn today() -> String {
+    jiff::Zoned::now().date().to_string()
 }
 
 const SLOPES: &str = "Of leaks of blocks that keep a log and grew at least 3 % of RSS: the rate that the verdict \
     names against the slope of Theil and Sen of the log's live bytes over the same time; the 90 % interval \
     is that of the growth of RSS.";
 
-fn head(command: &str, targets: &[Target]) -> String {
+fn head(options: &Options, targets: &[Target], judged: &known::Judged<'_>) -> String {
     let missed = targets.iter().filter(|target| !target.held).count();
-    let date = jiff::Zoned::now().date();
     section(
         "Targets",
         &format!(
-            "Made on {date} by `{command}`. Shares stand with their 95 % interval (Wilson). Missed: {missed} of {}.",
+            "Made on {} by `{}`. Shares stand with their 95 % interval (Wilson). Missed: {missed} of {}.",
+            today(),
+            options.what.command(),
             targets.len()
         ),
-        &targets::table(targets),
+        &format!("{}{}", targets::table(targets), judged.reasons()),
     )
 }
 
@@ -127,6 +148,14 @@ fn of_recorded(all: &View<'_>) -> String {
         "Answers at 48 s, without looks",
         "What `/proc` alone supports.",
         &confusion::table(&without),
+    );
+    text += &section(
+        "Answers in late windows, with looks",
+        "All three of them: 12–36, 16–48 and 24–48 s.",
+        &confusion::table(
+            &all.with_looks()
+                .only(|answer| LATE.contains(&answer.window)),
+        ),
     );
     let mut views = vec![
         ("48 s, without looks".to_owned(), without),
@@ -161,6 +190,12 @@ fn of_recorded(all: &View<'_>) -> String {
         "The same.",
         &rates::by_length(&all.without_looks()),
     );
+    for to in LENGTHS {
+        let here = all.over(Window { from: 0.0, to }).with_looks();
+        if to < WHOLE.to {
+            views.push((format!("first {to} s, with looks"), here));
+        }
+    }
     text + &section("Rates of leaks", SLOPES, &rates::slopes(&views))
 }
 
@@ -194,78 +229,4 @@ fn of_holdout(view: &View<'_>, seed: u64) -> String {
     text += &holdout::bases(view);
     text += "And cut into two halves of programs, a thousand times:\n\n";
     text + &holdout::halves(view, &mut Random::new(seed))
-}
-
-/// Writes a page; what stands above the marker in an old one stays.
-fn write(out: &Path, name: &str, text: &str) -> Result<()> {
-    fs::create_dir_all(out).map_err(Error::file("making", out))?;
-    let path = out.join(name);
-    let old = fs::read_to_string(&path).unwrap_or_default();
-    let words = old.split(MARKER).next().unwrap_or_default().trim_end();
-    let page = format!("{words}\n\n{MARKER}\n\n{}\n", text.trim_end());
-    fs::write(&path, page.trim_start()).map_err(Error::file("writing", &path))
-}
-
-/// Writes every answer, one a line.
-fn write_json(out: &Path, name: &str, answers: &[Answer], simulated: &[Simulated]) -> Result<()> {
-    let path = out.join(name);
-    let text = format!(
-        "{{\"answers\": [\n{}\n],\n\"simulated\": [\n{}\n]}}\n",
-        lines(answers),
-        lines(simulated)
-    );
-    fs::write(&path, text).map_err(Error::file("writing", &path))
-}
-
-fn lines(items: &[impl Serialize]) -> String {
-    let lines: Vec<String> = (items.iter())
-        .filter_map(|item| serde_json::to_value(item).ok())
-        .map(|value| rounded(value).to_string())
-        .collect();
-    lines.join(",\n")
-}
-
-/// With four digits of every real number: more would be noise, and make the file twice as long.
-fn rounded(value: Value) -> Value {
-    match value {
-        Value::Number(number) if number.is_f64() => {
-            let short = number.as_f64().map(|real| format!("{real:.3e}"));
-            let real = short.and_then(|short| short.parse::<f64>().ok());
-            real.map_or(Value::Null, Value::from)
-        }
-        Value::Array(items) => Value::Array(items.into_iter().map(rounded).collect()),
-        Value::Object(items) => {
-            let items = items.into_iter().map(|(key, item)| (key, rounded(item)));
-            Value::Object(items.collect())
-        }
-        other => other,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn words_above_the_marker_are_kept() {
-        let folder = tempfile::tempdir().unwrap();
-        let page = folder.path().join("README.md");
-        write(folder.path(), "README.md", "figures one").unwrap();
-        assert_eq!(
-            fs::read_to_string(&page).unwrap(),
-            format!("{MARKER}\n\nfigures one\n")
-        );
-        fs::write(&page, format!("# Words\n\n{MARKER}\n\nold")).unwrap();
-        write(folder.path(), "README.md", "figures two\n\n").unwrap();
-        let text = fs::read_to_string(&page).unwrap();
-        assert_eq!(text, format!("# Words\n\n{MARKER}\n\nfigures two\n"));
-    }
-
-    #[test]
-    fn real_numbers_are_cut_and_whole_ones_are_not() {
-        let value =
-            serde_json::json!({"a": [2_075_892.4, 0.871_379_8], "b": 123_456_789, "c": null});
-        let expected = serde_json::json!({"a": [2_076_000.0, 0.8714], "b": 123_456_789, "c": null});
-        assert_eq!(rounded(value), expected);
-    }
 }

@@ -46,14 +46,20 @@ impl Random {
         (-2.0 * u.ln()).sqrt() * (core::f64::consts::TAU * v).cos()
     }
 
+    /// So many of the items, in any order.
+    pub(crate) fn some<T>(&mut self, mut items: Vec<T>, count: usize) -> Vec<T> {
+        (0..count.min(items.len()))
+            .map(|_| {
+                let index = self.below(items.len());
+                items.swap_remove(index)
+            })
+            .collect()
+    }
+
     /// A half of the items.
     pub(crate) fn half<T: Clone + Ord>(&mut self, items: &[T]) -> std::collections::BTreeSet<T> {
-        let mut rest = items.to_vec();
-        (0..items.len() / 2)
-            .map(|_| {
-                let index = self.below(rest.len());
-                rest.swap_remove(index)
-            })
+        self.some(items.to_vec(), items.len() / 2)
+            .into_iter()
             .collect()
     }
 }

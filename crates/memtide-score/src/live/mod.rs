@@ -6,6 +6,7 @@ mod process;
 use crate::answer::{Answer, Window};
 use crate::manifest::{Case, cases};
 use crate::options::{Options, What};
+use crate::random::Random;
 use crate::{Error, Result, pool, recorded};
 use memtide_analyzer::statistics::Series;
 use memtide_import::read_truth;
@@ -14,6 +15,7 @@ use memtide_model::report::Report;
 use process::Program;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 /// The program ends so much later than its recording (seconds).
 const SPARE: f64 = 2.0;
@@ -36,15 +38,12 @@ pub(crate) fn answers(options: &Options) -> Result<Vec<Answer>> {
     let cases = cases(&options.corpus, &options.only)?;
     let corpus = absolute(&options.corpus)?;
     let memtide = absolute(&options.memtide)?;
-    let runs: Vec<(&Case, Run)> = (cases.iter())
-        .flat_map(|case| {
-            runs(case, &corpus, options)
-                .into_iter()
-                .map(move |run| (case, run))
-        })
-        .collect();
+    let runs = all_runs(&cases, &corpus, options);
     let done = AtomicUsize::new(0);
-    let results = pool::map(&runs, options.jobs, |(case, run)| {
+    let begun = Instant::now();
+    let limit = (options.minutes).map(|minutes| Duration::from_secs(minutes.saturating_mul(60)));
+    let stop = || limit.is_some_and(|limit| begun.elapsed() >= limit);
+    let results = pool::map_until(&runs, options.jobs, stop, |(case, run)| {
         let result = judge(case, run, &memtide);
         let count = done.fetch_add(1, Ordering::Relaxed) + 1;
         let said = match &result {
@@ -55,6 +54,9 @@ pub(crate) fn answers(options: &Options) -> Result<Vec<Answer>> {
         result
     });
     let all = results.len();
+    if all < runs.len() {
+        eprintln!("time is up: {all} of {} runs were made", runs.len());
+    }
     let answers: Vec<Answer> = results.into_iter().filter_map(Result::ok).collect();
     if answers.len() < all {
         eprintln!(
@@ -73,6 +75,24 @@ pub(crate) fn answers(options: &Options) -> Result<Vec<Answer>> {
 
 fn absolute(path: &Path) -> Result<PathBuf> {
     std::fs::canonicalize(path).map_err(Error::file("looking for", path))
+}
+
+/// All runs. Drawn ones come in an order of their own, first draws of all cases first: however many are
+/// made, they are a fair choice.
+fn all_runs<'a>(cases: &'a [Case], corpus: &Path, options: &Options) -> Vec<(&'a Case, Run)> {
+    let runs = (cases.iter()).flat_map(|case| {
+        let each = runs(case, corpus, options).into_iter().enumerate();
+        each.map(move |(repeat, run)| (repeat, case, run))
+    });
+    let mut runs: Vec<(usize, &Case, Run)> = runs.collect();
+    if options.what == What::Long {
+        let count = runs.len();
+        runs = Random::new(options.seed).some(runs, count);
+        runs.sort_by_key(|(repeat, ..)| *repeat);
+    }
+    (runs.into_iter())
+        .map(|(_, case, run)| (case, run))
+        .collect()
 }
 
 /// The runs of a case.

@@ -7,14 +7,13 @@
 //! It holds where the textbook interval p ± z√(p(1−p)/n) fails: at shares of 0 and 1, and for few
 //! trials. Assumption: independent trials; cases of one program are less than that.
 
-use serde::Serialize;
 use std::fmt;
 
 /// The two-sided 95 % quantile of the normal distribution.
 const Z: f64 = 1.959_963_984_540_054;
 
 /// So many of so many.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Share {
     /// Those that count.
     pub(crate) hits: usize,

@@ -15,7 +15,6 @@ use crate::measure::share::Share;
 use crate::pool;
 use kinds::{Kind, plan};
 use memtide_model::VerdictKind;
-use serde::Serialize;
 
 /// Series of each kind but the first.
 const EACH: usize = 250;
@@ -25,12 +24,11 @@ const NOISES: usize = 1000;
 const DAYS: usize = 100;
 
 /// What was said of one series.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Simulated {
     /// Its kind, in words.
     pub(crate) kind: &'static str,
     /// How long the noise remembers, as a share of the record; `None` for other kinds.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) tau: Option<f64>,
     /// True if it has a leak.
     pub(crate) leaks: bool,

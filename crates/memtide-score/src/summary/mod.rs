@@ -3,6 +3,8 @@
 pub(crate) mod calibrated;
 pub(crate) mod confusion;
 pub(crate) mod holdout;
+pub(crate) mod kept;
+pub(crate) mod known;
 pub(crate) mod rates;
 pub(crate) mod targets;
 pub(crate) mod view;

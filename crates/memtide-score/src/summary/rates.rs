@@ -1,8 +1,10 @@
 //! How often answers were right, by part of the record and by its length, and how near rates were.
 
-use super::view::View;
+use super::view::{Right, View};
 use crate::answer::Window;
 use crate::markdown::{Table, percent};
+use crate::measure::calibration::{brier, ece};
+use crate::measure::share::Share;
 use crate::recorded::LENGTHS;
 use memtide_analyzer::statistics::quantile::quantile;
 use memtide_model::text;
@@ -17,8 +19,11 @@ pub(crate) fn shares(views: &[(String, View<'_>)]) -> String {
         "false leaks",
         "leaks found (grown ≥ 3 %)",
         "undetermined",
+        "ECE",
+        "Brier",
     ]);
     for (name, view) in views {
+        let [ece, brier] = errors(view);
         table.row([
             name.clone(),
             view.acceptable().to_string(),
@@ -27,6 +32,8 @@ pub(crate) fn shares(views: &[(String, View<'_>)]) -> String {
             view.false_leaks().to_string(),
             view.recall().to_string(),
             view.open().to_string(),
+            ece,
+            brier,
         ]);
     }
     table.text()
@@ -37,30 +44,51 @@ pub(crate) fn by_length(view: &View<'_>) -> String {
     let mut table = Table::new(&[
         "length",
         "acceptable",
+        "the label itself",
         "too early to tell",
         "otherwise open",
         "wrong",
         "false leaks",
         "leaks found (grown ≥ 3 %)",
         "mean confidence",
+        "ECE",
+        "Brier",
     ]);
     for to in LENGTHS {
         let view = view.over(Window { from: 0.0, to });
         let early = view.too_early();
-        let wrong = view.only(|answer| !answer.acceptable && !answer.is_too_early());
-        let percent_of = |hits: usize| percent(hits as f64 / early.of.max(1) as f64);
+        let open = Share {
+            hits: view.open().hits - early.hits,
+            of: early.of,
+        };
+        let wrong = Share::count(&view.answers, |answer| {
+            !answer.acceptable && !answer.is_too_early()
+        });
+        let [ece, brier] = errors(&view);
         table.row([
             text::duration(to),
             view.acceptable().to_string(),
-            percent_of(early.hits),
-            percent_of(view.open().hits - early.hits),
-            percent_of(wrong.answers.len()),
+            view.strict().to_string(),
+            early.to_string(),
+            open.to_string(),
+            wrong.to_string(),
             view.false_leaks().to_string(),
             view.recall().to_string(),
             format!("{:.2}", view.confidence()),
+            ece,
+            brier,
         ]);
     }
     table.text()
+}
+
+/// ECE and Brier's score; nothing where no cause was named.
+fn errors(view: &View<'_>) -> [String; 2] {
+    let outcomes = view.outcomes(Right::Acceptable);
+    if outcomes.is_empty() {
+        return Default::default();
+    }
+    [ece(&outcomes), brier(&outcomes)].map(|value| format!("{value:.3}"))
 }
 
 /// Errors of rates and the intervals around them, one row for each view.
@@ -75,6 +103,9 @@ pub(crate) fn slopes(views: &[(String, View<'_>)]) -> String {
         "width / slope: 90th percentile",
     ]);
     for (name, view) in views {
+        if view.slope_errors().is_empty() {
+            continue;
+        }
         let errors: Vec<f64> = view
             .slope_errors()
             .iter()
