@@ -6,6 +6,10 @@
  *   threads PER_SECOND         starts threads that never end
  *   fds PER_SECOND             opens pipes and forgets them
  *   children PER_SECOND        forks children that end at once and are never reaped
+ *   several BYTES FDS THREADS  forgets blocks, pipes and threads, each at its rate per second
+ *   worker BYTES_PER_SECOND    three threads, worker-1 to -3; worker-2 forgets blocks, in an arena of its own
+ *   churn BYTES BYTES          thread leaker forgets blocks at the first rate; churner maps, touches and unmaps
+ *                              at the second
  *   odd DIR                    a name and mapped files whose names are no text (files made in DIR)
  *   exec MILLISECONDS DIR      sleeps, then becomes `layout`
  *   exit MILLISECONDS CODE     sleeps, then exits
@@ -95,17 +99,57 @@ static void odd(const char *dir) {
     idle(0);
 }
 
-/* Calls `step` `per_second` times a second, evenly. */
+/* Calls each step so many times a second, evenly. */
+static void at_rates(int count, const double *per_second, void (**steps)(void)) {
+    double start = now(), done[8] = {0};
+    for (;; nap(5))
+        for (int i = 0; i < count; i++)
+            while (done[i] < per_second[i] * (now() - start)) { steps[i](); done[i] += 1; }
+}
+
 static void pace(double per_second, void (*step)(void)) {
     ready();
-    double start = now();
-    for (double done = 0;; nap(5)) while (done < per_second * (now() - start)) { step(); done += 1; }
+    at_rates(1, &per_second, &step);
 }
 
 static void lose_block(void) { memset(keep(malloc(1024)), 1, 1024); }
 static void lose_thread(void) { start_thread(64 << 10, idle); }
 static void lose_pipe(void) { int fds[2]; if (pipe(fds)) exit(1); close(fds[1]); }
 static void lose_child(void) { if (fork() == 0) _exit(0); }
+static void touch_and_unmap(void) {
+    char *p = map(1 << 20, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+    madvise(p, 1 << 20, MADV_NOHUGEPAGE);
+    memset(p, 1, 1 << 20);
+    munmap(p, 1 << 20);
+}
+
+static void several(double bytes, double fds, double threads) {
+    ready();
+    at_rates(3, (double[]){bytes / 1024, fds, threads}, (void (*[])(void)){lose_block, lose_pipe, lose_thread});
+}
+
+static double leak_rate, churn_rate;
+
+static void *leak_as(const char *name) {
+    prctl(PR_SET_NAME, name);
+    at_rates(1, (double[]){leak_rate / 1024}, (void (*[])(void)){lose_block});
+    return 0;
+}
+static void *leaker(void *a) { (void)a; return leak_as("leaker"); }
+static void *worker_2(void *a) { (void)a; return leak_as("worker-2"); }
+static void *worker_1(void *a) { prctl(PR_SET_NAME, "worker-1"); return idle(a); }
+static void *worker_3(void *a) { prctl(PR_SET_NAME, "worker-3"); return idle(a); }
+static void *churner(void *a) {
+    prctl(PR_SET_NAME, "churner");
+    at_rates(1, (double[]){churn_rate / (1 << 20)}, (void (*[])(void)){touch_and_unmap});
+    return a;
+}
+
+static void together(int count, void *(**threads)(void *)) {
+    for (int i = 0; i < count; i++) start_thread(256 << 10, threads[i]);
+    ready();
+    idle(0);
+}
 
 int main(int count, char **argument) {
     if (count < 2) return 2;
@@ -117,6 +161,10 @@ int main(int count, char **argument) {
     if (!strcmp(mode, "threads")) pace(first, lose_thread);
     if (!strcmp(mode, "fds")) pace(first, lose_pipe);
     if (!strcmp(mode, "children")) pace(first, lose_child);
+    if (!strcmp(mode, "several")) several(first, second, count > 4 ? atof(argument[4]) : 0);
+    leak_rate = first, churn_rate = second;
+    if (!strcmp(mode, "worker")) together(3, (void *(*[])(void *)){worker_1, worker_2, worker_3});
+    if (!strcmp(mode, "churn")) together(2, (void *(*[])(void *)){leaker, churner});
     if (!strcmp(mode, "layout")) layout();
     if (!strcmp(mode, "many")) many((int)first, second);
     if (!strcmp(mode, "odd")) odd(argument[2]);
