@@ -15,9 +15,10 @@ use crate::statistics::{Series, blocks, theil_sen};
 use crate::thresholds::{
     FIRST_TOUCH_SHARE, FORECAST_SLACK, FORECAST_SLACK_BYTES, SAMPLES_FOR_RATE,
 };
+use crate::trail::Trail;
 use crate::trend;
 use memtide_model::report::Forecast;
-use memtide_model::{Band, Bytes, MappingClass, Nanos, Observations};
+use memtide_model::{Band, Bytes, MappingClass, Nanos, Observations, Stage, Unit};
 
 /// Multiple of the record's length beyond which nothing is forecast.
 pub const REACH: f64 = 10_000.0;
@@ -102,27 +103,59 @@ struct Limit {
 }
 
 /// The nearest limit; `None` where nothing can be said. `goes_on` as the verdict says.
-pub fn forecast(record: &Record, observations: &Observations, goes_on: bool) -> Option<Forecast> {
+pub fn forecast(
+    record: &Record,
+    observations: &Observations,
+    goes_on: bool,
+    trail: &mut Trail,
+) -> Option<Forecast> {
     if !goes_on {
         return None;
     }
-    limits(record, observations)
+    let found = limits(record, observations)
         .into_iter()
-        .filter_map(|limit| {
-            let series = record.series(limit.track);
-            if !trend::form(&series, record.material()).is_unbounded() {
-                return None;
-            }
-            let (low, high) = Line::of(&series)?.crossing(limit.level)?;
-            let reach = REACH * record.seconds();
-            (low <= reach).then(|| Forecast {
-                limit: limit.name.to_owned(),
-                limit_bytes: whole(limit.bytes).0,
-                seconds_low: low,
-                seconds_high: high.filter(|&high| high <= reach),
-            })
-        })
-        .min_by(|a, b| a.seconds_low.total_cmp(&b.seconds_low))
+        .filter_map(|limit| until(record, &limit, trail))
+        .min_by(|a, b| a.seconds_low.total_cmp(&b.seconds_low));
+    let decision = found.as_ref().map_or_else(
+        || "None that it reaches.".to_owned(),
+        |found| format!("The nearest is: {}.", found.limit),
+    );
+    trail.pass(
+        Stage::Forecast,
+        "Which limit does it reach first?",
+        &decision,
+    );
+    found
+}
+
+/// When growth meets one limit, if it does.
+fn until(record: &Record, limit: &Limit, trail: &mut Trail) -> Option<Forecast> {
+    let name = limit.name;
+    trail.tell(&format!("{name}: limit"), limit.bytes, Unit::Bytes);
+    let series = record.series(limit.track);
+    trail.tell(
+        &format!("{name}: room"),
+        limit.level - series.end(),
+        Unit::Bytes,
+    );
+    let form = trend::form(&series, record.material());
+    if !form.is_unbounded() {
+        trail.note(format!("What counts for {name}: {}.", form.shape().words()));
+        return None;
+    }
+    let (low, high) = Line::of(&series)?.crossing(limit.level)?;
+    let reach = REACH * record.seconds();
+    let high = high.filter(|&high| high <= reach);
+    let near = trail.at_most(&format!("{name}: earliest"), low, Unit::Seconds, reach);
+    if let Some(high) = high {
+        trail.tell(&format!("{name}: latest"), high, Unit::Seconds);
+    }
+    near.then(|| Forecast {
+        limit: name.to_owned(),
+        limit_bytes: whole(limit.bytes).0,
+        seconds_low: low,
+        seconds_high: high,
+    })
 }
 
 /// Points of the band after the last sample, as far as the record is long or until the limit.

@@ -31,6 +31,7 @@ pub mod shim;
 pub mod snapshots;
 pub mod statistics;
 pub mod thresholds;
+pub mod trail;
 pub mod trend;
 pub mod verdict;
 

@@ -17,7 +17,7 @@ use crate::thresholds::{
     GATE_BYTES, GATE_SHARE, MATERIAL_BYTES, MATERIAL_SHARE, MOST_SAMPLES, SETTLING_SAMPLES,
     YOUNG_SECONDS,
 };
-use memtide_model::{Bytes, EventKind, MappingClass, Maps, Nanos, Observations, Sample};
+use memtide_model::{Bytes, EventKind, MappingClass, Maps, Nanos, Observations, Sample, Unit};
 use std::sync::Arc;
 
 /// Samples to analyse.
@@ -122,6 +122,20 @@ impl Track {
             _ => return self.count(sample, shim).map(|count| count as f64),
         };
         bytes.map(Bytes::as_f64)
+    }
+
+    /// What it counts.
+    pub const fn unit(self) -> Unit {
+        match self {
+            Self::Threads
+            | Self::Descriptors
+            | Self::Sockets
+            | Self::Zombies
+            | Self::Processes
+            | Self::Mappings
+            | Self::ClassCount(_) => Unit::Count,
+            _ => Unit::Bytes,
+        }
     }
 
     /// The value of a track that counts.

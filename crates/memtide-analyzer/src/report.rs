@@ -4,6 +4,7 @@ use crate::ledger::{self, Ledger, Split};
 use crate::record::{Record, Track};
 use crate::stacks::Stacks;
 use crate::statistics::Series;
+use crate::trail::Trail;
 use crate::trend::Trend;
 use crate::verdict::{self, Judgement};
 use crate::{Suppressions, counts, ended, forecast, heap, threads, timeline, warnings};
@@ -12,7 +13,7 @@ use memtide_model::report::{
     BesideRow, EventRow, Forecast, Growth, How, LedgerRow, ReadRow, Recording, Report, SCHEMA,
     Target, Verdict,
 };
-use memtide_model::{Account, Findings, Observations, text};
+use memtide_model::{Account, Findings, Observations, Unit, text};
 
 /// The findings of a recording.
 pub(crate) fn assemble(observations: &Observations, suppressions: &Suppressions) -> Findings {
@@ -20,18 +21,22 @@ pub(crate) fn assemble(observations: &Observations, suppressions: &Suppressions)
     let ledger = ledger::of(&record);
     let split = ledger.as_ref().map(|ledger| ledger.split);
     let stacks = Stacks::of(observations, suppressions);
-    let Judgement { verdict, goes_on } = verdict::judge(&record, observations, stacks.as_ref());
+    let mut trail = Trail::new();
+    let Judgement { verdict, goes_on } =
+        verdict::judge(&record, observations, stacks.as_ref(), &mut trail);
     let ended = ended::ended(observations);
     // What has ended meets no limit any more.
     let goes_on = goes_on && ended.how == How::Running;
-    let forecast = forecast::forecast(&record, observations, goes_on);
+    let forecast = forecast::forecast(&record, observations, goes_on, &mut trail);
     let timeline = timeline::timeline(observations, &record, split, goes_on, forecast.as_ref());
     let warnings = warnings::warnings(observations, &record, ledger.as_ref(), stacks.as_ref());
+    let verdict = with_end(verdict, forecast.as_ref(), ended.how);
+    conclude(&verdict, &mut trail);
     let report = Report {
         schema: SCHEMA.to_owned(),
         target: target(observations),
         recording: recording(observations),
-        verdict: with_end(verdict, forecast.as_ref(), ended.how),
+        verdict,
         ended,
         growth: growth(&record),
         ledger: ledger
@@ -49,6 +54,7 @@ pub(crate) fn assemble(observations: &Observations, suppressions: &Suppressions)
         events: events(observations),
         stacks: stacks.map(|stacks| stacks.listed.into_iter().map(|listed| listed.row).collect()),
         warnings,
+        reasoning: trail.into_reasoning(),
     };
     Findings { report, timeline }
 }
@@ -80,6 +86,13 @@ fn with_end(mut verdict: Verdict, forecast: Option<&Forecast>, how: How) -> Verd
     }
     verdict.summary.push('.');
     verdict
+}
+
+/// The last step: the verdict.
+fn conclude(verdict: &Verdict, trail: &mut Trail) {
+    trail.tell("confidence", verdict.confidence, Unit::Share);
+    let decision = format!("{}: {}", verdict.kind.words(), verdict.summary);
+    trail.verdict("What is the verdict?", &decision, verdict.kind);
 }
 
 fn target(observations: &Observations) -> Target {

@@ -15,6 +15,7 @@ pub mod heap;
 pub mod ids;
 pub mod mapping;
 pub mod observations;
+pub mod reasoning;
 pub mod redact;
 pub mod report;
 pub mod sample;
@@ -38,6 +39,7 @@ pub use observations::{
     MappingHistory, MappingPoint, Observations, ReadCost, ReadKind, Recording, ThreadHistory,
     ThreadPoint,
 };
+pub use reasoning::{Number, Outcome, Reasoning, Side, Stage, Step, Threshold, Unit};
 pub use redact::{Redactor, SecretKind};
 pub use report::Report;
 pub use sample::{

@@ -5,6 +5,7 @@
 
 use crate::account::Account;
 use crate::event::EventKind;
+use crate::reasoning::Reasoning;
 use crate::stacks::{HeapMode, Lost, StackEnd, StackKind, StackOwner};
 use crate::trend::Shape;
 use crate::verdict::VerdictKind;
@@ -59,6 +60,9 @@ pub struct Report {
     pub events: Vec<EventRow>,
     /// What the reader should know about the numbers.
     pub warnings: Vec<String>,
+    /// How the verdict came about; empty in reports of before it was written down.
+    #[serde(default)]
+    pub reasoning: Reasoning,
 }
 
 /// The process.

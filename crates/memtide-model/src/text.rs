@@ -78,6 +78,27 @@ pub fn count_rate(per_second: f64) -> String {
     format!("{value:.digits$} per {unit}")
 }
 
+/// A number with at most `decimals` decimals and without zeros at their end, more decimals where it is smaller than
+/// they show: `1.02`, `.0014` as `0.0014`, `96`.
+pub fn number(value: f64, decimals: usize) -> String {
+    let needed = if value == 0.0 || !value.is_finite() {
+        decimals
+    } else {
+        // Two significant digits of what is small; beyond twelve decimals it is zero to any reader.
+        (0..=12)
+            .find(|&k| value.abs() * 10_f64.powi(k) >= 10.0)
+            .map_or(12, |k| usize::try_from(k).unwrap_or(decimals))
+            .max(decimals)
+    };
+    let small = value.abs() < 10_f64.powi(-i32::try_from(decimals).unwrap_or(0));
+    let text = format!("{value:.*}", if small { needed } else { decimals });
+    let text = match text.contains('.') {
+        true => text.trim_end_matches('0').trim_end_matches('.'),
+        false => &text,
+    };
+    if text == "-0" { "0" } else { text }.to_owned()
+}
+
 /// A duration in the two largest units that matter: `45 s`, `2 min 10 s`, `3 h 20 min`, `5 days`.
 pub fn duration(seconds: f64) -> String {
     if !seconds.is_finite() {
@@ -188,6 +209,23 @@ mod tests {
         );
         assert_eq!(rates(-1024.0 * 5.0, 0.0), "-300 KiB/min to 0 B/min");
         assert_eq!(rates(0.0, 0.0), "0 B/s to 0 B/s");
+    }
+
+    #[test]
+    fn numbers_show_what_matters_of_them() {
+        for (value, decimals, text) in [
+            (1.02, 2, "1.02"),
+            (1.0, 2, "1"),
+            (0.0014, 2, "0.0014"),
+            (1.0 / 720.0, 2, "0.0014"),
+            (96.0, 0, "96"),
+            (-812.347, 2, "-812.35"),
+            (100.0, 0, "100"),
+            (-0.0, 1, "0"),
+            (1e-30, 2, "0"),
+        ] {
+            assert_eq!(number(value, decimals), text, "{value}");
+        }
     }
 
     #[test]

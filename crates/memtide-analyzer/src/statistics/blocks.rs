@@ -14,7 +14,8 @@ use super::quantile::quantile;
 use super::series::Series;
 use super::{least_squares, theil_sen};
 use crate::thresholds::{BLOCKS, SAMPLES_FOR_RATE, TAIL};
-use memtide_model::Slope;
+use crate::trail::Trail;
+use memtide_model::{Slope, Unit};
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
 /// Share of the wide half width in the one that is printed.
@@ -31,8 +32,22 @@ pub fn slopes(series: &Series) -> Vec<f64> {
 
 /// True if the medians of all six blocks rise strictly.
 pub fn all_rise(series: &Series) -> bool {
-    let slopes = slopes(series);
-    slopes.len() + 1 == BLOCKS && slopes.iter().all(|&slope| slope > 0.0)
+    all_rise_told(series, Unit::Bytes, &mut Trail::unheard())
+}
+
+/// The same of a series of that unit, with the medians and the number of rises in the trail.
+pub fn all_rise_told(series: &Series, unit: Unit, trail: &mut Trail) -> bool {
+    tell_medians(series, unit, trail);
+    let rises = slopes(series).iter().filter(|&&slope| slope > 0.0).count();
+    let all = (BLOCKS - 1) as f64;
+    trail.at_least("rises between blocks", rises as f64, Unit::Count, all)
+}
+
+/// Notes the medians of the six blocks.
+pub fn tell_medians(series: &Series, unit: Unit, trail: &mut Trail) {
+    for (block, median) in series.blocks(BLOCKS).y.iter().enumerate() {
+        trail.tell(&format!("median of block {}", block + 1), *median, unit);
+    }
 }
 
 /// Standard error of the mean block slope; `None` with fewer than three blocks.

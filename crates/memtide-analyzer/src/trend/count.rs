@@ -8,6 +8,8 @@
 use crate::statistics::Series;
 use crate::statistics::quantile::{floor_index, median, median_of};
 use crate::thresholds::{SUSTAINED_GAPS, SUSTAINED_SHARE, SUSTAINED_WAIT};
+use crate::trail::Trail;
+use memtide_model::Unit;
 
 /// How a count grew.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -22,9 +24,19 @@ pub struct Growth {
 
 /// How a series grew, of which `least` counts as growth.
 pub fn growth(series: &Series, least: f64) -> Growth {
+    growth_told(series, least, ("", Unit::Count), &mut Trail::unheard())
+}
+
+/// The same of a series of that name and unit, with its numbers in the trail.
+pub fn growth_told(
+    series: &Series,
+    least: f64,
+    (name, unit): (&str, Unit),
+    trail: &mut Trail,
+) -> Growth {
     let n = series.len();
     let delta = series.delta();
-    if n < 3 || delta < least {
+    if n < 3 || !trail.at_least(&format!("{name}, growth"), delta, unit, least) {
         return Growth {
             delta,
             ..Growth::default()
@@ -46,10 +58,16 @@ pub fn growth(series: &Series, least: f64) -> Growth {
         median_of(gaps)
     };
     let patience = (SUSTAINED_GAPS * usual).max(SUSTAINED_WAIT * series.span());
+    let late = series.end() - before;
     Growth {
         delta,
         grown: true,
-        sustained: series.end() - before >= SUSTAINED_SHARE * delta && waited < patience,
+        sustained: trail.at_least(
+            "of it in the last part",
+            late,
+            unit,
+            SUSTAINED_SHARE * delta,
+        ) && trail.below("since its last rise", waited, Unit::Seconds, patience),
     }
 }
 

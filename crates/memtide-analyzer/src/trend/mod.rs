@@ -8,12 +8,13 @@ mod count;
 mod oscillation;
 mod rise;
 
-pub use count::{Growth, growth};
+pub use count::{Growth, growth, growth_told};
 
 use crate::statistics::aicc::Saturation;
 use crate::statistics::{Series, blocks};
 use crate::thresholds::FEWEST_SAMPLES;
-use memtide_model::{Shape, Slope};
+use crate::trail::Trail;
+use memtide_model::{Shape, Slope, Unit};
 
 /// A shape and what it was judged by.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -106,14 +107,19 @@ impl Trend {
 
 /// The form of a series; movement below `material` (in its own unit) is noise.
 pub fn form(series: &Series, material: f64) -> Form {
+    form_told(series, material, &mut Trail::unheard())
+}
+
+/// The same, with the numbers that told it in the trail: each is named by the shape that it speaks for.
+pub fn form_told(series: &Series, material: f64, trail: &mut Trail) -> Form {
     if series.len() < FEWEST_SAMPLES || series.span() <= 0.0 {
         return Form::default();
     }
-    if series.range() < material {
+    if trail.below("flat: range", series.range(), Unit::Bytes, material) {
         return Form::of(Shape::Flat);
     }
-    if let Some(form) = oscillation::form(series, material) {
+    if let Some(form) = oscillation::form(series, material, trail) {
         return form;
     }
-    rise::form(series, material)
+    rise::form(series, material, trail)
 }

@@ -13,17 +13,20 @@ use crate::statistics::{Series, kendall, theil_sen};
 use crate::thresholds::{
     FEWER_TROUGHS_P, KIB, REVERSAL_MATERIAL, REVERSAL_SHARE, SAWTOOTH_FALL, TROUGHS_P, TROUGHS_SURE,
 };
-use memtide_model::Shape;
+use crate::trail::Trail;
+use memtide_model::{Shape, Unit};
 
 /// The form of an oscillating series; `None` with fewer than two falls.
-pub(super) fn form(series: &Series, material: f64) -> Option<Form> {
+pub(super) fn form(series: &Series, material: f64, trail: &mut Trail) -> Option<Form> {
     let threshold = (REVERSAL_SHARE * series.range()).max(REVERSAL_MATERIAL * material);
     let turns = turns(&running_median(&series.y, 3), threshold);
     let falls = falls(series, &turns);
-    if falls.len() < 2 {
+    let count = falls.len() as f64;
+    if !trail.at_least("swings: falls by a quarter of it", count, Unit::Count, 2.0) {
         return None;
     }
-    let period = series.span() / falls.len() as f64;
+    let period = series.span() / count;
+    trail.tell("swings: period", period, Unit::Seconds);
     let troughs = troughs(series, &turns, falls.len());
     let slope = if troughs.len() >= 3 {
         theil_sen::slope(&troughs)
@@ -31,10 +34,18 @@ pub(super) fn form(series: &Series, material: f64) -> Option<Form> {
         0.0
     };
     let fall_share = median_of(falls) / period;
-    let shape = match rising(&troughs, slope, series.span(), material) {
+    let falls_fast = |trail: &mut Trail| {
+        trail.below(
+            "sawtooth: fall of the period",
+            fall_share,
+            Unit::Share,
+            SAWTOOTH_FALL,
+        )
+    };
+    let shape = match rising(&troughs, slope, series.span(), material, trail) {
         Rising::Proven => Shape::RisingSawtooth,
         Rising::Possible => Shape::Unclear,
-        Rising::No if fall_share < SAWTOOTH_FALL => Shape::Sawtooth,
+        Rising::No if falls_fast(trail) => Shape::Sawtooth,
         Rising::No => Shape::Fluctuating,
     };
     Some(Form {
@@ -51,17 +62,30 @@ enum Rising {
     No,
 }
 
-fn rising(troughs: &Series, slope: f64, span: f64, material: f64) -> Rising {
+fn rising(troughs: &Series, slope: f64, span: f64, material: f64, trail: &mut Trail) -> Rising {
     let rest: Vec<f64> = (troughs.t.iter().zip(&troughs.y))
         .map(|(t, y)| y - slope * t)
         .collect();
     let deviation = robust_deviation(&rest) + KIB;
-    if slope * span <= (0.7 * material).max(3.0 * deviation) {
+    let least = (0.7 * material).max(3.0 * deviation);
+    if !trail.above(
+        "rising: rise of the troughs",
+        slope * span,
+        Unit::Bytes,
+        least,
+    ) {
         return Rising::No;
     }
     let p = kendall::p_rising(&troughs.y);
     let count = troughs.len();
-    if count >= TROUGHS_SURE && p < TROUGHS_P || count + 1 == TROUGHS_SURE && p < FEWER_TROUGHS_P {
+    let (enough, most) = if count + 1 == TROUGHS_SURE {
+        (TROUGHS_SURE - 1, FEWER_TROUGHS_P)
+    } else {
+        (TROUGHS_SURE, TROUGHS_P)
+    };
+    let sure = trail.at_least("rising: troughs", count as f64, Unit::Count, enough as f64)
+        && trail.below("rising: Kendall's p of them", p, Unit::Number, most);
+    if sure {
         Rising::Proven
     } else if count + 1 < TROUGHS_SURE && kendall::s(&troughs.y) == every_pair(count) {
         Rising::Possible

@@ -16,34 +16,35 @@ use crate::thresholds::{
     PLATEAU_TAU_RATIO, STAIRS_DOUBT, STAIRS_JUMP, STAIRS_JUMPS, STAIRS_STILL, STAIRS_STOPPED,
     STEP_JUMP, STEP_LAST, STILL_BYTES,
 };
-use memtide_model::Shape;
+use crate::trail::Trail;
+use memtide_model::{Shape, Unit};
 
 /// The form of a series with fewer than two falls.
-pub(super) fn form(series: &Series, material: f64) -> Form {
+pub(super) fn form(series: &Series, material: f64, trail: &mut Trail) -> Form {
     let (delta, range) = (series.delta(), series.range());
-    if delta < 0.8 * material && delta < 0.35 * range {
+    if trail.below("no rise: growth", delta, Unit::Bytes, 0.8 * material)
+        && trail.below("no rise: growth", delta, Unit::Bytes, 0.35 * range)
+    {
         // It moved and came back, or it fell.
-        return Form::of(if range > 2.0 * material {
+        let moved = trail.above("fluctuating: range", range, Unit::Bytes, 2.0 * material);
+        return Form::of(if moved {
             Shape::Fluctuating
         } else {
             Shape::Flat
         });
     }
     let rise = Rise::of(series, delta.max(1.0));
-    let stairs = rise.still > STAIRS_STILL
-        && rise.jumps.count >= STAIRS_JUMPS
-        && rise.jumps.largest < STAIRS_JUMP;
-    if stairs {
-        return rise.form(rise.stairs(series.span()), None);
+    if rise.is_stairs(trail) {
+        return rise.form(rise.stairs(series.span(), trail), None);
     }
-    if rise.jumps.largest > STEP_JUMP && rise.jumps.count <= 2 && rise.late_share < STEP_LAST {
+    if rise.is_step(trail) {
         return rise.form(Shape::Step, None);
     }
-    if rise.still > STAIRS_STILL && rise.may_step_again() {
+    if rise.still > STAIRS_STILL && rise.may_step_again(trail) {
         return rise.form(Shape::Unclear, None);
     }
     let fits = aicc::fit(series);
-    rise.form(rise.smooth(fits.as_ref(), series), fits)
+    rise.form(rise.smooth(fits.as_ref(), series, trail), fits)
 }
 
 /// What a rise is judged by.
@@ -80,61 +81,180 @@ impl Rise {
         }
     }
 
-    /// True of two steps with a wait that is not long against the time between them: too few for stairs, and no
-    /// reason to say that they have ended.
-    fn may_step_again(&self) -> bool {
-        self.jumps.count == 2
-            && (self.jumps.longest_gap).is_some_and(|gap| self.jumps.wait <= STAIRS_DOUBT * gap)
+    fn is_stairs(&self, trail: &mut Trail) -> bool {
+        let (count, least) = (self.jumps.count as f64, STAIRS_JUMPS as f64);
+        trail.above(
+            "stairs: still samples",
+            self.still,
+            Unit::Share,
+            STAIRS_STILL,
+        ) && trail.at_least("stairs: jumps", count, Unit::Count, least)
+            && trail.below(
+                "stairs: largest jump",
+                self.jumps.largest,
+                Unit::Share,
+                STAIRS_JUMP,
+            )
     }
 
-    fn stairs(&self, span: f64) -> Shape {
+    fn is_step(&self, trail: &mut Trail) -> bool {
+        trail.above(
+            "step: largest jump",
+            self.jumps.largest,
+            Unit::Share,
+            STEP_JUMP,
+        ) && trail.at_most("step: jumps", self.jumps.count as f64, Unit::Count, 2.0)
+            && trail.below(
+                "step: late share l",
+                self.late_share,
+                Unit::Share,
+                STEP_LAST,
+            )
+    }
+
+    /// True of two steps with a wait that is not long against the time between them: too few for stairs, and no
+    /// reason to say that they have ended.
+    fn may_step_again(&self, trail: &mut Trail) -> bool {
+        let wait = self.jumps.wait;
+        self.jumps.count == 2
+            && self.jumps.longest_gap.is_some_and(|gap| {
+                trail.at_most(
+                    "may step again: wait",
+                    wait,
+                    Unit::Seconds,
+                    STAIRS_DOUBT * gap,
+                )
+            })
+    }
+
+    fn stairs(&self, span: f64, trail: &mut Trail) -> Shape {
+        let (wait, late) = (self.jumps.wait, self.late_ratio);
         let longest = self.jumps.longest_gap.unwrap_or(span);
-        if self.jumps.wait > STAIRS_STOPPED * longest {
+        if trail.above(
+            "stopped: wait",
+            wait,
+            Unit::Seconds,
+            STAIRS_STOPPED * longest,
+        ) {
             Shape::Plateau
-        } else if self.jumps.wait > STAIRS_DOUBT * longest {
+        } else if trail.above(
+            "may have stopped: wait",
+            wait,
+            Unit::Seconds,
+            STAIRS_DOUBT * longest,
+        ) {
             Shape::Unclear
-        } else if self.late_ratio >= LINEAR_RATIO_FITTED {
+        } else if trail.at_least(
+            "stairs: late ratio r",
+            late,
+            Unit::Number,
+            LINEAR_RATIO_FITTED,
+        ) {
             Shape::Stairs
-        } else if self.late_ratio > 0.3 {
+        } else if trail.above("decelerating: late ratio r", late, Unit::Number, 0.3) {
             Shape::Decelerating
         } else {
             Shape::Plateau
         }
     }
 
-    fn smooth(&self, fits: Option<&aicc::Fits>, series: &Series) -> Shape {
-        let late = self.late_ratio;
-        let delta = series.delta().max(1.0);
-        if self.late_share < PLATEAU_LAST
-            || late < PLATEAU_RATIO && self.late_share < PLATEAU_LAST_SLOW
-        {
-            return if series.deepest_fall() > PLATEAU_FALL * delta {
+    fn smooth(&self, fits: Option<&aicc::Fits>, series: &Series, trail: &mut Trail) -> Shape {
+        if self.has_ended(trail) {
+            let delta = series.delta().max(1.0);
+            let fall = series.deepest_fall();
+            let most = PLATEAU_FALL * delta;
+            return if trail.above("unclear: deepest fall", fall, Unit::Bytes, most) {
                 Shape::Unclear
             } else {
                 Shape::Plateau
             };
         }
-        if late > ACCELERATING_RATIO && self.middle_ratio < ACCELERATING_MIDDLE {
+        let (late, middle) = (self.late_ratio, self.middle_ratio);
+        if trail.above(
+            "accelerating: late ratio r",
+            late,
+            Unit::Number,
+            ACCELERATING_RATIO,
+        ) && trail.below(
+            "accelerating: middle ratio",
+            middle,
+            Unit::Number,
+            ACCELERATING_MIDDLE,
+        ) {
             return Shape::Accelerating;
         }
-        let straight = fits.is_some_and(|fits| fits.linear_excess() < LINEAR_AICC);
-        if late >= LINEAR_RATIO || late >= LINEAR_RATIO_FITTED && straight {
+        if self.is_straight(fits, trail) {
             return Shape::Linear;
         }
-        let tau = (fits.and_then(|fits| fits.saturation)).map_or(f64::INFINITY, |s| s.tau);
-        let share = tau / series.span();
-        let fitted = || {
-            let lead = fits.map_or(0.0, aicc::Fits::exponential_lead);
-            let goes_on = || aicc::line_beside_saturation(series).unwrap_or(delta) / delta;
-            share < PLATEAU_FITTED_TAU
-                && lead > PLATEAU_FITTED_AICC
-                && goes_on() < PLATEAU_FITTED_LINE
-        };
-        if share < PLATEAU_TAU && late < PLATEAU_TAU_RATIO || fitted() {
+        if self.ends_by_fit(fits, series, trail) {
             Shape::Plateau
         } else {
             Shape::Decelerating
         }
+    }
+
+    /// True where the last part brought next to nothing.
+    fn has_ended(&self, trail: &mut Trail) -> bool {
+        let (late, share) = (self.late_ratio, self.late_share);
+        trail.below("plateau: late share l", share, Unit::Share, PLATEAU_LAST)
+            || trail.below("plateau: late ratio r", late, Unit::Number, PLATEAU_RATIO)
+                && trail.below(
+                    "plateau: late share l",
+                    share,
+                    Unit::Share,
+                    PLATEAU_LAST_SLOW,
+                )
+    }
+
+    /// True of a line, by its late slope, or because no curve that bends or ends is better.
+    fn is_straight(&self, fits: Option<&aicc::Fits>, trail: &mut Trail) -> bool {
+        let (late, name) = (self.late_ratio, "linear: late ratio r");
+        trail.at_least(name, late, Unit::Number, LINEAR_RATIO)
+            || trail.at_least(name, late, Unit::Number, LINEAR_RATIO_FITTED)
+                && fits.is_some_and(|fits| {
+                    tell(fits, trail);
+                    let excess = fits.linear_excess();
+                    trail.below(
+                        "linear: AICc over the best curve",
+                        excess,
+                        Unit::Number,
+                        LINEAR_AICC,
+                    )
+                })
+    }
+
+    /// True where an exponential that saturates describes it, and is nearly there or better than all that goes on.
+    fn ends_by_fit(&self, fits: Option<&aicc::Fits>, series: &Series, trail: &mut Trail) -> bool {
+        let tau = (fits.and_then(|fits| fits.saturation)).map_or(f64::INFINITY, |s| s.tau);
+        trail.tell("plateau: time constant tau", tau, Unit::Seconds);
+        let (late, share) = (self.late_ratio, tau / series.span());
+        let name = "plateau: tau of the record";
+        if trail.below(name, share, Unit::Share, PLATEAU_TAU)
+            && trail.below(
+                "plateau: late ratio r",
+                late,
+                Unit::Number,
+                PLATEAU_TAU_RATIO,
+            )
+        {
+            return true;
+        }
+        let lead = fits.map_or(0.0, aicc::Fits::exponential_lead);
+        let delta = series.delta().max(1.0);
+        let goes_on = || aicc::line_beside_saturation(series).unwrap_or(delta) / delta;
+        trail.below(name, share, Unit::Share, PLATEAU_FITTED_TAU)
+            && trail.above(
+                "plateau: AICc before the best line",
+                lead,
+                Unit::Number,
+                PLATEAU_FITTED_AICC,
+            )
+            && trail.below(
+                "plateau: line beside it",
+                goes_on(),
+                Unit::Share,
+                PLATEAU_FITTED_LINE,
+            )
     }
 
     fn form(&self, shape: Shape, fits: Option<aicc::Fits>) -> Form {
@@ -146,6 +266,18 @@ impl Rise {
             saturation: fits.and_then(|fits| fits.saturation),
             ..Form::of(shape)
         }
+    }
+}
+
+/// The criterion of each curve.
+fn tell(fits: &aicc::Fits, trail: &mut Trail) {
+    for (name, criterion) in [
+        ("AICc of a line", fits.linear),
+        ("AICc of an exponential", fits.exponential),
+        ("AICc of a logarithm", fits.logarithm),
+        ("AICc of a line that ends", fits.ramp),
+    ] {
+        trail.tell(name, criterion, Unit::Number);
     }
 }
 

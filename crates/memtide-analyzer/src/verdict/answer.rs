@@ -37,6 +37,18 @@ pub enum Standing {
     Open,
 }
 
+impl Standing {
+    /// What such an answer stands on.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Counted => "counted by the kernel",
+            Self::Measured => "live blocks were counted",
+            Self::Shaped => "judged by its shape",
+            Self::Open => "open between candidates",
+        }
+    }
+}
+
 impl Answer {
     /// A decided answer of that kind.
     pub fn decided(kind: VerdictKind, standing: Standing, headline: String) -> Self {

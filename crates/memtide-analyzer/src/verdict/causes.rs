@@ -4,7 +4,7 @@
 //! passes its own gate; it is judged without the stacks of threads then, which are another's. The verdict is
 //! the cause that holds most, proven or still open between candidates, because the question is where the memory
 //! went. Counts hold no memory: they lead only where nothing else grows, and are told beside it otherwise.
-//! Of causes that hold as much the order of the stages decides, which is that of [`proven`].
+//! Of causes that hold as much the order of the stages decides, which is theirs in [`super`].
 //!
 //! Where the heap's growth is what the units of a count cost, it is theirs: y = a + b x fits much better than a
 //! line over time ([`UNIT_FITS_BETTER`](crate::thresholds::UNIT_FITS_BETTER)); or no worse, with a b that the unit's
@@ -12,69 +12,35 @@
 
 use super::answer::Answer;
 use super::facts::Facts;
-use super::units::{self, Load};
-use super::{counters, heap};
+use super::{heap, told, units};
 use crate::record::Track;
 use crate::statistics::Series;
 use crate::statistics::least_squares::line;
 use crate::thresholds::{LOAD_BYTES_PER_UNIT, LOAD_COLLINEAR, THREAD_BYTES};
-use memtide_model::{MappingClass, VerdictKind, text};
+use crate::trail::Trail;
+use memtide_model::{MappingClass, Unit, VerdictKind, text};
 
-/// The answer, and the other causes that are proven beside it, those that hold most first.
-pub(super) fn decide(facts: &Facts) -> (Answer, Vec<Answer>) {
-    let (mut causes, rest) = proven(facts);
-    if causes.is_empty() {
-        return (heap::decide(facts, rest), Vec::new());
-    }
+/// Of causes that counters proved, at least one, the answer, and the others beside it, those that hold most
+/// first.
+pub(super) fn choose(
+    facts: &Facts,
+    mut causes: Vec<Answer>,
+    trail: &mut Trail,
+) -> (Answer, Vec<Answer>) {
     if !causes.iter().any(|cause| explains_heap(cause.kind)) {
-        add_heap(facts, &mut causes);
+        add_heap(facts, &mut causes, trail);
     }
     // Stable: what holds as much stays in the order of the stages.
     causes.sort_by(|a, b| b.holds.total_cmp(&a.holds));
+    for cause in &causes {
+        let name = format!("held by {}", cause.kind.words());
+        trail.tell(&name, cause.holds, Unit::Bytes);
+    }
     let answer = causes.remove(0);
     // Load is what descriptors and threads are then, and no further cause.
     causes.retain(|cause| cause.kind != VerdictKind::LoadGrowth);
+    told::causes(&answer, &causes, trail);
     (answer, causes)
-}
-
-/// What counters prove, in the order of the stages; and what load leaves of anonymous memory, where it plays a
-/// part and something grows at equal load.
-fn proven(facts: &Facts) -> (Vec<Answer>, Option<Series>) {
-    let mut proven: Vec<Answer> = [
-        counters::processes,
-        counters::shared,
-        counters::files,
-        counters::page_tables,
-        counters::huge_pages,
-        counters::lazy_free,
-    ]
-    .into_iter()
-    .filter_map(|counter| counter(facts))
-    .collect();
-    let load = units::load(facts);
-    let coupled = load.is_some();
-    let rest = match load {
-        Some(Load::Explains(answer)) => {
-            proven.push(*answer);
-            None
-        }
-        Some(Load::Leaves(rest)) => Some(rest),
-        Some(Load::Coupled) | None => None,
-    };
-    // What is left at equal load grows: that comes before threads and descriptors, which are the load.
-    if rest.is_none() {
-        let threads = units::threads(facts);
-        // The stacks of more threads are more address space.
-        let stacks = threads.is_some();
-        proven.extend(threads);
-        if !coupled {
-            proven.extend(counters::descriptors(facts));
-        }
-        if !stacks {
-            proven.extend(counters::address_space(facts));
-        }
-    }
-    (proven, rest)
 }
 
 /// True for causes that are growth of the heap, or of anonymous memory, themselves.
@@ -89,11 +55,11 @@ fn explains_heap(kind: VerdictKind) -> bool {
 }
 
 /// Adds the heap as a cause of its own, where it passes its gate; or to the units that it is the cost of.
-fn add_heap(facts: &Facts, causes: &mut Vec<Answer>) {
+fn add_heap(facts: &Facts, causes: &mut Vec<Answer>, trail: &mut Trail) {
     let memory = without_stacks(facts);
     let rest = (facts.delta(Track::ClassRss(MappingClass::Stack)) > facts.material)
         .then(|| memory.clone());
-    let answer = heap::decide(facts, rest);
+    let answer = heap::decide(facts, rest, trail);
     if !answer.goes_on || memory.delta() < facts.material {
         return;
     }
@@ -101,7 +67,7 @@ fn add_heap(facts: &Facts, causes: &mut Vec<Answer>) {
         let Some((track, unit, books)) = units_of(cause.kind) else {
             continue;
         };
-        if let Some(each) = cost(&facts.series(track), &memory, books) {
+        if let Some(each) = cost(&facts.series(track), &memory, books, trail) {
             *cause = cause.clone().holding(cause.holds + memory.delta()).number(
                 format!(
                     "The heap grows with them: about {} for each {unit}.",
@@ -140,7 +106,7 @@ fn units_of(kind: VerdictKind) -> Option<(Track, &'static str, f64)> {
 }
 
 /// Bytes for each unit, where the memory is what the units cost.
-fn cost(units: &Series, memory: &Series, books: f64) -> Option<f64> {
+fn cost(units: &Series, memory: &Series, books: f64, trail: &mut Trail) -> Option<f64> {
     let (mut t, mut x, mut y) = (Vec::new(), Vec::new(), Vec::new());
     for (at, count, bytes) in units.paired(memory) {
         t.push(at);
@@ -148,7 +114,16 @@ fn cost(units: &Series, memory: &Series, books: f64) -> Option<f64> {
         y.push(bytes);
     }
     let fit = line(&x, &y);
-    let small = fit.slope <= books && !units::fits_better(&t, &x, &y);
-    let theirs = fit.correlation > LOAD_COLLINEAR && (small || units::fits_better(&x, &t, &y));
+    let (by_time, by_units) = (
+        "scatter about a line over time, of that over the units",
+        "scatter about a line over the units, of that over time",
+    );
+    let correlation = "correlation of the heap with the units";
+    if !trail.above(correlation, fit.correlation, Unit::Number, LOAD_COLLINEAR) {
+        return None;
+    }
+    let small = trail.at_most("heap for each", fit.slope, Unit::Bytes, books)
+        && !units::fits_better(&t, &x, &y, by_time, trail);
+    let theirs = small || units::fits_better(&x, &t, &y, by_units, trail);
     theirs.then_some(fit.slope)
 }

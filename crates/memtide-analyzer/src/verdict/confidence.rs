@@ -16,10 +16,17 @@
 
 use super::answer::{Answer, Standing};
 use crate::thresholds::{AGREEMENT_WEIGHT, ENOUGH_SAMPLES, MOST_CONFIDENCE, SHORTER, STANDINGS};
+use crate::trail::Trail;
+use memtide_model::Unit;
 
 /// Confidence in an answer with which `agreeing` of the two shorter records agree; 0 of an open answer that names
 /// no candidate.
-pub(super) fn confidence(answer: &Answer, agreeing: usize, samples: usize) -> f64 {
+pub(super) fn confidence(
+    answer: &Answer,
+    agreeing: usize,
+    samples: usize,
+    trail: &mut Trail,
+) -> f64 {
     if answer.candidates.is_empty() {
         return 0.0;
     }
@@ -32,6 +39,12 @@ pub(super) fn confidence(answer: &Answer, agreeing: usize, samples: usize) -> f6
     let against = SHORTER.len().saturating_sub(agreeing) as f64;
     let fullness = (samples as f64).clamp(1.0, ENOUGH_SAMPLES) / ENOUGH_SAMPLES;
     let z = standing - AGREEMENT_WEIGHT * against + fullness.ln();
+    let stands_on = format!("log odds: {}", answer.standing.words());
+    trail.tell(&stands_on, standing, Unit::Number);
+    let name = "log odds: shorter parts that disagree";
+    trail.tell(name, -AGREEMENT_WEIGHT * against, Unit::Number);
+    trail.tell("log odds: number of samples", fullness.ln(), Unit::Number);
+    trail.tell("log odds in all", z, Unit::Number);
     (1.0 / (1.0 + (-z).exp())).min(MOST_CONFIDENCE)
 }
 
@@ -42,7 +55,7 @@ mod tests {
 
     fn of(standing: Standing, agreeing: usize, samples: usize) -> f64 {
         let answer = Answer::decided(VerdictKind::Plateau, standing, String::new());
-        confidence(&answer, agreeing, samples)
+        confidence(&answer, agreeing, samples, &mut Trail::unheard())
     }
 
     /// Values by hand: 1 / (1 + e^−4) and 1 / (1 + e^−(4 − 1.6 + ln ½)).
@@ -56,6 +69,6 @@ mod tests {
         assert!(of(Standing::Counted, 2, usize::MAX) <= MOST_CONFIDENCE);
         assert!(of(Standing::Open, 0, 0) > 0.0);
         let nothing = Answer::open(&[], String::new());
-        assert!(confidence(&nothing, 2, 150) <= 0.0);
+        assert!(confidence(&nothing, 2, 150, &mut Trail::unheard()) <= 0.0);
     }
 }

@@ -14,6 +14,7 @@ use crate::record::Track;
 use crate::stacks::{Listed, Stacks, site};
 use crate::statistics::theil_sen;
 use crate::thresholds::{FREE_SHARE, LIVE_SHARE, SURVIVORS_SHARE};
+use crate::trail::Trail;
 use crate::trend;
 use memtide_model::{Account, HeapMode, MappingClass, Shape, StackKind, VerdictKind, text};
 
@@ -307,7 +308,7 @@ pub(super) fn ended(facts: &Facts, subject: &Subject, parts: &Parts) -> Option<A
 pub(super) fn hidden(facts: &Facts, answer: Answer) -> Answer {
     let live = facts.series(Track::Live);
     let form = trend::form(&live, facts.material);
-    if !form.is_unbounded() || gate::missing(facts, &live, &form).is_some() {
+    if !form.is_unbounded() || gate::missing(facts, &live, &form, &mut Trail::unheard()).is_some() {
         return answer;
     }
     let rate = theil_sen::slope(&live);

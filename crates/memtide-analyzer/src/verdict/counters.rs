@@ -12,12 +12,13 @@ use crate::thresholds::{
     PAGE_TABLE_BYTES, PAGE_TABLE_SHARE, PAGE_TABLE_SPACE, PROCESSES, VIRTUAL_BYTES,
     VIRTUAL_MULTIPLE, ZOMBIES,
 };
+use crate::trail::{Trail, is_shaped};
 use crate::trend;
-use memtide_model::{Account, MappingClass, Shape, VerdictKind, text};
+use memtide_model::{Account, MappingClass, Shape, Unit, VerdictKind, text};
 
 /// Zombies, children, and other processes of the session that pile up.
-pub(super) fn processes(facts: &Facts) -> Option<Answer> {
-    let zombies = facts.count(Track::Zombies, ZOMBIES);
+pub(super) fn processes(facts: &Facts, trail: &mut Trail) -> Option<Answer> {
+    let zombies = facts.count("zombies", Track::Zombies, ZOMBIES, trail);
     let decided = |headline| Answer::decided(VerdictKind::ProcessLeak, Standing::Counted, headline);
     if zombies.sustained {
         let rate = facts.rate(Track::Zombies);
@@ -34,7 +35,7 @@ pub(super) fn processes(facts: &Facts) -> Option<Answer> {
                 .going_on(),
         );
     }
-    let all = facts.count(Track::Processes, PROCESSES);
+    let all = facts.count("processes", Track::Processes, PROCESSES, trail);
     if !all.sustained {
         return None;
     }
@@ -80,15 +81,18 @@ pub(super) fn processes(facts: &Facts) -> Option<Answer> {
 }
 
 /// Shared memory: a pool of fixed size fills, or segments pile up.
-pub(super) fn shared(facts: &Facts) -> Option<Answer> {
+pub(super) fn shared(facts: &Facts, trail: &mut Trail) -> Option<Answer> {
     let series = facts.series(Track::Shared);
     let grown = series.delta();
-    if grown <= facts.material || grown <= MAIN_SHARE * facts.rss {
+    if !carries("shared memory, growth", grown, facts, trail) {
         return None;
     }
     let space = facts.series(Track::ClassSize(MappingClass::Shared));
-    let fixed = !space.is_empty() && space.delta() < FIXED_SIZE_SHARE * grown;
+    let name = "pool of fixed size: growth of its address space";
+    let fixed = !space.is_empty()
+        && trail.below(name, space.delta(), Unit::Bytes, FIXED_SIZE_SHARE * grown);
     let shape = trend::form(&series, facts.material).shape();
+    trail.note(is_shaped(shape));
     let rate = facts.rate(Track::Shared);
     let growing = !fixed && (shape.is_unbounded() || shape == Shape::Decelerating);
     let fact = format!(
@@ -138,10 +142,26 @@ pub(super) fn shared(facts: &Facts) -> Option<Answer> {
     Some(answer.advise("Nothing needs to be done if the machine has room for the whole pool."))
 }
 
+/// True if what grew is material and most of the growth of RSS.
+fn carries(name: &str, grown: f64, facts: &Facts, trail: &mut Trail) -> bool {
+    trail.above(name, grown, Unit::Bytes, facts.material)
+        && trail.above(name, grown, Unit::Bytes, MAIN_SHARE * facts.rss)
+}
+
+/// True if anonymous memory grew materially, and by more than `share` in those pages.
+fn carries_anon(name: &str, grown: f64, share: f64, facts: &Facts, trail: &mut Trail) -> bool {
+    trail.above(
+        "anonymous memory, growth",
+        facts.anon,
+        Unit::Bytes,
+        facts.material,
+    ) && trail.above(name, grown, Unit::Bytes, share * facts.anon)
+}
+
 /// Mapped files: page cache, or mappings that are never undone.
-pub(super) fn files(facts: &Facts) -> Option<Answer> {
+pub(super) fn files(facts: &Facts, trail: &mut Trail) -> Option<Answer> {
     let grown = facts.delta(Track::File);
-    if grown <= facts.material || grown <= MAIN_SHARE * facts.rss {
+    if !carries("resident pages of files, growth", grown, facts, trail) {
         return None;
     }
     let rate = facts.rate(Track::File);
@@ -151,9 +171,10 @@ pub(super) fn files(facts: &Facts) -> Option<Answer> {
         facts.time()
     );
     let count = Track::ClassCount(MappingClass::File);
-    let mappings = facts.count(count, FILE_MAPPINGS);
+    let mappings = facts.count("file mappings", count, FILE_MAPPINGS, trail);
     let space = facts.delta(Track::ClassSize(MappingClass::File));
-    if mappings.sustained && space > MAIN_SHARE * grown {
+    let name = "their address space, growth";
+    if mappings.sustained && trail.above(name, space, Unit::Bytes, MAIN_SHARE * grown) {
         return Some(
             Answer::decided(
                 VerdictKind::MmapLeak,
@@ -183,10 +204,14 @@ pub(super) fn files(facts: &Facts) -> Option<Answer> {
 }
 
 /// Page tables for address space that is touched once and given back.
-pub(super) fn page_tables(facts: &Facts) -> Option<Answer> {
+pub(super) fn page_tables(facts: &Facts, trail: &mut Trail) -> Option<Answer> {
     let grown = facts.delta(Track::PageTables);
-    let by_rss = grown > PAGE_TABLE_BYTES && grown > PAGE_TABLE_SHARE * facts.rss.max(0.0);
-    if !by_rss || facts.delta(Track::Size) >= PAGE_TABLE_SPACE * grown {
+    let name = "page tables, growth";
+    let (rss, space) = (facts.rss.max(0.0), facts.delta(Track::Size));
+    let by_rss = trail.above(name, grown, Unit::Bytes, PAGE_TABLE_BYTES)
+        && trail.above(name, grown, Unit::Bytes, PAGE_TABLE_SHARE * rss);
+    let most = PAGE_TABLE_SPACE * grown;
+    if !by_rss || !trail.below("address space, growth", space, Unit::Bytes, most) {
         return None;
     }
     let rate = facts.rate(Track::PageTables);
@@ -205,9 +230,9 @@ pub(super) fn page_tables(facts: &Facts) -> Option<Answer> {
 }
 
 /// Huge pages that sparse touches brought in.
-pub(super) fn huge_pages(facts: &Facts) -> Option<Answer> {
+pub(super) fn huge_pages(facts: &Facts, trail: &mut Trail) -> Option<Answer> {
     let huge = facts.delta(Track::Huge);
-    if facts.anon <= facts.material || huge <= HUGE_SHARE * facts.anon {
+    if !carries_anon("huge pages, growth", huge, HUGE_SHARE, facts, trail) {
         return None;
     }
     let rate = facts.rate(Track::Huge);
@@ -225,9 +250,15 @@ pub(super) fn huge_pages(facts: &Facts) -> Option<Answer> {
 }
 
 /// Memory that was given back with `MADV_FREE` and still counts.
-pub(super) fn lazy_free(facts: &Facts) -> Option<Answer> {
+pub(super) fn lazy_free(facts: &Facts, trail: &mut Trail) -> Option<Answer> {
     let lazy = facts.delta(Track::LazyFree);
-    if facts.anon <= facts.material || lazy <= LAZY_SHARE * facts.anon {
+    if !carries_anon(
+        "given back (LazyFree), growth",
+        lazy,
+        LAZY_SHARE,
+        facts,
+        trail,
+    ) {
         return None;
     }
     Some(
@@ -244,8 +275,8 @@ pub(super) fn lazy_free(facts: &Facts) -> Option<Answer> {
 }
 
 /// Descriptors that grow while memory hardly does.
-pub(super) fn descriptors(facts: &Facts) -> Option<Answer> {
-    let growth = facts.count(Track::Descriptors, DESCRIPTORS);
+pub(super) fn descriptors(facts: &Facts, trail: &mut Trail) -> Option<Answer> {
+    let growth = facts.count("descriptors", Track::Descriptors, DESCRIPTORS, trail);
     if !growth.sustained {
         return None;
     }
@@ -320,9 +351,15 @@ fn group_words(group: &str) -> &str {
 }
 
 /// Address space without resident memory: arenas of new threads, or reservations.
-pub(super) fn address_space(facts: &Facts) -> Option<Answer> {
+pub(super) fn address_space(facts: &Facts, trail: &mut Trail) -> Option<Answer> {
     let grown = facts.delta(Track::Size);
-    if grown <= VIRTUAL_BYTES || grown <= VIRTUAL_MULTIPLE * facts.rss.max(facts.material) {
+    let (name, by_rss) = (
+        "address space, growth",
+        VIRTUAL_MULTIPLE * facts.rss.max(facts.material),
+    );
+    if !trail.above(name, grown, Unit::Bytes, VIRTUAL_BYTES)
+        || !trail.above(name, grown, Unit::Bytes, by_rss)
+    {
         return None;
     }
     let rate = facts.rate(Track::Size);
@@ -333,7 +370,7 @@ pub(super) fn address_space(facts: &Facts) -> Option<Answer> {
         facts.time()
     );
     let arenas = Track::ClassCount(MappingClass::Arena);
-    let grown_arenas = facts.count(arenas, ARENAS);
+    let grown_arenas = facts.count("malloc arenas", arenas, ARENAS, trail);
     if grown_arenas.grown || grown_arenas.delta >= ARENAS - 1.0 {
         return Some(
             Answer::decided(VerdictKind::ArenaBloat, Standing::Counted, format!("Each new thread reserves a malloc arena: {} of address space more", text::bytes(grown)))
@@ -342,7 +379,8 @@ pub(super) fn address_space(facts: &Facts) -> Option<Answer> {
                 .advise("Bound the arenas: MALLOC_ARENA_MAX=4 in the environment, or mallopt(M_ARENA_MAX, 4)."),
         );
     }
-    facts.count(Track::Size, VIRTUAL_BYTES).sustained.then(|| {
+    let growth = facts.count("address space", Track::Size, VIRTUAL_BYTES, trail);
+    growth.sustained.then(|| {
         Answer::decided(VerdictKind::VirtualOnly, Standing::Counted, format!("Address space grows by {}, resident memory does not", text::rate(rate)))
             .number(fact, rate, "bytes/s")
             .fact(format!("Mappings {} in the same time.", facts.ends(Track::Mappings)))

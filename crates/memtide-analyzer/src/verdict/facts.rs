@@ -6,8 +6,9 @@ use crate::statistics::{Series, blocks, theil_sen};
 use crate::thresholds::{
     SAMPLES_FOR_COUNTS, SAMPLES_FOR_GROWTH, SECONDS_FOR_COUNTS, SECONDS_FOR_GROWTH,
 };
+use crate::trail::Trail;
 use crate::trend::{self, Growth};
-use memtide_model::{Observations, text};
+use memtide_model::{Observations, Unit, text};
 
 /// A record, what is known of its process, and the measures that every stage needs.
 #[derive(Clone, Copy, Debug)]
@@ -58,15 +59,17 @@ impl<'a> Facts<'a> {
         theil_sen::slope(&self.series(track))
     }
 
-    /// How a count grew. On a record too short for growth of memory a count is sustained only if
+    /// How a count grew, by that name in the trail. On a record too short for growth of memory a count is sustained only if
     /// it rises in all six blocks of at least 12 s and 12 samples.
-    pub fn count(&self, track: Track, least: f64) -> Growth {
+    pub fn count(&self, name: &str, track: Track, least: f64, trail: &mut Trail) -> Growth {
         let series = self.series(track);
-        let mut growth = trend::growth(&series, least);
-        if !self.is_long_enough() {
-            growth.sustained &= series.span() >= SECONDS_FOR_COUNTS
-                && series.len() >= SAMPLES_FOR_COUNTS
-                && blocks::all_rise(&series);
+        let mut growth = trend::growth_told(&series, least, (name, track.unit()), trail);
+        if growth.sustained && !self.is_long_enough() {
+            let (span, samples) = (series.span(), series.len() as f64);
+            let least = SAMPLES_FOR_COUNTS as f64;
+            growth.sustained = trail.at_least("watched", span, Unit::Seconds, SECONDS_FOR_COUNTS)
+                && trail.at_least("samples", samples, Unit::Count, least)
+                && blocks::all_rise_told(&series, track.unit(), trail);
         }
         growth
     }

@@ -7,8 +7,11 @@
 use super::facts::Facts;
 use crate::statistics::{Series, blocks};
 use crate::thresholds::STAIRS_GO_ON;
+use crate::trail::Trail;
 use crate::trend::{self, Form};
-use memtide_model::Shape;
+use memtide_model::{Shape, Unit};
+
+const RATE: Unit = Unit::BytesPerSecond;
 
 /// What is missing for a claim of growth without bound.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -22,9 +25,9 @@ pub enum Missing {
 }
 
 /// `None` if the claim passes.
-pub fn missing(facts: &Facts, series: &Series, form: &Form) -> Option<Missing> {
+pub fn missing(facts: &Facts, series: &Series, form: &Form, trail: &mut Trail) -> Option<Missing> {
     let short = facts.seconds_missing();
-    if short > 0.0 {
+    if !trail.at_most("seconds missing", short.max(0.0), Unit::Seconds, 0.0) {
         return Some(Missing::Time(short));
     }
     let (grown, rate) = match (form.shape(), form.trough_slope) {
@@ -32,18 +35,18 @@ pub fn missing(facts: &Facts, series: &Series, form: &Form) -> Option<Missing> {
         _ => (series.delta(), series.delta() / series.span().max(1e-9)),
     };
     let wanted = facts.record.gate_material();
-    if grown < wanted {
+    if !trail.at_least("growth", grown, Unit::Bytes, wanted) {
         let seconds = (wanted - grown) / rate;
         return Some(Missing::Growth(
             (seconds.is_finite() && seconds > 0.0).then_some(seconds),
         ));
     }
-    let steady = rises(series, form.shape()) && lasts(series, form, facts.material);
+    let steady = rises(series, form.shape(), trail) && lasts(series, form, facts.material, trail);
     (!steady).then_some(Missing::Steadiness)
 }
 
 /// The block medians rise as that shape wants it.
-fn rises(series: &Series, shape: Shape) -> bool {
+fn rises(series: &Series, shape: Shape, trail: &mut Trail) -> bool {
     let slopes = blocks::slopes(series);
     let [.., before_last, last] = slopes[..] else {
         return false;
@@ -52,24 +55,35 @@ fn rises(series: &Series, shape: Shape) -> bool {
         // The troughs were tested by themselves.
         Shape::RisingSawtooth => true,
         Shape::Stairs => {
-            slopes.iter().filter(|&&slope| slope > 0.0).count() >= 4 && before_last + last > 0.0
+            blocks::tell_medians(series, Unit::Bytes, trail);
+            let rises = slopes.iter().filter(|&&slope| slope > 0.0).count();
+            trail.at_least("rises between blocks", rises as f64, Unit::Count, 4.0)
+                && trail.above("last two block slopes", before_last + last, RATE, 0.0)
         }
         Shape::Accelerating => {
+            blocks::tell_medians(series, Unit::Bytes, trail);
             let moved: f64 = slopes.iter().map(|slope| slope.abs()).sum();
-            before_last > 0.0 && last > 0.0 && slopes.iter().all(|&slope| slope >= -0.1 * moved)
+            let least = slopes.iter().copied().fold(f64::INFINITY, f64::min);
+            trail.above("block slope before the last", before_last, RATE, 0.0)
+                && trail.above("last block slope", last, RATE, 0.0)
+                && trail.at_least("least block slope", least, RATE, -0.1 * moved)
         }
-        _ => blocks::all_rise(series),
+        _ => blocks::all_rise_told(series, Unit::Bytes, trail),
     }
 }
 
 /// The last 60 % of the record tell the same. Of stairs they hold too few steps: their shape has a late slope and a
 /// wait that is short against the gaps, and here they must be enough of them.
-fn lasts(series: &Series, form: &Form, material: f64) -> bool {
+fn lasts(series: &Series, form: &Form, material: f64, trail: &mut Trail) -> bool {
     match form.shape() {
         Shape::RisingSawtooth => true,
-        Shape::Stairs => form.jumps >= STAIRS_GO_ON,
+        Shape::Stairs => {
+            let least = STAIRS_GO_ON as f64;
+            trail.at_least("steps", form.jumps as f64, Unit::Count, least)
+        }
         _ => {
             let late = trend::form(&series.part(0.4, 1.0), material);
+            trail.note(format!("The last 60 % alone: {}.", late.shape().words()));
             let swings = late.shape() == Shape::Unclear && late.period.is_some();
             late.is_unbounded() || late.shape() == Shape::Decelerating || swings
         }

@@ -15,6 +15,7 @@ use super::gate::{self, Missing};
 use super::limit;
 use super::looked;
 use super::split::{By, Cause, Parts};
+use super::told;
 use super::words;
 use crate::record::Track;
 use crate::snapshots::Look;
@@ -23,8 +24,9 @@ use crate::statistics::{Series, blocks};
 use crate::thresholds::{
     ANON_MAPPINGS, CLASS_SHARE, FIRST_TOUCH_SHARE, MATERIAL_BYTES, PLATEAU_FALL,
 };
+use crate::trail::{Trail, is_shaped};
 use crate::trend::{self, Form};
-use memtide_model::{Account, MappingClass, Shape, VerdictKind};
+use memtide_model::{Account, MappingClass, Shape, Stage, Unit, VerdictKind};
 
 /// The series that the answer is about.
 #[derive(Clone, Debug)]
@@ -64,17 +66,25 @@ pub(super) enum Owner {
 }
 
 /// The answer by shape. `rest` is what load leaves of anonymous memory, where load plays a part.
-pub(super) fn decide(facts: &Facts, rest: Option<Series>) -> Answer {
+pub(super) fn decide(facts: &Facts, rest: Option<Series>, trail: &mut Trail) -> Answer {
     let at_equal_load = rest.is_some();
     let sum = rest.unwrap_or_else(|| facts.series(Track::Anon));
-    let form = trend::form(&sum, facts.material);
+    let form = trend::form_told(&sum, facts.material, trail);
+    let mut told = trail.pass(
+        Stage::Shape,
+        question(at_equal_load),
+        &is_shaped(form.shape()),
+    );
     let hidden = (!at_equal_load)
-        .then(|| hidden_class(facts, &sum, form.shape()))
+        .then(|| hidden_class(facts, &sum, form.shape(), trail))
         .flatten();
     let wave = (hidden.is_none())
-        .then(|| waved(facts, &sum, &form))
+        .then(|| waved(facts, &sum, &form, trail))
         .flatten();
-    let whole = hidden.unwrap_or_else(|| visible(facts, sum, form));
+    if hidden.is_some() || wave.is_some() {
+        told = trail.last_of(Stage::Shape).unwrap_or(told);
+    }
+    let whole = hidden.unwrap_or_else(|| visible(facts, sum, form, trail));
     let (subject, parts) = if let Some((wave, form)) = &wave {
         beside_wave(facts, &whole, wave, *form)
     } else {
@@ -83,10 +93,17 @@ pub(super) fn decide(facts: &Facts, rest: Option<Series>) -> Answer {
     };
     // Live blocks are no bloat, however many arenas they lie in.
     let live = parts.is_some_and(|parts| parts.cause() == Cause::Live);
-    if let (Some(answer), false) = (super::units::arenas(facts, subject.form.shape()), live) {
+    let arenas = super::units::arenas(facts, subject.form.shape(), trail).filter(|_| !live);
+    trail.answer(
+        Stage::Shape,
+        "Do many arenas carry it, and none of them most?",
+        arenas.as_ref(),
+    );
+    if let Some(answer) = arenas {
         return looked::found(facts, answer, Cause::Kept);
     }
-    let mut answer = by_shape(facts, &subject, parts.as_ref());
+    let mut answer = by_shape(facts, &subject, parts.as_ref(), trail);
+    conclude(told, &answer, trail);
     if let Some((wave, _)) = wave {
         answer = words::wave(&wave, answer);
     }
@@ -100,18 +117,54 @@ pub(super) fn decide(facts: &Facts, rest: Option<Series>) -> Answer {
     }
 }
 
+/// Marks the step that the answer comes from: live blocks where they decided or left it open, the gate, or
+/// the shape, whose step is `told`.
+fn conclude(told: usize, answer: &Answer, trail: &mut Trail) {
+    let live = trail.last_of(Stage::Live);
+    let step = match answer.standing {
+        Standing::Measured => live,
+        Standing::Open => live.or(trail.last_of(Stage::Gate)),
+        Standing::Shaped | Standing::Counted => trail.last_of(Stage::Gate),
+    };
+    trail.conclude(step.unwrap_or(told), answer);
+}
+
+/// What the first step of this stage asks.
+const fn question(of_rest: bool) -> &'static str {
+    if of_rest {
+        "How does the rest of anonymous memory move?"
+    } else {
+        "How does anonymous memory move?"
+    }
+}
+
 /// The wave under which the sum grows, and the form of what is left, where that alone passes the gate.
-fn waved(facts: &Facts, sum: &Series, form: &Form) -> Option<(Wave, Form)> {
+fn waved(facts: &Facts, sum: &Series, form: &Form, trail: &mut Trail) -> Option<(Wave, Form)> {
     let proven = |series: &Series, form: &Form| {
-        form.is_unbounded() && gate::missing(facts, series, form).is_none()
+        let unheard = &mut Trail::unheard();
+        form.is_unbounded() && gate::missing(facts, series, form, unheard).is_none()
     };
     if form.shape() == Shape::Flat || proven(sum, form) {
         return None;
     }
     let wave = wave::under_growth(sum)?;
-    let form = trend::form(&wave.rest, facts.material);
+    trail.tell("period of the wave", wave.period, Unit::Seconds);
+    trail.tell("its height", wave.height, Unit::Bytes);
+    let form = trend::form_told(&wave.rest, facts.material, trail);
     let steady = matches!(form.shape(), Shape::Linear | Shape::Accelerating);
-    (steady && proven(&wave.rest, &form)).then_some((wave, form))
+    let passes = steady && proven(&wave.rest, &form);
+    let decision = if passes {
+        "It is taken off, and what is left is judged."
+    } else {
+        "What is left does not pass the gate by itself: the whole is judged."
+    };
+    trail.note(is_shaped(form.shape()));
+    trail.pass(
+        Stage::Shape,
+        "How does it move beside a wave that comes again and again?",
+        decision,
+    );
+    passes.then_some((wave, form))
 }
 
 /// The subject without its wave, and the parts of its growth. What the wave did between the looks, or to the shim's
@@ -160,8 +213,14 @@ fn narrowed(mut answer: Answer, cause: Cause) -> Answer {
     answer
 }
 
-fn by_shape(facts: &Facts, subject: &Subject, parts: Option<&Parts>) -> Answer {
+fn by_shape(facts: &Facts, subject: &Subject, parts: Option<&Parts>, trail: &mut Trail) -> Answer {
     use VerdictKind::{Fragmentation, HeapLeak, NoGrowth, Plateau, Retention, Sawtooth};
+    if matches!(
+        subject.form.shape(),
+        Shape::Step | Shape::Plateau | Shape::Decelerating
+    ) {
+        told::parts(parts, trail);
+    }
     match subject.form.shape() {
         Shape::Flat if creeps(subject) => {
             words::creeping(facts, subject, &[NoGrowth, HeapLeak, Plateau])
@@ -192,12 +251,12 @@ fn by_shape(facts: &Facts, subject: &Subject, parts: Option<&Parts>) -> Answer {
         ),
         Shape::Unclear => words::unclear(facts, subject, &[Plateau, HeapLeak, Fragmentation]),
         Shape::Linear | Shape::Accelerating | Shape::Stairs | Shape::RisingSawtooth => {
-            growth(facts, subject, parts)
+            growth(facts, subject, parts, trail)
         }
     }
 }
 
-fn growth(facts: &Facts, subject: &Subject, parts: Option<&Parts>) -> Answer {
+fn growth(facts: &Facts, subject: &Subject, parts: Option<&Parts>, trail: &mut Trail) -> Answer {
     use VerdictKind::{Fragmentation, HeapLeak, MmapLeak, NoGrowth, Plateau};
     let candidates: &[VerdictKind] = match subject.owner {
         Owner::Heap => &[HeapLeak, Fragmentation, Plateau],
@@ -205,7 +264,12 @@ fn growth(facts: &Facts, subject: &Subject, parts: Option<&Parts>) -> Answer {
         Owner::FirstTouch => &[Plateau, HeapLeak, MmapLeak],
         Owner::Mappings => &[MmapLeak, HeapLeak],
     };
-    match gate::missing(facts, &subject.series, &subject.form) {
+    let missing = gate::missing(facts, &subject.series, &subject.form, trail);
+    told::gate(missing, trail);
+    if missing.is_none() {
+        told::parts(parts, trail);
+    }
+    match missing {
         Some(Missing::Steadiness) => {
             let mut more = candidates.to_vec();
             more.push(NoGrowth);
@@ -228,7 +292,7 @@ fn creeps(subject: &Subject) -> bool {
 
 /// A class that grows steadily while the sum of anonymous memory swings: its swings are another
 /// class's, and would spoil the rate.
-fn hidden_class(facts: &Facts, sum: &Series, shape: Shape) -> Option<Subject> {
+fn hidden_class(facts: &Facts, sum: &Series, shape: Shape, trail: &mut Trail) -> Option<Subject> {
     let level = matches!(shape, Shape::Sawtooth | Shape::Fluctuating | Shape::Flat);
     let spoilt = shape.is_unbounded() || matches!(shape, Shape::Unclear | Shape::Decelerating);
     if !level && !spoilt {
@@ -242,7 +306,7 @@ fn hidden_class(facts: &Facts, sum: &Series, shape: Shape) -> Option<Subject> {
         if delta <= facts.material || anon && shape != Shape::Flat {
             return None;
         }
-        let form = trend::form(&series, facts.material);
+        let form = trend::form_told(&series, facts.material, trail);
         let even = form
             .late_ratio
             .is_some_and(|ratio| 0.7 < ratio && ratio < 1.4)
@@ -255,7 +319,16 @@ fn hidden_class(facts: &Facts, sum: &Series, shape: Shape) -> Option<Subject> {
         } else {
             steady && swings(facts, sum, &series)
         };
-        found.then_some(Subject {
+        if !found {
+            trail.forget();
+            return None;
+        }
+        let question = format!(
+            "How does {} move alone, while the whole swings?",
+            class.name()
+        );
+        trail.pass(Stage::Shape, &question, &is_shaped(form.shape()));
+        Some(Subject {
             series,
             form,
             account: class.account(),
@@ -273,15 +346,23 @@ fn swings(facts: &Facts, sum: &Series, class: &Series) -> bool {
 }
 
 /// The sum, with the classes that carry its growth.
-fn visible(facts: &Facts, sum: Series, form: Form) -> Subject {
+fn visible(facts: &Facts, sum: Series, form: Form, trail: &mut Trail) -> Subject {
     let anon_class = facts.series(Track::ClassRss(MappingClass::Anon));
     let carried = anon_class.delta();
-    let by_anon = carried > CLASS_SHARE * facts.anon && facts.anon > facts.material;
+    let name = "anonymous mappings beside the heap, growth";
+    let by_anon = trail.above(name, carried, Unit::Bytes, CLASS_SHARE * facts.anon)
+        && trail.above(
+            "anonymous memory, growth",
+            facts.anon,
+            Unit::Bytes,
+            facts.material,
+        );
     let owner = if by_anon && !anon_class.is_empty() {
-        anon_owner(facts, carried)
+        anon_owner(facts, carried, trail)
     } else {
         Owner::Heap
     };
+    told::owner(facts, owner, trail);
     let known = !anon_class.is_empty();
     Subject {
         series: sum,
@@ -302,15 +383,16 @@ fn visible(facts: &Facts, sum: Series, form: Form) -> Subject {
 }
 
 /// Who can own growth of anonymous mappings.
-fn anon_owner(facts: &Facts, carried: f64) -> Owner {
+fn anon_owner(facts: &Facts, carried: f64, trail: &mut Trail) -> Owner {
     let space = facts.delta(Track::ClassSize(MappingClass::Anon));
-    if space < FIRST_TOUCH_SHARE * carried {
+    let touched = "of fixed size: growth of their address space";
+    if trail.below(touched, space, Unit::Bytes, FIRST_TOUCH_SHARE * carried) {
         return Owner::FirstTouch;
     }
     let count = Track::ClassCount(MappingClass::Anon);
     let target = &facts.observations.target;
     let nobody = target.runtime == "none" && target.allocator.starts_with("glibc");
-    if nobody && facts.count(count, ANON_MAPPINGS).sustained {
+    if nobody && (facts.count("anonymous mappings", count, ANON_MAPPINGS, trail)).sustained {
         Owner::Mappings
     } else {
         Owner::Anon

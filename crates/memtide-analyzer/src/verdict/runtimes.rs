@@ -46,7 +46,7 @@ fn opaque_bytes(facts: &Facts) -> Option<(f64, f64)> {
 }
 
 /// Who manages it; `None` where that is glibc, or not known.
-fn owner(target: &Target) -> Option<&str> {
+pub(super) fn owner(target: &Target) -> Option<&str> {
     let glibc =
         target.allocator.starts_with("glibc") || matches!(&*target.allocator, "" | "unknown");
     match target.runtime.as_str() {

@@ -29,7 +29,8 @@ use crate::record::Track;
 use crate::statistics::quantile::robust_deviation;
 use crate::statistics::{Series, blocks, theil_sen};
 use crate::thresholds::{BLOCKS, FREE_SHARE, LIVE_SHARE};
-use memtide_model::{HeapMode, MappingClass};
+use crate::trail::Trail;
+use memtide_model::{HeapMode, MappingClass, Unit};
 
 /// One-sided 95 % quantile of the normal distribution.
 const NORMAL: f64 = 1.645;
@@ -134,15 +135,35 @@ impl Parts {
 
     /// What they say.
     pub(super) fn cause(&self) -> Cause {
+        self.cause_told(&mut Trail::unheard())
+    }
+
+    /// The same, with the shares and their limits in the trail.
+    pub(super) fn cause_told(&self, trail: &mut Trail) -> Cause {
         if matches!(self.by, By::Looks { turned: true, .. }) {
             return Cause::Mixed;
         }
-        let little = self.live <= FREE_SHARE && self.live + self.error < LIVE_SHARE;
-        if self.live >= LIVE_SHARE && self.live - self.error > FREE_SHARE {
-            Cause::Live
-        } else if little && self.kept >= LIVE_SHARE {
+        let (live, error) = (self.live, self.error);
+        if trail.at_least("live share", live, Unit::Share, LIVE_SHARE)
+            && trail.above(
+                "live share less its error",
+                live - error,
+                Unit::Share,
+                FREE_SHARE,
+            )
+        {
+            return Cause::Live;
+        }
+        let little = trail.at_most("live share", live, Unit::Share, FREE_SHARE)
+            && trail.below(
+                "live share and its error",
+                live + error,
+                Unit::Share,
+                LIVE_SHARE,
+            );
+        if little && trail.at_least("kept share", self.kept, Unit::Share, LIVE_SHARE) {
             Cause::Kept
-        } else if little && self.mapped >= LIVE_SHARE {
+        } else if little && trail.at_least("mapped share", self.mapped, Unit::Share, LIVE_SHARE) {
             Cause::Mapped
         } else {
             Cause::Mixed

@@ -14,13 +14,19 @@ use crate::thresholds::{
     ARENA_SHARE, ARENA_TOP_SHARE, ARENAS, LOAD_BYTES_PER_UNIT, LOAD_COLLINEAR, LOAD_CORRELATION,
     LOAD_REST_SHARE, LOAD_SWING, STACK_BYTES, STACKS, THREADS, UNIT_FITS_BETTER,
 };
+use crate::trail::{Trail, is_shaped};
 use crate::trend;
-use memtide_model::{Account, MappingClass, Shape, VerdictKind, text};
+use memtide_model::{Account, MappingClass, Shape, Stage, Unit, VerdictKind, text};
 
 const STACK_COUNT: Track = Track::ClassCount(MappingClass::Stack);
 const STACK_SPACE: Track = Track::ClassSize(MappingClass::Stack);
 const ARENA_COUNT: Track = Track::ClassCount(MappingClass::Arena);
 const ARENA_RSS: Track = Track::ClassRss(MappingClass::Arena);
+/// Names in the trail.
+const STACKS_NAME: &str = "mappings of thread stacks";
+const SPACE_NAME: &str = "their address space";
+const BY_LOAD: &str = "correlation of memory with them";
+const EACH: &str = "memory for each";
 
 /// What load explains.
 pub(super) enum Load {
@@ -33,9 +39,10 @@ pub(super) enum Load {
 }
 
 /// Whether memory follows descriptors or threads.
-pub(super) fn load(facts: &Facts) -> Option<Load> {
-    let stacks_grow =
-        facts.count(STACK_COUNT, STACKS).grown || facts.count(STACK_SPACE, STACK_BYTES).sustained;
+pub(super) fn load(facts: &Facts, trail: &mut Trail) -> Option<Load> {
+    let unheard = &mut Trail::unheard();
+    let stacks_grow = facts.count(STACKS_NAME, STACK_COUNT, STACKS, unheard).grown
+        || (facts.count(SPACE_NAME, STACK_SPACE, STACK_BYTES, unheard)).sustained;
     let tracks = [
         (Track::Sockets, "socket"),
         (Track::Descriptors, "descriptor"),
@@ -43,12 +50,34 @@ pub(super) fn load(facts: &Facts) -> Option<Load> {
     ];
     (tracks.into_iter())
         .filter(|(track, _)| *track != Track::Threads || !stacks_grow)
-        .find_map(|(track, unit)| load_of(facts, track, unit))
+        .find_map(|(track, unit)| {
+            let load = load_of(facts, track, unit, trail);
+            let question = format!("Does memory follow the number of {unit}s?");
+            match &load {
+                Some(Load::Explains(answer)) => trail.answer(Stage::Load, &question, Some(answer)),
+                Some(Load::Leaves(_)) => {
+                    trail.pass(
+                        Stage::Load,
+                        &question,
+                        "In part: at equal load it grows as well, and that is judged.",
+                    );
+                }
+                Some(Load::Coupled) => {
+                    trail.pass(
+                        Stage::Load,
+                        &question,
+                        "In part, but that explains nothing by itself.",
+                    );
+                }
+                None => trail.answer(Stage::Load, &question, None),
+            }
+            load
+        })
 }
 
-fn load_of(facts: &Facts, track: Track, unit: &str) -> Option<Load> {
+fn load_of(facts: &Facts, track: Track, unit: &str, trail: &mut Trail) -> Option<Load> {
     let (load, memory) = (facts.series(track), facts.series(Track::Anon));
-    if load.range() < LOAD_SWING {
+    if !trail.at_least("their swing", load.range(), Unit::Count, LOAD_SWING) {
         return None;
     }
     let (mut t, mut x, mut y) = (Vec::new(), Vec::new(), Vec::new());
@@ -68,38 +97,55 @@ fn load_of(facts: &Facts, track: Track, unit: &str) -> Option<Load> {
             alone.correlation,
         )))
     };
-    if with_time.abs() >= LOAD_COLLINEAR {
+    let by_time = "their correlation with time, not to be told apart";
+    if trail.at_least(by_time, with_time.abs(), Unit::Number, LOAD_COLLINEAR) {
         // Of two even ramps the one whose small steps the memory takes is its cause.
-        let follows = alone.correlation > LOAD_COLLINEAR
-            && alone.slope >= LOAD_BYTES_PER_UNIT
-            && !fits_better(&t, &x, &y);
-        return (follows && facts.anon > facts.material).then(|| explain(alone.slope));
+        let follows = trail.above(BY_LOAD, alone.correlation, Unit::Number, LOAD_COLLINEAR)
+            && trail.at_least(EACH, alone.slope, Unit::Bytes, LOAD_BYTES_PER_UNIT)
+            && trail.above(
+                "anonymous memory, growth",
+                facts.anon,
+                Unit::Bytes,
+                facts.material,
+            )
+            && !fits_better(
+                &t,
+                &x,
+                &y,
+                "scatter about a line over time, of that over them",
+                trail,
+            );
+        return follows.then(|| explain(alone.slope));
     }
     let (per_unit, per_second) = plane(&x, &t, &y)?;
-    if per_unit < LOAD_BYTES_PER_UNIT {
+    if !trail.at_least(EACH, per_unit, Unit::Bytes, LOAD_BYTES_PER_UNIT) {
         return None;
     }
-    let range = memory.range();
-    if per_second * memory.span() > facts.material.max(LOAD_REST_SHARE * range) {
+    let (range, at_equal_load) = (memory.range(), per_second * memory.span());
+    let least = facts.material.max(LOAD_REST_SHARE * range);
+    if trail.above("growth at equal load", at_equal_load, Unit::Bytes, least) {
         let rest = Series::of(
             t.iter()
                 .zip(&x)
                 .zip(&y)
                 .map(|((t, x), y)| (*t, y - per_unit * x)),
         );
-        if trend::form(&rest, facts.material).is_unbounded() {
+        let form = trend::form(&rest, facts.material);
+        trail.note(is_shaped(form.shape()));
+        if form.is_unbounded() {
             return Some(Load::Leaves(rest));
         }
     }
-    Some(if alone.correlation > LOAD_CORRELATION {
+    let alone_explains = trail.above(BY_LOAD, alone.correlation, Unit::Number, LOAD_CORRELATION);
+    Some(if alone_explains {
         explain(per_unit)
     } else {
         Load::Coupled
     })
 }
 
-/// True if y is much nearer to its line over x than to its line over z.
-pub(super) fn fits_better(x: &[f64], z: &[f64], y: &[f64]) -> bool {
+/// True if y is much nearer to its line over x than to its line over z; by that name in the trail.
+pub(super) fn fits_better(x: &[f64], z: &[f64], y: &[f64], name: &str, trail: &mut Trail) -> bool {
     let off = |over: &[f64]| {
         let fit = line(over, y);
         let rest = over.iter().zip(y);
@@ -109,7 +155,7 @@ pub(super) fn fits_better(x: &[f64], z: &[f64], y: &[f64]) -> bool {
                 .collect::<Vec<f64>>(),
         )
     };
-    UNIT_FITS_BETTER * off(x) < off(z)
+    trail.below(name, off(x) / off(z), Unit::Number, 1.0 / UNIT_FITS_BETTER)
 }
 
 fn explanation(facts: &Facts, track: Track, unit: &str, per_unit: f64, correlation: f64) -> Answer {
@@ -128,11 +174,11 @@ fn explanation(facts: &Facts, track: Track, unit: &str, per_unit: f64, correlati
 }
 
 /// Threads that never end or are never joined, or arenas that come with them.
-pub(super) fn threads(facts: &Facts) -> Option<Answer> {
-    let threads = facts.count(Track::Threads, THREADS);
-    let stacks = facts.count(STACK_COUNT, STACKS);
-    let space = facts.count(STACK_SPACE, STACK_BYTES);
-    let arenas = facts.count(ARENA_COUNT, ARENAS);
+pub(super) fn threads(facts: &Facts, trail: &mut Trail) -> Option<Answer> {
+    let threads = facts.count("threads", Track::Threads, THREADS, trail);
+    let stacks = facts.count(STACKS_NAME, STACK_COUNT, STACKS, trail);
+    let space = facts.count(SPACE_NAME, STACK_SPACE, STACK_BYTES, trail);
+    let arenas = facts.count("malloc arenas", ARENA_COUNT, ARENAS, trail);
     let arenas_instead =
         arenas.grown && arenas.delta > 0.6 * threads.delta && arenas.delta >= stacks.delta;
     if !(threads.sustained || space.sustained && !arenas_instead) {
@@ -212,16 +258,24 @@ fn thread_leak(facts: &Facts, alive: bool) -> Answer {
 }
 
 /// Many arenas that each grew, none of which carries the growth alone.
-pub(super) fn arenas(facts: &Facts, shape: Shape) -> Option<Answer> {
+pub(super) fn arenas(facts: &Facts, shape: Shape, trail: &mut Trail) -> Option<Answer> {
     let grown = facts.delta(ARENA_RSS);
     let level = matches!(shape, Shape::Sawtooth | Shape::Fluctuating | Shape::Flat);
-    if level || grown <= facts.material || grown <= ARENA_SHARE * facts.anon {
+    let name = "memory of arenas, growth";
+    if level
+        || !trail.above(name, grown, Unit::Bytes, facts.material)
+        || !trail.above(name, grown, Unit::Bytes, ARENA_SHARE * facts.anon)
+    {
         return None;
     }
     let last = facts.record.samples.iter().rev().find_map(|s| s.maps)?;
     let totals = last.classes.get(MappingClass::Arena);
-    let many = totals.grown as f64 >= ARENAS && facts.series(ARENA_COUNT).greatest() >= ARENAS;
-    (many && totals.max_growth.as_f64() < ARENA_TOP_SHARE * grown).then(|| {
+    let most = facts.series(ARENA_COUNT).greatest();
+    let (top, limit) = (totals.max_growth.as_f64(), ARENA_TOP_SHARE * grown);
+    let many = trail.at_least("arenas that grew", totals.grown as f64, Unit::Count, ARENAS)
+        && trail.at_least("arenas", most, Unit::Count, ARENAS)
+        && trail.below("growth of the foremost", top, Unit::Bytes, limit);
+    many.then(|| {
         bloat(facts).number(
             format!(
                 "{} arenas grew by 128 KiB or more; the one that grew most has {}.",

@@ -193,7 +193,7 @@ fn key<B: DrawingBackend>(
 mod tests {
     use super::*;
     use memtide_model::report::{Ended, Growth, How, Oom, Recording, Report, Target, Verdict};
-    use memtide_model::{Bytes, Shape, Timeline, TimelinePoint, VerdictKind};
+    use memtide_model::{Bytes, Reasoning, Shape, Timeline, TimelinePoint, VerdictKind};
     use tiny_skia::Pixmap;
 
     const SCALE: f32 = 2.0;
@@ -290,6 +290,7 @@ mod tests {
             leaks: None,
             events: Vec::new(),
             warnings: Vec::new(),
+            reasoning: Reasoning::default(),
         }
     }
 

@@ -28,7 +28,8 @@ use memtide_model::report::{
     Recording, Report, SCHEMA, Target, ThreadRow, Verdict,
 };
 use memtide_model::{
-    Account, Band, Bytes, EventKind, Findings, Shape, Timeline, TimelinePoint, VerdictKind,
+    Account, Band, Bytes, EventKind, Findings, Reasoning, Shape, Timeline, TimelinePoint,
+    VerdictKind,
 };
 
 pub(crate) const KIB: f64 = 1024.0;
@@ -118,6 +119,7 @@ pub(crate) fn findings(
         leaks: None,
         events: Vec::new(),
         warnings: Vec::new(),
+        reasoning: Reasoning::default(),
     };
     Findings {
         report,

@@ -1,0 +1,111 @@
+//! What the gate, the owner of the pages and live blocks said, as steps of the trail.
+
+use super::answer::Answer;
+use super::facts::Facts;
+use super::gate::Missing;
+use super::heap::Owner;
+use super::runtimes;
+use super::split::{By, Cause, Parts};
+use crate::trail::Trail;
+use memtide_model::{Stage, Unit, text};
+
+/// The step of the gate.
+pub(super) fn gate(missing: Option<Missing>, trail: &mut Trail) {
+    let question = "Does it grow enough, in all parts of the record, and late as well?";
+    match missing {
+        None => {
+            trail.pass(Stage::Gate, question, "It passes the gate.");
+        }
+        Some(missing) => {
+            let lacks = match missing {
+                Missing::Time(seconds) => {
+                    format!("It lacks {} of record.", text::duration(seconds))
+                }
+                Missing::Growth(Some(seconds)) => format!(
+                    "It lacks growth: at its rate {} more.",
+                    text::duration(seconds)
+                ),
+                Missing::Growth(None) => "It lacks growth.".to_owned(),
+                Missing::Steadiness => "It is not steady.".to_owned(),
+            };
+            trail.doubt(Stage::Gate, question, &lacks);
+        }
+    }
+}
+
+/// The step that says whose pages they are.
+pub(super) fn owner(facts: &Facts, owner: Owner, trail: &mut Trail) {
+    let whose = match owner {
+        Owner::Heap => "The heap's: it is judged with all anonymous memory.".to_owned(),
+        Owner::FirstTouch => {
+            "Of mappings whose size stays: they are being touched for the first time.".to_owned()
+        }
+        Owner::Mappings => {
+            "Of ever more anonymous mappings, which no runtime and no other allocator owns."
+                .to_owned()
+        }
+        Owner::Anon => {
+            let target = &facts.observations.target;
+            let who =
+                runtimes::owner(target).unwrap_or("malloc's large blocks or the program itself");
+            format!("Of anonymous mappings; they may belong to {who}.")
+        }
+    };
+    trail.pass(Stage::Shape, "Whose pages are they?", &whose);
+}
+
+/// The step of live blocks.
+pub(super) fn parts(parts: Option<&Parts>, trail: &mut Trail) {
+    let question = "What does it consist of?";
+    let Some(parts) = parts else {
+        let nobody = "Nobody knows: neither did the preload shim count blocks, nor do two looks into the heap span it.";
+        trail.pass(Stage::Live, question, nobody);
+        return;
+    };
+    trail.tell("growth", parts.grown, Unit::Bytes);
+    if let By::Looks {
+        count,
+        seconds,
+        turned,
+    } = parts.by
+    {
+        trail.tell("looks into the heap", count as f64, Unit::Count);
+        trail.tell("from the first to the last", seconds, Unit::Seconds);
+        if turned {
+            trail.note(
+                "What grew since one of the looks has the opposite cause of what grew before.",
+            );
+        }
+    }
+    trail.tell("kept by the allocator", parts.kept, Unit::Share);
+    trail.tell("mapped beside the heap", parts.mapped, Unit::Share);
+    let by = match parts.by {
+        By::Shim => "The preload shim counted",
+        By::Looks { .. } => "Looks into the heap found",
+    };
+    let what = match parts.cause_told(trail) {
+        Cause::Live => "live blocks",
+        Cause::Kept => "freed memory that the allocator keeps",
+        Cause::Mapped => "mappings that are not malloc's",
+        Cause::Mixed => "nothing that decides alone",
+    };
+    trail.tell(
+        "highest live bytes of what is resident at the end",
+        parts.peak,
+        Unit::Share,
+    );
+    trail.pass(Stage::Live, question, &format!("{by}: {what}."));
+}
+
+/// The step that chooses among causes.
+pub(super) fn causes(answer: &Answer, beside: &[Answer], trail: &mut Trail) {
+    let most = answer.kind.words();
+    let decision = if beside.is_empty() {
+        format!("None but it: {most}.")
+    } else {
+        let others: Vec<&str> = beside.iter().map(|cause| cause.kind.words()).collect();
+        format!("First: {most}. Beside it: {}.", others.join("; "))
+    };
+    let question = "Which cause holds most of the growth?";
+    trail.pass(Stage::Causes, question, &decision);
+}
