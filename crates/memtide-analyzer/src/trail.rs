@@ -70,15 +70,12 @@ impl Trail {
 
     /// Ends a question about one cause with the answer to it, or with what spoke against it.
     pub fn answer(&mut self, stage: Stage, question: &str, found: Option<&Answer>) {
-        match found {
-            Some(answer) => {
-                let at = self.pass(stage, question, "");
-                self.conclude(at, answer);
-            }
-            None => {
-                let against = self.against();
-                self.pass(stage, question, &against);
-            }
+        if let Some(answer) = found {
+            let at = self.pass(stage, question, "");
+            self.conclude(at, answer);
+        } else {
+            let against = self.against();
+            self.pass(stage, question, &against);
         }
     }
 

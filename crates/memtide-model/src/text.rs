@@ -92,9 +92,10 @@ pub fn number(value: f64, decimals: usize) -> String {
     };
     let small = value.abs() < 10_f64.powi(-i32::try_from(decimals).unwrap_or(0));
     let text = format!("{value:.*}", if small { needed } else { decimals });
-    let text = match text.contains('.') {
-        true => text.trim_end_matches('0').trim_end_matches('.'),
-        false => &text,
+    let text = if text.contains('.') {
+        text.trim_end_matches('0').trim_end_matches('.')
+    } else {
+        &text
     };
     if text == "-0" { "0" } else { text }.to_owned()
 }

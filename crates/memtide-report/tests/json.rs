@@ -19,8 +19,10 @@ const NO_LENS: [&str; 6] = [
 ];
 
 /// Keys beyond the design's block. Additions are allowed, but none by accident.
-const ADDED: [&str; 10] = [
+const ADDED: [&str; 12] = [
     "allocations",
+    "reasoning",
+    "reasoning.steps",
     "recording.reads",
     "recording.reads[].cpu_seconds",
     "recording.reads[].failed",

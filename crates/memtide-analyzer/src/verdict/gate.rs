@@ -56,17 +56,17 @@ fn rises(series: &Series, shape: Shape, trail: &mut Trail) -> bool {
         Shape::RisingSawtooth => true,
         Shape::Stairs => {
             blocks::tell_medians(series, Unit::Bytes, trail);
-            let rises = slopes.iter().filter(|&&slope| slope > 0.0).count();
-            trail.at_least("rises between blocks", rises as f64, Unit::Count, 4.0)
+            let count = slopes.iter().filter(|&&slope| slope > 0.0).count();
+            trail.at_least("rises between blocks", count as f64, Unit::Count, 4.0)
                 && trail.above("last two block slopes", before_last + last, RATE, 0.0)
         }
         Shape::Accelerating => {
             blocks::tell_medians(series, Unit::Bytes, trail);
             let moved: f64 = slopes.iter().map(|slope| slope.abs()).sum();
-            let least = slopes.iter().copied().fold(f64::INFINITY, f64::min);
+            let lowest = slopes.iter().copied().fold(f64::INFINITY, f64::min);
             trail.above("block slope before the last", before_last, RATE, 0.0)
                 && trail.above("last block slope", last, RATE, 0.0)
-                && trail.at_least("least block slope", least, RATE, -0.1 * moved)
+                && trail.at_least("least block slope", lowest, RATE, -0.1 * moved)
         }
         _ => blocks::all_rise_told(series, Unit::Bytes, trail),
     }
