@@ -6,33 +6,20 @@
 mod support;
 
 use memtide_model::{
-    Bytes, HeapMode, Lost, Nanos, Observations, StackObservations, StackTotals, VerdictKind,
+    Bytes, HeapMode, Lost, Observations, StackObservations, StackTotals, VerdictKind,
 };
-use support::judged::{
-    AHEAD, count, false_leaks, parts_make_hardly_any_false_leaks, table, verdicts,
-};
-use support::{Case, corpus, rows, window};
+use support::judged::{count, false_leaks, parts_make_hardly_any_false_leaks, table, verdicts};
+use support::{Case, log, window};
 
 /// A case with its truth log as totals; `None` for the programs that have none.
 fn counted(case: &Case, from: f64, to: f64) -> Option<Observations> {
-    let path = corpus().join(case.series.replace(".csv.gz", ".truth.csv.gz"));
-    if !path.exists() {
-        return None;
-    }
-    let mut peak = 0.0_f64;
-    let totals = rows(&path).into_iter().map(|row| {
-        let live = row["live"].max(0.0);
-        peak = peak.max(live);
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "sizes of memory are positive and small"
-        )]
-        let bytes = |value: f64| Bytes(value as u64);
+    let mut peak = Bytes(0);
+    let totals = log(case)?.into_iter().map(|held| {
+        peak = peak.max(held.live);
         StackTotals {
-            at: Nanos::from_secs_f64(1_000.0 + row["t"] - AHEAD),
-            live_bytes: bytes(live),
-            peak_bytes: bytes(peak),
+            at: held.at,
+            live_bytes: held.live,
+            peak_bytes: peak,
             ..StackTotals::default()
         }
     });

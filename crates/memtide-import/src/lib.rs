@@ -4,6 +4,9 @@
 //! (`fixtures/corpus/README.md` has its columns), gzipped or not, and beside it a log of what malloc
 //! really held.
 //!
+//! A recording is made of them as of a live process (`memtide import`), or, where only the engine is of
+//! interest, observations at once ([`observations`]).
+//!
 //! What this crate refuses to do: judge, store, or fill holes. A column that a file does not have is a
 //! value that is not known; a file that is not of this format is an error that names the line.
 #![forbid(unsafe_code)]
@@ -12,10 +15,12 @@
 pub mod error;
 
 mod columns;
+mod observed;
 mod series;
 mod table;
 mod truth;
 
 pub use error::{Error, Result};
+pub use observed::{Known, heap_sample, observations};
 pub use series::{Series, read_series};
 pub use truth::{Held, read_truth};

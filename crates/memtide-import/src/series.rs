@@ -24,8 +24,9 @@ pub struct Series {
 
 /// Reads a series.
 ///
-/// Errors: `Read`; `Malformed` for a file without the columns `t` and `VmRSS`, with something else than
-/// numbers in it, or with fewer rows than the three that are needed for one sample.
+/// Errors: `Read`; `Malformed` for a file without the columns `t` and `VmRSS` or with a row that does not
+/// know them, with something else than numbers in it, that is cut off or longer than 128 MiB, or with
+/// fewer rows than the three that are needed for one sample.
 pub fn read_series(path: &Path) -> Result<Series> {
     let table = Table::read(path, &NEEDED)?;
     let process = ProcessId {
@@ -41,8 +42,7 @@ pub fn read_series(path: &Path) -> Result<Series> {
         })
         .collect();
     if samples.is_empty() {
-        let why =
-            "no samples: the first two rows are of the time before exec, and there are no others";
+        let why = "no samples: the first two rows are of the time before exec, and there are no others; record it for longer";
         return Err(Error::malformed(path, 1, why));
     }
     samples.sort_by_key(|sample| sample.at);

@@ -1,7 +1,7 @@
-//! Series of the corpus, and files that are none.
+//! Series of the corpus.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use memtide_import::{Error, read_series, read_truth};
+use memtide_import::{read_series, read_truth};
 use memtide_model::{Bytes, MappingClass, Nanos};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -115,24 +115,4 @@ fn plain_files_serve_too_and_rows_are_sorted() {
         series.samples[1].counts.children.is_none(),
         "-1 is not known"
     );
-}
-
-#[test]
-fn what_is_no_series_is_an_error_that_says_where() {
-    let error = |content: &[u8]| read_series(file(content).path()).unwrap_err().to_string();
-    assert!(error(b"").contains("no column \"t\""), "{}", error(b""));
-    assert!(error(b"t,rss\n1,2\n").contains("no column \"VmRSS\""));
-    assert!(error(b"t,VmRSS\n1,2\n2,x\n").contains("line 3: \"x\" is not a number"));
-    assert!(error(b"t,VmRSS\n1,2\n2,inf\n").contains("line 3"));
-    assert!(error(b"t,VmRSS\n1,2\n2\n").contains("line 3"));
-    assert!(error(b"t,VmRSS\n1,2\n2,3\n").contains("no samples"));
-    assert!(error(b"\xff\xfe\x00\n\x00").contains("line 1"));
-    // A gzip file that was cut off.
-    let whole = std::fs::read(corpus("arena-bloat-a.csv.gz")).unwrap();
-    let cut = file(&whole[..whole.len() / 2]);
-    assert!(matches!(read_series(cut.path()), Err(Error::Read { .. })));
-    assert!(matches!(
-        read_series(Path::new("/nonexistent")),
-        Err(Error::Read { .. })
-    ));
 }

@@ -2,7 +2,7 @@
 
 use crate::answer::{Answer, Basis, Truth, Window};
 use crate::manifest::Case;
-use crate::observe::{Known, looked_at, observations};
+use crate::observe::looked_at;
 use crate::{Result, pool};
 use memtide_analyzer::analyze;
 use memtide_analyzer::record::Record;
@@ -10,7 +10,7 @@ use memtide_analyzer::statistics::quantile::median;
 use memtide_analyzer::statistics::{Series, theil_sen};
 use memtide_analyzer::thresholds::SHORTER;
 use memtide_analyzer::verdict::{Facts, Standing, decide};
-use memtide_import::{Held, read_series, read_truth};
+use memtide_import::{Held, Known, observations, read_series, read_truth};
 use memtide_model::{HeapSnapshot, Nanos, Observations, Sample, VerdictKind};
 use std::path::Path;
 

@@ -6,9 +6,6 @@ use memtide_model::report::Verdict;
 use memtide_model::{Observations, VerdictKind};
 use std::collections::BTreeMap;
 
-/// The program started so much before its recording (seconds).
-pub(crate) const AHEAD: f64 = 0.2;
-
 /// Verdicts of all cases for which `observed` has observations.
 pub(crate) fn verdicts(observed: impl Fn(&Case) -> Option<Observations>) -> Vec<(Case, Verdict)> {
     (cases().into_iter())

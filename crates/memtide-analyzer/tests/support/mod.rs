@@ -11,14 +11,13 @@ pub(crate) mod judged;
 pub(crate) mod look;
 pub(crate) mod shim;
 
-use memtide_model::{
-    Activity, Bytes, Children, Counts, Descriptors, Host, Limits, MappingClass, Maps, Memory,
-    Merged, Nanos, Observations, Pid, ProcessId, Recording, Sample, StartTime, Target,
-};
+use memtide_import::{Held, Known, read_series, read_truth};
+use memtide_model::{Bytes, Nanos, Observations, Pid, ProcessId, Sample, StartTime};
 use serde::Deserialize;
-use std::collections::HashMap;
-use std::io::Read;
 use std::path::{Path, PathBuf};
+
+/// Second 0 of all records, as `memtide_import` counts.
+pub(crate) const ORIGIN: Nanos = Nanos::from_secs(1_000);
 
 /// One labelled case.
 #[derive(Clone, Debug, Deserialize)]
@@ -52,13 +51,10 @@ pub(crate) fn cases() -> Vec<Case> {
 
 /// The recording of a case from second `from` to second `to` of it.
 pub(crate) fn window(case: &Case, from: f64, to: f64) -> Observations {
-    let rows = rows(&corpus().join(&case.series));
-    let samples: Vec<Sample> = rows
-        .iter()
-        .skip(2)
-        .filter(|row| (from..=to).contains(&row["t"]))
-        .map(sample)
-        .collect();
+    let series = read_series(&corpus().join(&case.series)).expect("a series");
+    let origin = series.origin;
+    let within = |sample: &Sample| (from..=to).contains(&sample.at.seconds_since(origin));
+    let samples = series.samples.into_iter().filter(within).collect();
     let runtime = if case.run.contains("python") {
         "cpython 3.11"
     } else {
@@ -67,41 +63,24 @@ pub(crate) fn window(case: &Case, from: f64, to: f64) -> Observations {
     observations(samples, runtime)
 }
 
-/// Observations of samples alone.
+/// What malloc held of the case in that time; `None` for the programs that kept no log.
+pub(crate) fn log(case: &Case) -> Option<Vec<Held>> {
+    let path = corpus().join(case.series.replace(".csv.gz", ".truth.csv.gz"));
+    path.exists()
+        .then(|| read_truth(&path, ORIGIN).expect("a log"))
+}
+
+/// Observations of samples alone, of a process that is an hour old.
 pub(crate) fn observations(samples: Vec<Sample>, runtime: &str) -> Observations {
-    Observations {
-        target: Target {
-            id: process(),
-            parent: None,
-            name: "case".to_owned(),
-            exe: "/bin/case".to_owned(),
-            cmdline: vec!["case".to_owned()],
-            uid: 1000,
-            age: Nanos::from_secs(3_600),
-            allocator: "glibc 2.36".to_owned(),
-            runtime: runtime.to_owned(),
-            limits: Limits::default(),
-            cgroup: None,
-            unseen: Vec::new(),
-        },
-        recording: Recording {
-            started: samples.first().map_or(Nanos(0), |s| s.at),
-            ended: samples.last().map_or(Nanos(0), |s| s.at),
-            complete: true,
-            samples: samples.len() as u64,
-            interval: Nanos::from_secs_f64(0.25),
-            lenses: vec!["sampler".to_owned()],
-            page_size: Bytes(4096),
-            ticks_per_second: 100,
-            ..Recording::default()
-        },
-        samples,
-        mappings: Vec::new(),
-        threads: Vec::new(),
-        events: Vec::new(),
-        stacks: None,
-        heap: None,
-    }
+    let known = Known {
+        name: "case",
+        runtime,
+        age: Nanos::from_secs(3_600),
+    };
+    let mut observations = memtide_import::observations(&known, samples, None);
+    observations.target.exe = "/bin/case".to_owned();
+    observations.target.cmdline = vec!["case".to_owned()];
+    observations
 }
 
 fn process() -> ProcessId {
@@ -111,135 +90,10 @@ fn process() -> ProcessId {
     }
 }
 
-/// Reads a gzipped CSV of numbers into rows by column.
-pub(crate) fn rows(path: &Path) -> Vec<HashMap<String, f64>> {
-    let file = std::fs::File::open(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-    let mut text = String::new();
-    flate2::read::GzDecoder::new(file)
-        .read_to_string(&mut text)
-        .expect("gzip");
-    let mut reader = csv::Reader::from_reader(text.as_bytes());
-    reader
-        .deserialize()
-        .map(|row| row.expect("numbers"))
-        .collect()
-}
-
-/// One row as a sample. KiB become bytes; columns that older series lack are zero.
-fn sample(row: &HashMap<String, f64>) -> Sample {
-    let count = |name: &str| row.get(name).map_or(0, |&v| v.max(0.0) as u64);
-    let kib = |name: &str| Bytes::from_kib(count(name));
-    let rss = kib("VmRSS");
-    let children = count("children");
-    Sample {
-        at: Nanos::from_secs_f64(1_000.0 + row["t"]),
-        process: process(),
-        memory: Memory {
-            rss,
-            size: kib("VmSize"),
-            rss_anon: Some(kib("RssAnon")),
-            rss_file: Some(kib("RssFile")),
-            rss_shmem: Some(kib("RssShmem")),
-            data: Some(kib("VmData")),
-            stack: Some(kib("VmStk")),
-            page_tables: Some(kib("VmPTE")),
-            swap: Some(kib("VmSwap")),
-            ..Memory::default()
-        },
-        activity: Activity {
-            min_flt: count("min_flt"),
-            maj_flt: count("maj_flt"),
-            ..Activity::default()
-        },
-        maps: Some(maps(&count, &kib)),
-        counts: Counts {
-            threads: count("Threads"),
-            mappings: Some(count("nvma")),
-            descriptors: Some(Descriptors {
-                total: count("fd_all"),
-                file: count("fd_file"),
-                socket: count("fd_sock"),
-                pipe: count("fd_pipe"),
-                memfd: count("fd_memfd"),
-                ..Descriptors::default()
-            }),
-            children: Some(Children {
-                total: children,
-                zombies: count("zombies"),
-                session_others: count("session_procs").saturating_sub(children),
-                rss: kib("session_rss"),
-                ..Children::default()
-            }),
-            oom_score: None,
-        },
-        cgroup: None,
-        host: Some(Host {
-            available: Some(kib("mi_MemAvailable")),
-            shmem: Some(kib("mi_Shmem")),
-            ..Host::default()
-        }),
-        merged: Merged::single(rss),
-    }
-}
-
-fn maps(count: &impl Fn(&str) -> u64, kib: &impl Fn(&str) -> Bytes) -> Maps {
-    let mut maps = Maps {
-        pss: kib("Pss"),
-        private_dirty: kib("Private_Dirty"),
-        lazy_free: kib("LazyFree"),
-        anon_huge: kib("AnonHugePages"),
-        ..Maps::default()
-    };
-    for (class, name) in [
-        (MappingClass::Heap, "heap"),
-        (MappingClass::Arena, "arena"),
-        (MappingClass::Stack, "stack"),
-        (MappingClass::Anon, "anon"),
-        (MappingClass::File, "file"),
-        (MappingClass::Shared, "shm"),
-        (MappingClass::Device, "dev"),
-    ] {
-        let totals = maps.classes.get_mut(class);
-        totals.count = count(&format!("{name}_n"));
-        totals.size = kib(&format!("{name}_size"));
-        totals.rss = kib(&format!("{name}_rss"));
-    }
-    let arenas = maps.classes.get_mut(MappingClass::Arena);
-    arenas.grown = count("arena_grown");
-    arenas.max_growth = kib("arena_dmax");
-    arenas.largest = kib("arena_top");
-    maps.classes.get_mut(MappingClass::Anon).largest = kib("anon_max");
-    maps.classes.get_mut(MappingClass::File).anonymous = kib("file_anon");
-    maps
-}
-
 /// A sample of synthetic RSS in bytes, all of it in `[heap]`.
 pub(crate) fn heap_sample(seconds: f64, bytes: f64) -> Sample {
-    let rss = Bytes(bytes.max(0.0) as u64);
-    let mut maps = Maps::default();
-    let heap = maps.classes.get_mut(MappingClass::Heap);
-    (heap.count, heap.size, heap.rss, heap.anonymous) = (1, rss, rss, rss);
-    Sample {
-        at: Nanos::from_secs_f64(1_000.0 + seconds),
-        process: process(),
-        memory: Memory {
-            rss,
-            size: rss,
-            rss_anon: Some(rss),
-            rss_file: Some(Bytes::ZERO),
-            rss_shmem: Some(Bytes::ZERO),
-            ..Memory::default()
-        },
-        activity: Activity::default(),
-        maps: Some(maps),
-        counts: Counts {
-            threads: 1,
-            ..Counts::default()
-        },
-        cgroup: None,
-        host: None,
-        merged: Merged::single(rss),
-    }
+    let at = Nanos::from_secs_f64(1_000.0 + seconds);
+    memtide_import::heap_sample(at, process(), Bytes(bytes.max(0.0) as u64))
 }
 
 /// Observations of synthetic RSS.

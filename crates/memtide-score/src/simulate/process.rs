@@ -1,13 +1,11 @@
 //! A process whose memory is one curve.
 
 use super::Simulated;
-use crate::observe::{Known, PROCESS, looked_at, observations};
+use crate::observe::{PROCESS, looked_at};
 use memtide_analyzer::analyze;
+use memtide_import::{Known, heap_sample, observations};
 use memtide_model::report::Verdict;
-use memtide_model::{
-    Activity, Bytes, Counts, HeapSnapshot, HeapTotals, MappingClass, Maps, Memory, Merged, Nanos,
-    Sample, VerdictKind,
-};
+use memtide_model::{Bytes, HeapSnapshot, HeapTotals, Nanos, Sample, VerdictKind};
 
 /// Second 0 on the boot clock.
 const ORIGIN: f64 = 100_000.0;
@@ -17,30 +15,7 @@ const PAGE: f64 = 4096.0;
 /// A sample at a second of the record, with so many bytes in `[heap]`.
 pub(super) fn sample(second: f64, bytes: f64) -> Sample {
     let rss = whole((bytes.max(PAGE) / PAGE).round() * PAGE);
-    let mut maps = Maps::default();
-    let heap = maps.classes.get_mut(MappingClass::Heap);
-    (heap.count, heap.size, heap.rss, heap.anonymous) = (1, rss, rss, rss);
-    Sample {
-        at: Nanos::from_secs_f64(ORIGIN + second),
-        process: PROCESS,
-        memory: Memory {
-            rss,
-            size: rss,
-            rss_anon: Some(rss),
-            rss_file: Some(Bytes::ZERO),
-            rss_shmem: Some(Bytes::ZERO),
-            ..Memory::default()
-        },
-        activity: Activity::default(),
-        maps: Some(maps),
-        counts: Counts {
-            threads: 1,
-            ..Counts::default()
-        },
-        cgroup: None,
-        host: None,
-        merged: Merged::single(rss),
-    }
+    heap_sample(Nanos::from_secs_f64(ORIGIN + second), PROCESS, rss)
 }
 
 #[expect(
