@@ -270,6 +270,8 @@ pub const ARENA_KEEPS_BYTES: f64 = 128.0 * KIB;
 pub const MMAP_THRESHOLD_BYTES: u64 = 128 * 1024;
 /// Share of the live bytes of the arenas in such blocks from which the threshold is worth a word.
 pub const LARGE_SHARE: f64 = 0.25;
+/// Share of the bytes of large blocks that a threshold named by advice takes in.
+pub const LARGE_COVERED_SHARE: f64 = 0.9;
 /// Share of RSS that no lens can look into from which the runtime's or allocator's own tools are named: it
 /// is the greater part then.
 pub const OPAQUE_SHARE: f64 = 0.5;

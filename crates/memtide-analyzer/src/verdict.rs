@@ -18,6 +18,7 @@
 //! Each step writes what it measured, against which threshold, and what it decided into a [`Trail`];
 //! `memtide report --explain` prints that.
 
+mod advice;
 mod answer;
 mod between;
 mod causes;
@@ -25,6 +26,7 @@ mod confidence;
 mod counted;
 mod counters;
 mod culprit;
+mod descriptors;
 mod facts;
 mod gate;
 mod heap;
@@ -32,6 +34,7 @@ mod limit;
 mod looked;
 mod runtimes;
 mod split;
+mod threads;
 mod told;
 mod units;
 mod words;
@@ -82,7 +85,7 @@ pub fn judge(
     }
     let sure = how_sure(&facts, &answer, trail);
     if sure < LEAST_CONFIDENCE && answer.kind != VerdictKind::Undetermined {
-        answer = doubtful(answer);
+        answer = doubtful(&facts, answer);
     }
     let answer = complete(&facts, answer, also);
     Judgement {
@@ -189,13 +192,13 @@ fn by_load(facts: &Facts, trail: &mut Trail) -> (Option<Series>, Vec<Answer>) {
         Some(Load::Coupled) | None => {}
     }
     let stage = Stage::Units;
-    let threads = one(stage, "Do threads pile up?", units::threads, facts, trail);
+    let threads = one(stage, "Do threads pile up?", threads::pile_up, facts, trail);
     // The stacks of more threads are more address space.
     let stacks = threads.is_some();
     proven.extend(threads);
     if !coupled {
         let question = "Do descriptors pile up?";
-        proven.extend(one(stage, question, counters::descriptors, facts, trail));
+        proven.extend(one(stage, question, descriptors::pile_up, facts, trail));
     }
     if !stacks {
         let question = "Does address space grow and resident memory not?";
@@ -256,7 +259,7 @@ fn name_of(answer: &Answer) -> String {
 }
 
 /// A decided answer that is not sure enough to be given.
-fn doubtful(answer: Answer) -> Answer {
+fn doubtful(facts: &Facts, answer: Answer) -> Answer {
     let headline = format!(
         "Not sure enough to decide: {}",
         answer::lowercase_first(&answer.headline)
@@ -266,7 +269,11 @@ fn doubtful(answer: Answer) -> Answer {
         headline,
         ..answer
     }
-    .advise("Record longer: shorter parts of this record tell something else.")
+    .advise(advice::longer_because(
+        facts,
+        facts.record.seconds(),
+        "Record twice as long, for shorter parts of this record tell something else",
+    ))
 }
 
 /// With a second fact where there is one alone, the other causes, and what no lens can see.
@@ -289,9 +296,10 @@ fn complete(facts: &Facts, mut answer: Answer, also: Vec<Answer>) -> Answer {
 /// Advice that can be followed: what names the pid of a process that has ended cannot.
 fn still_possible(mut advice: Vec<String>, observations: &Observations) -> Vec<String> {
     if ended::is_gone(observations) {
-        let pid = format!(" {}", observations.target.id.pid);
+        let pid = observations.target.id.pid;
+        let names = [format!(" {pid}"), format!("/{pid}/"), format!("pid={pid}")];
         let count = advice.len();
-        advice.retain(|sentence| !sentence.contains(&pid));
+        advice.retain(|sentence| !names.iter().any(|name| sentence.contains(name)));
         if advice.len() < count {
             advice.push(FROM_ITS_START.to_owned());
         }
@@ -310,7 +318,7 @@ fn too_short(record: &Record, observations: &Observations, stacks: Option<&Stack
     let advice = if observations.samples.is_empty() && stacks.is_some() {
         format!(
             "To see its memory beside its allocations: memtide run --heap full -- {}",
-            words::command(&observations.target)
+            advice::command(&observations.target)
         )
     } else if ended::is_gone(observations) {
         FROM_ITS_START.to_owned()

@@ -366,14 +366,14 @@ fn without_the_shim_the_advice_is_its_command_line() {
     let report = analyze(&observations).report;
     assert_eq!((report.stacks, report.allocations), (None, None));
     assert_eq!(report.verdict.kind, VerdictKind::Undetermined);
-    let line = r"memtide run --heap full -- /bin/case --name 'it'\''s me'.";
+    let line = r"memtide run --heap full -- /bin/case --name 'it'\''s me'";
     let advice = &report.verdict.advice;
     // A look from outside comes first: it needs no new start.
     assert!(
         advice[0].contains("memtide inspect 4182 --interval 30s"),
         "{advice:?}"
     );
-    assert!(advice[1].contains(line), "{advice:?}");
+    assert!(advice[1].ends_with(line), "{advice:?}");
 }
 
 #[test]

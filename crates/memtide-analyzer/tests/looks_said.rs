@@ -275,3 +275,52 @@ fn a_look_or_two_warn_of_no_short_record() {
         report.verdict.advice
     );
 }
+
+/// The line that tries what helps, with the arms that the numbers speak for.
+fn comparison(observations: &memtide_model::Observations) -> String {
+    let advice = verdict(observations).advice;
+    let line = advice.iter().find(|a| a.contains("memtide compare"));
+    line.unwrap_or_else(|| panic!("{advice:?}")).clone()
+}
+
+#[test]
+fn the_line_to_try_has_the_arms_that_the_numbers_speak_for() {
+    let mut holes = looked(60, &AT, fragmenting);
+    holes.target.cmdline = vec!["/opt/a b/serve".to_owned(), "--name=it's".to_owned()];
+    "/opt/a b/serve".clone_into(&mut holes.target.exe);
+    assert_eq!(
+        comparison(&holes),
+        "Try what helps, several runs of each: memtide compare --allocators glibc,tcmalloc,jemalloc,mimalloc -- '/opt/a b/serve' '--name=it'\\''s'"
+    );
+    // A title that was written over the command line starts nothing.
+    holes.target.cmdline = vec!["serve: worker 3".to_owned()];
+    "/opt/serve".clone_into(&mut holes.target.exe);
+    assert!(comparison(&holes).ends_with("mimalloc -- CMD"));
+    "jemalloc".clone_into(&mut holes.target.allocator);
+    let advice = verdict(&holes).advice;
+    assert!(!advice.iter().any(|a| a.contains("compare")), "{advice:?}");
+
+    // Blocks of 1.5 MiB and more between small ones, and a large unused end.
+    let mut large = looked(60, &AT, |t| Books {
+        trimmable: 2.0 * MIB + 190.0 * KIB * t,
+        ..fragmenting(t)
+    });
+    for look in looks(&mut large) {
+        look.totals.top_resident = Bytes(look.totals.trimmable.0 * 9 / 10);
+        for (size, live) in [(256 << 10, 256 << 10), (3 << 19, 6 << 20)] {
+            look.sizes.push(SizeClass {
+                size,
+                live_blocks: 4,
+                live_bytes: Bytes(live),
+                ..SizeClass::default()
+            });
+        }
+    }
+    assert!(comparison(&large).contains(
+        "--allocators glibc,glibc:mmap_threshold=1048576,glibc:trim_threshold=131072,tcmalloc,"
+    ));
+    let advice = verdict(&large).advice.join("\n");
+    for setting in ["M_MMAP_THRESHOLD, 1048576", "M_TRIM_THRESHOLD, 131072"] {
+        assert!(advice.contains(setting), "{advice}");
+    }
+}

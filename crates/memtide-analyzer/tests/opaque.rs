@@ -121,6 +121,62 @@ fn the_owner_of_opaque_memory_is_named_with_its_own_tool() {
     }
 }
 
+/// All that the sampler knows by mapped libraries, names and strings (`memtide-sampler/src/software.rs`).
+#[test]
+fn every_runtime_and_allocator_has_a_next_step_of_its_own() {
+    let runtimes = [
+        "cpython 3.11",
+        "jvm",
+        "go",
+        "node",
+        "v8",
+        "deno",
+        "bun",
+        "dotnet",
+        "mono",
+        "ruby",
+        "php",
+        "perl",
+        "pypy",
+        "julia",
+        "erlang",
+    ];
+    let allocators = [
+        "jemalloc",
+        "gperftools tcmalloc",
+        "tcmalloc",
+        "mimalloc",
+        "snmalloc",
+        "hoard",
+        "rpmalloc",
+        "scudo",
+        "musl",
+    ];
+    let general = verdict("glibc 2.36", "none").advice;
+    let mut first = std::collections::BTreeMap::new();
+    let all = runtimes.map(|runtime| ("glibc 2.36", runtime));
+    for (allocator, runtime) in all.into_iter().chain(allocators.map(|name| (name, "none"))) {
+        let found = verdict(allocator, runtime);
+        let step = found.advice[0].clone();
+        assert!(!general.contains(&step), "{allocator}, {runtime}: {step}");
+        first
+            .entry(step)
+            .or_insert_with(Vec::new)
+            .push((allocator, runtime));
+    }
+    let shared: Vec<_> = first.values().filter(|names| names.len() > 1).collect();
+    let v8 = vec![("glibc 2.36", "v8"), ("glibc 2.36", "deno")];
+    let silent = ["snmalloc", "hoard", "rpmalloc", "scudo"]
+        .map(|name| (name, "none"))
+        .to_vec();
+    assert!(
+        shared
+            .iter()
+            .all(|names| **names == v8 || **names == silent),
+        "{shared:?}"
+    );
+}
+
 #[test]
 fn musl_is_not_run_under_a_shim_that_was_built_for_glibc() {
     let found = verdict("musl", "none");

@@ -3,13 +3,14 @@
 //! Here alone growth is called a leak or fragmentation, because here alone live blocks were counted. A
 //! sentence names one stack, the foremost of those that are not suppressed; the report lists the others.
 
+use super::advice::{against_kept, command};
 use super::answer::{Answer, Standing};
 use super::facts::Facts;
 use super::gate;
 use super::heap::{Owner, Subject};
 use super::looked;
 use super::split::{By, Cause, Parts};
-use super::words::{command, moved, rate_fact, rate_of, size_fact};
+use super::words::{moved, rate_fact, rate_of, size_fact};
 use crate::record::Track;
 use crate::stacks::{Listed, Stacks, site};
 use crate::statistics::theil_sen;
@@ -25,7 +26,7 @@ const TURNOVER_SCORE: f64 = 0.5;
 /// What helps against holes, where nobody saw how large they are.
 const HOLES: [&str; 2] = [
     "Holes between long-lived blocks: allocate what lives long apart from what does not, and avoid to shrink blocks in place (realloc to less), which leaves a hole behind each.",
-    "Try an allocator that keeps sizes apart (jemalloc, mimalloc), fewer arenas (MALLOC_ARENA_MAX=2), or malloc_trim(0) after a burst.",
+    "malloc_trim(0) after a burst gives back what fills whole pages; an allocator that keeps sizes apart (jemalloc, mimalloc) has fewer holes.",
 ];
 
 /// With what is live of the growth as a fact.
@@ -206,8 +207,7 @@ pub(super) fn slowing(facts: &Facts, subject: &Subject, parts: &Parts) -> Option
 fn kept(facts: &Facts, answer: Answer, parts: &Parts, general: &[&str]) -> Answer {
     let answer = fact(parts, answer).of_account(Account::HeapRetained);
     let answer = looked::found(facts, answer, Cause::Kept);
-    let general = || general.iter().map(|&advice| advice.to_owned()).collect();
-    (looked::advice(facts).unwrap_or_else(general).into_iter()).fold(answer, Answer::advise)
+    (against_kept(facts, general).into_iter()).fold(answer, Answer::advise)
 }
 
 fn mappings(facts: &Facts, subject: &Subject, parts: &Parts) -> Answer {
@@ -432,7 +432,7 @@ fn can_run_under_shim(facts: &Facts) -> bool {
 pub(super) fn run_under_shim(facts: &Facts) -> Option<String> {
     can_run_under_shim(facts).then(|| {
         format!(
-            "Start it anew with its allocations counted, under the same load: memtide run --heap full -- {}. Live bytes that grow are a leak, and it names the line; live bytes that are level mean fragmentation.",
+            "Start it anew with its allocations counted, under the same load; live bytes that grow are a leak, and it names the line, live bytes that are level mean fragmentation: memtide run --heap full -- {}",
             command(&facts.observations.target)
         )
     })

@@ -4,13 +4,13 @@
 //! [`super::decide`]; most of the corpus's causes end here, and all of these answers were right where
 //! the memory in question is mapped.
 
+use super::advice::BOUND_ARENAS;
 use super::answer::{Answer, Standing};
 use super::facts::Facts;
 use crate::record::Track;
 use crate::thresholds::{
-    ARENAS, DESCRIPTORS, FILE_MAPPINGS, FIXED_SIZE_SHARE, HUGE_SHARE, LAZY_SHARE, MAIN_SHARE,
-    PAGE_TABLE_BYTES, PAGE_TABLE_SHARE, PAGE_TABLE_SPACE, PROCESSES, VIRTUAL_BYTES,
-    VIRTUAL_MULTIPLE, ZOMBIES,
+    ARENAS, FILE_MAPPINGS, FIXED_SIZE_SHARE, HUGE_SHARE, LAZY_SHARE, MAIN_SHARE, PAGE_TABLE_BYTES,
+    PAGE_TABLE_SHARE, PAGE_TABLE_SPACE, PROCESSES, VIRTUAL_BYTES, VIRTUAL_MULTIPLE, ZOMBIES,
 };
 use crate::trail::{Trail, is_shaped};
 use crate::trend;
@@ -75,7 +75,7 @@ pub(super) fn processes(facts: &Facts, trail: &mut Trail) -> Option<Answer> {
     }
     Some(
         answer
-            .advise("End or wait for each helper process when its work is done; look at what they wait for with ps -o pid,ppid,stat,wchan:20,etime,args.")
+            .advise("End or wait for each helper process when its work is done; what they wait for: ps -eo pid,ppid,stat,wchan:20,etime,args")
             .going_on(),
     )
 }
@@ -185,7 +185,7 @@ pub(super) fn files(facts: &Facts, trail: &mut Trail) -> Option<Answer> {
             .of_account(Account::File)
             .holding(grown)
             .number(format!("File mappings {} in {}.", facts.ends(count), facts.time()), facts.rate(count), "mappings/s")
-            .advise("Unmap (munmap) what was mapped once it is read; names of the files are in /proc/PID/maps.")
+            .advise(format!("Unmap (munmap) what was mapped once it is read; names of the files are in /proc/{}/maps.", facts.observations.target.id.pid))
             .going_on(),
         );
     }
@@ -274,82 +274,6 @@ pub(super) fn lazy_free(facts: &Facts, trail: &mut Trail) -> Option<Answer> {
     )
 }
 
-/// Descriptors that grow while memory hardly does.
-pub(super) fn descriptors(facts: &Facts, trail: &mut Trail) -> Option<Answer> {
-    let growth = facts.count("descriptors", Track::Descriptors, DESCRIPTORS, trail);
-    if !growth.sustained {
-        return None;
-    }
-    let rate = facts.rate(Track::Descriptors);
-    let group = group_that_grew(facts);
-    let words = text::count_rate(rate);
-    let kind = group
-        .as_ref()
-        .map_or("Descriptors", |(name, _)| name.as_str());
-    let mut answer = Answer::decided(
-        VerdictKind::FdLeak,
-        Standing::Counted,
-        format!(
-            "Descriptors are opened and not closed: {words} more, mostly {}",
-            kind.to_lowercase()
-        ),
-    )
-    .number(
-        format!(
-            "Descriptors {} in {}.",
-            facts.ends(Track::Descriptors),
-            facts.time()
-        ),
-        rate,
-        "descriptors/s",
-    );
-    if let Some((name, delta)) = group {
-        answer = answer.number(
-            format!("Of them {name} grew by {delta:.0}."),
-            delta,
-            "descriptors",
-        );
-    }
-    let limit = facts.observations.target.limits.descriptors;
-    if let Some(time) = facts.until(Track::Descriptors, limit) {
-        answer = answer.fact(format!(
-            "The limit of {} descriptors is reached in {time}.",
-            limit.unwrap_or_default()
-        ));
-    }
-    let pid = facts.observations.target.id.pid;
-    Some(
-        answer
-            .advise(format!("See which: ls -l /proc/{pid}/fd | sort -k11; for sockets ss -tanp | grep pid={pid}, CLOSE-WAIT means the peer hung up and close() is missing."))
-            .going_on(),
-    )
-}
-
-/// The group of descriptors that grew most, in words, with its growth.
-fn group_that_grew(facts: &Facts) -> Option<(String, f64)> {
-    let count = memtide_model::Descriptors::default().groups().len();
-    (0..count)
-        .filter_map(|index| {
-            let name = memtide_model::Descriptors::default().groups()[index].0;
-            let series = facts
-                .record
-                .series_by(|s| s.counts.descriptors.map(|fds| fds.groups()[index].1 as f64));
-            (series.delta() > 0.0).then(|| (group_words(name).to_owned(), series.delta()))
-        })
-        .max_by(|a, b| a.1.total_cmp(&b.1))
-}
-
-fn group_words(group: &str) -> &str {
-    match group {
-        "file" => "files",
-        "socket" => "sockets",
-        "pipe" => "pipes",
-        "anon_inode" => "other anonymous inodes (timerfd, inotify, io_uring, …)",
-        "deleted" => "deleted files",
-        other => other,
-    }
-}
-
 /// Address space without resident memory: arenas of new threads, or reservations.
 pub(super) fn address_space(facts: &Facts, trail: &mut Trail) -> Option<Answer> {
     let grown = facts.delta(Track::Size);
@@ -373,10 +297,21 @@ pub(super) fn address_space(facts: &Facts, trail: &mut Trail) -> Option<Answer> 
     let grown_arenas = facts.count("malloc arenas", arenas, ARENAS, trail);
     if grown_arenas.grown || grown_arenas.delta >= ARENAS - 1.0 {
         return Some(
-            Answer::decided(VerdictKind::ArenaBloat, Standing::Counted, format!("Each new thread reserves a malloc arena: {} of address space more", text::bytes(grown)))
-                .number(format!("Malloc arenas {} in {}.", facts.ends(arenas), facts.time()), facts.rate(arenas), "arenas/s")
-                .number(fact, rate, "bytes/s")
-                .advise("Bound the arenas: MALLOC_ARENA_MAX=4 in the environment, or mallopt(M_ARENA_MAX, 4)."),
+            Answer::decided(
+                VerdictKind::ArenaBloat,
+                Standing::Counted,
+                format!(
+                    "Each new thread reserves a malloc arena: {} of address space more",
+                    text::bytes(grown)
+                ),
+            )
+            .number(
+                format!("Malloc arenas {} in {}.", facts.ends(arenas), facts.time()),
+                facts.rate(arenas),
+                "arenas/s",
+            )
+            .number(fact, rate, "bytes/s")
+            .advise(format!("{BOUND_ARENAS}.")),
         );
     }
     let growth = facts.count("address space", Track::Size, VIRTUAL_BYTES, trail);
@@ -384,7 +319,7 @@ pub(super) fn address_space(facts: &Facts, trail: &mut Trail) -> Option<Answer> 
         Answer::decided(VerdictKind::VirtualOnly, Standing::Counted, format!("Address space grows by {}, resident memory does not", text::rate(rate)))
             .number(fact, rate, "bytes/s")
             .fact(format!("Mappings {} in the same time.", facts.ends(Track::Mappings)))
-            .advise("It costs no memory yet; it ends at RLIMIT_AS or when the address space is used up. Look for mmap() of reservations without munmap(): grep -c . /proc/PID/maps over time.")
+            .advise(format!("It costs no memory yet; it ends at RLIMIT_AS or when the address space is used up. Look for mmap() of reservations without munmap(); how many there are: grep -c . /proc/{}/maps", facts.observations.target.id.pid))
             .going_on()
     })
 }

@@ -120,4 +120,17 @@ impl<'a> Facts<'a> {
         let (name, count) = groups.into_iter().max_by_key(|&(_, count)| count)?;
         (count >= 3).then(|| (name.to_owned(), count))
     }
+    /// The kernel function that most live threads sleep in, how many do, and how many threads live; `None` where it is
+    /// not most of them, or the kernel does not tell.
+    pub fn foremost_wait(&self) -> Option<(&'a str, usize, usize)> {
+        let threads = &self.observations.threads;
+        let live = || threads.iter().filter(|thread| thread.alive);
+        let mut sleeping = std::collections::BTreeMap::<&str, usize>::new();
+        for function in live().filter_map(|thread| thread.last.wchan.as_deref()) {
+            *sleeping.entry(function).or_default() += 1;
+        }
+        let (function, count) = sleeping.into_iter().max_by_key(|&(_, count)| count)?;
+        let all = live().count();
+        (2 * count > all).then_some((function, count, all))
+    }
 }

@@ -1,15 +1,12 @@
-//! What looks into the heap found, in words: whose the live blocks are, what a trim would give back, and
-//! what helps against memory that malloc keeps. The numbers choose the advice.
+//! What looks into the heap found, in words: whose the live blocks are, and what a trim would give back.
 
+use super::advice::{self, kept};
 use super::answer::Answer;
 use super::facts::Facts;
 use super::split::{By, Cause, Parts};
 use crate::heap;
 use crate::record::Track;
-use crate::thresholds::{
-    ARENA_KEEPS_BYTES, ARENA_TOP_SHARE, ARENAS, FOREMOST_SHARE, KEPT_SHARE, LARGE_SHARE,
-    MMAP_THRESHOLD_BYTES, TRIM_HELPS_SHARE,
-};
+use crate::thresholds::{FOREMOST_SHARE, KEPT_SHARE};
 use memtide_model::report::{ArenaRow, Heap};
 use memtide_model::{Account, text};
 
@@ -83,7 +80,7 @@ pub(super) fn look(facts: &Facts) -> Option<String> {
     let tried = heap.is_some_and(|heap| !heap.snapshots.is_empty());
     Some(if tried && facts.record.heap.looks().is_empty() {
         format!(
-            "Look into its heap while it is held for a moment: memtide inspect {pid} --interval 30s --stop; calls of the program may return EINTR then."
+            "Look into its heap while it is held for a moment, calls of the program may return EINTR then: memtide inspect {pid} --interval 30s --stop"
         )
     } else {
         format!(
@@ -213,66 +210,6 @@ fn forecast(heap: &Heap, answer: Answer) -> Answer {
         .of_account(Account::HeapRetained)
 }
 
-/// What helps against memory that malloc keeps, by the numbers of the last look; `None` where nobody
-/// looked.
-pub(super) fn advice(facts: &Facts) -> Option<Vec<String>> {
-    let heap = conclusive(facts)?;
-    let kept = kept(&heap);
-    let trimmable = heap.trimmable_bytes as f64;
-    let mut advice = Vec::new();
-    if heap.knows_trim() && trimmable >= TRIM_HELPS_SHARE * kept {
-        advice.push(format!(
-            "Call malloc_trim(0) when the load falls: it would give back {} of the {} that malloc keeps.",
-            text::bytes(trimmable),
-            text::bytes(kept)
-        ));
-    } else {
-        advice.push("Holes between long-lived blocks: allocate what lives long apart from what does not, and avoid to shrink blocks in place (realloc to less), which leaves a hole behind each; or try an allocator that keeps sizes apart (jemalloc, mimalloc).".to_owned());
-        if heap.knows_trim() {
-            advice.push(format!(
-                "malloc_trim(0) does not help: it would give back {} of the {} that malloc keeps.",
-                text::bytes(trimmable),
-                text::bytes(kept)
-            ));
-        }
-    }
-    advice.extend(arenas(&heap));
-    advice.extend(large_blocks(&heap));
-    Some(advice)
-}
-
-/// Where many arenas keep memory, and none of them most of it.
-fn arenas(heap: &Heap) -> Option<String> {
-    let keeps = |arena: &ArenaRow| arena.resident_bytes.saturating_sub(arena.live_bytes) as f64;
-    let sum: f64 = heap.arenas.iter().map(keeps).sum();
-    let most = heap.arenas.iter().map(keeps).fold(0.0, f64::max);
-    let many = (heap.arenas.iter()).filter(|arena| keeps(arena) >= ARENA_KEEPS_BYTES);
-    let count = many.count();
-    (count as f64 >= ARENAS && most < ARENA_TOP_SHARE * sum).then(|| {
-        format!(
-            "{count} arenas keep {} together: with fewer of them (MALLOC_ARENA_MAX=2 in the environment) what one thread frees serves another.",
-            text::bytes(sum)
-        )
-    })
-}
-
-/// Where blocks that malloc would give mappings of their own lie between others.
-fn large_blocks(heap: &Heap) -> Option<String> {
-    let large: u64 = (heap.size_classes.iter())
-        .filter(|row| row.size >= MMAP_THRESHOLD_BYTES)
-        .map(|row| row.live_bytes)
-        .fold(0, u64::saturating_add);
-    // Whether mapped chunks are among the sizes or not, this is in the arenas.
-    let within = large.saturating_sub(heap.mmapped_bytes) as f64;
-    let all = heap.live_bytes.saturating_sub(heap.mmapped_bytes) as f64;
-    (within > 0.0 && within >= LARGE_SHARE * all).then(|| {
-        format!(
-            "Large blocks lie between small ones ({} in blocks of 128 KiB and more): MALLOC_MMAP_THRESHOLD_=131072 in the environment, or mallopt(M_MMAP_THRESHOLD, 131072), gives each a mapping of its own, which free() returns to the kernel.",
-            text::bytes(within)
-        )
-    })
-}
-
 /// Level memory of which the looks tell more: live blocks that grow inside of it, or free memory that is
 /// most of it.
 pub(super) fn level(facts: &Facts, answer: Answer) -> Answer {
@@ -315,7 +252,7 @@ pub(super) fn level(facts: &Facts, answer: Answer) -> Answer {
             )
             .of_account(Account::HeapRetained),
     );
-    (advice(facts).unwrap_or_default().into_iter()).fold(told, Answer::advise)
+    (advice::against_kept(facts, &[]).into_iter()).fold(told, Answer::advise)
 }
 
 /// Growth of live blocks, in bytes, that every look of three or more confirms.
@@ -326,11 +263,6 @@ fn rising(facts: &Facts) -> Option<f64> {
     let counted = !facts.series(Track::Live).is_empty();
     (looks.len() >= 3 && every && !counted && grown >= facts.record.gate_material())
         .then_some(grown)
-}
-
-/// What malloc keeps resident and the program does not use, in bytes.
-fn kept(heap: &Heap) -> f64 {
-    heap.resident_bytes.saturating_sub(heap.live_resident_bytes) as f64
 }
 
 /// The heap at the last look, if that may be used.

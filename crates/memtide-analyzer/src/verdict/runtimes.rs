@@ -106,6 +106,21 @@ fn of_runtime(target: &Target) -> Vec<String> {
         "erlang" => &[
             "Ask the runtime: erlang:memory() by kind; recon_alloc:memory(usage) of the recon library tells how much of its carriers is in use.",
         ],
+        "bun" => &[
+            "Ask Bun: heapStats() of bun:jsc counts the objects, generateHeapSnapshot() of bun, twice, tells what lies there; MIMALLOC_SHOW_STATS=1 prints at the end what lies outside.",
+        ],
+        "pypy" => &[
+            "Ask PyPy's collector: gc.get_stats() tells what lies in its heap, gc.dump_rpy_heap(FILE), twice, which types hold it.",
+        ],
+        "julia" => &[
+            "Compare two of Profile.take_heap_snapshot(FILE) (Julia 1.9) in the Memory tab of Chrome's DevTools; --heap-size-hint bounds the heap.",
+        ],
+        "perl" => &[
+            "Perl frees by counts of references: cycles stay; Devel::MAT::Dumper::dump(FILE) of the Devel-MAT distribution, twice, tells what lies there.",
+        ],
+        "mono" => {
+            &["Start it with --profile=log:heapshot, and compare two shots with mprof-report."]
+        }
         _ => &[],
     };
     steps.iter().map(|&step| step.to_owned()).collect()
@@ -124,6 +139,9 @@ fn of_allocator(allocator: &str) -> Option<&'static str> {
         ),
         "mimalloc" => Some(
             "Ask mimalloc: MIMALLOC_SHOW_STATS=1 prints its books at the end; MIMALLOC_PURGE_DELAY=0 gives freed pages back at once (from version 2.1 on).",
+        ),
+        "snmalloc" | "hoard" | "rpmalloc" | "scudo" => Some(
+            "It is kept by an allocator that says little of itself: start the program on glibc's malloc (without LD_PRELOAD of it) and record it there.",
         ),
         "musl" => Some(
             "musl's malloc cannot be looked into: build the program for glibc, or run it on a glibc system, and record it there.",

@@ -1,4 +1,4 @@
-//! Stage 1, continued: memory that comes by the unit. Load, threads, arenas.
+//! Stage 1, continued: memory that comes by the unit of load.
 //!
 //! Load: with x the descriptors (or threads) and y the anonymous memory, y = a + b x + c t. If x moves
 //! with time (|r| ≥ .9) only the cost per unit can be told, and memory that follows it is load. If
@@ -6,25 +6,20 @@
 
 use super::answer::{Answer, Standing};
 use super::facts::Facts;
+use super::threads;
 use crate::record::Track;
 use crate::statistics::Series;
 use crate::statistics::least_squares::{line, plane};
 use crate::statistics::quantile::robust_deviation;
 use crate::thresholds::{
-    ARENA_SHARE, ARENA_TOP_SHARE, ARENAS, LOAD_BYTES_PER_UNIT, LOAD_COLLINEAR, LOAD_CORRELATION,
-    LOAD_REST_SHARE, LOAD_SWING, STACK_BYTES, STACKS, THREADS, UNIT_FITS_BETTER,
+    LOAD_BYTES_PER_UNIT, LOAD_COLLINEAR, LOAD_CORRELATION, LOAD_REST_SHARE, LOAD_SWING,
+    UNIT_FITS_BETTER,
 };
 use crate::trail::{Trail, is_shaped};
 use crate::trend;
-use memtide_model::{Account, MappingClass, Shape, Stage, Unit, VerdictKind, text};
+use memtide_model::{Stage, Unit, VerdictKind, text};
 
-const STACK_COUNT: Track = Track::ClassCount(MappingClass::Stack);
-const STACK_SPACE: Track = Track::ClassSize(MappingClass::Stack);
-const ARENA_COUNT: Track = Track::ClassCount(MappingClass::Arena);
-const ARENA_RSS: Track = Track::ClassRss(MappingClass::Arena);
 /// Names in the trail.
-const STACKS_NAME: &str = "mappings of thread stacks";
-const SPACE_NAME: &str = "their address space";
 const BY_LOAD: &str = "correlation of memory with them";
 const EACH: &str = "memory for each";
 
@@ -40,9 +35,7 @@ pub(super) enum Load {
 
 /// Whether memory follows descriptors or threads.
 pub(super) fn load(facts: &Facts, trail: &mut Trail) -> Option<Load> {
-    let unheard = &mut Trail::unheard();
-    let stacks_grow = facts.count(STACKS_NAME, STACK_COUNT, STACKS, unheard).grown
-        || (facts.count(SPACE_NAME, STACK_SPACE, STACK_BYTES, unheard)).sustained;
+    let stacks_grow = threads::stacks_grow(facts);
     let tracks = [
         (Track::Sockets, "socket"),
         (Track::Descriptors, "descriptor"),
@@ -170,134 +163,5 @@ fn explanation(facts: &Facts, track: Track, unit: &str, per_unit: f64, correlati
     .number(format!("Anonymous memory {} in the same time.", text::signed_bytes(facts.anon)), facts.anon, "bytes")
     .holding(facts.anon)
     .advise(format!("If the {unit}s are wanted, plan {each} for each of them; if not, find out why they stay open (for sockets: ss -tanp, idle ones and CLOSE-WAIT)."))
-    .advise(format!("To tell load from a slow growth beside it, record a time in which the load goes down as well: memtide attach {} --for 10m.", facts.observations.target.id.pid))
-}
-
-/// Threads that never end or are never joined, or arenas that come with them.
-pub(super) fn threads(facts: &Facts, trail: &mut Trail) -> Option<Answer> {
-    let threads = facts.count("threads", Track::Threads, THREADS, trail);
-    let stacks = facts.count(STACKS_NAME, STACK_COUNT, STACKS, trail);
-    let space = facts.count(SPACE_NAME, STACK_SPACE, STACK_BYTES, trail);
-    let arenas = facts.count("malloc arenas", ARENA_COUNT, ARENAS, trail);
-    let arenas_instead =
-        arenas.grown && arenas.delta > 0.6 * threads.delta && arenas.delta >= stacks.delta;
-    if !(threads.sustained || space.sustained && !arenas_instead) {
-        return None;
-    }
-    if arenas.sustained && arenas.delta > 0.5 * threads.delta {
-        return Some(bloat(facts));
-    }
-    Some(thread_leak(facts, threads.sustained))
-}
-
-fn thread_leak(facts: &Facts, alive: bool) -> Answer {
-    let track = if alive { Track::Threads } else { STACK_COUNT };
-    let rate = facts.rate(track);
-    let words = text::count_rate(rate);
-    let headline = if alive {
-        format!("Threads pile up: {words} more, none of them ends")
-    } else {
-        format!("Stacks of ended threads stay mapped ({words} more): they are never joined")
-    };
-    let mut answer = Answer::decided(VerdictKind::ThreadLeak, Standing::Counted, headline).number(
-        format!(
-            "Threads {} in {}.",
-            facts.ends(Track::Threads),
-            facts.time()
-        ),
-        facts.rate(Track::Threads),
-        "threads/s",
-    );
-    if !facts.series(STACK_COUNT).is_empty() {
-        let space = facts.delta(STACK_SPACE);
-        answer = answer
-            .number(
-                format!(
-                    "Thread stacks {} in {}, {} of address space.",
-                    facts.ends(STACK_COUNT),
-                    facts.time(),
-                    text::signed_bytes(space)
-                ),
-                facts.rate(STACK_COUNT),
-                "stacks/s",
-            )
-            .of_account(Account::Stacks);
-    }
-    if !alive {
-        // What the headline speaks of stands first.
-        answer.evidence.reverse();
-    }
-    let limits = &facts.observations.target.limits;
-    if let Some(time) = facts
-        .until(Track::Threads, limits.processes)
-        .filter(|_| alive)
-    {
-        answer = answer.fact(format!(
-            "The limit of {} processes and threads is reached in {time}.",
-            limits.processes.unwrap_or_default()
-        ));
-    }
-    let group = facts.thread_group();
-    if let Some((name, count)) = &group {
-        answer = answer.number(
-            format!("{count} live threads are called {name}."),
-            *count as f64,
-            "threads",
-        );
-    }
-    let which = group.map_or_else(String::new, |(name, _)| format!(" called {name}"));
-    let advice = if alive {
-        format!(
-            "End the threads{which} when their work is done, or keep them in a pool of fixed size; ps -L -o tid,stat,wchan:20,comm -p {} shows what they wait for.",
-            facts.observations.target.id.pid
-        )
-    } else {
-        "Join each thread (pthread_join) or detach it (pthread_detach): an ended thread keeps its stack until then.".to_owned()
-    };
-    (answer.advise(advice).going_on()).holding(facts.delta(Track::ClassRss(MappingClass::Stack)))
-}
-
-/// Many arenas that each grew, none of which carries the growth alone.
-pub(super) fn arenas(facts: &Facts, shape: Shape, trail: &mut Trail) -> Option<Answer> {
-    let grown = facts.delta(ARENA_RSS);
-    let level = matches!(shape, Shape::Sawtooth | Shape::Fluctuating | Shape::Flat);
-    let name = "memory of arenas, growth";
-    if level
-        || !trail.above(name, grown, Unit::Bytes, facts.material)
-        || !trail.above(name, grown, Unit::Bytes, ARENA_SHARE * facts.anon)
-    {
-        return None;
-    }
-    let last = facts.record.samples.iter().rev().find_map(|s| s.maps)?;
-    let totals = last.classes.get(MappingClass::Arena);
-    let most = facts.series(ARENA_COUNT).greatest();
-    let (top, limit) = (totals.max_growth.as_f64(), ARENA_TOP_SHARE * grown);
-    let many = trail.at_least("arenas that grew", totals.grown as f64, Unit::Count, ARENAS)
-        && trail.at_least("arenas", most, Unit::Count, ARENAS)
-        && trail.below("growth of the foremost", top, Unit::Bytes, limit);
-    many.then(|| {
-        bloat(facts).number(
-            format!(
-                "{} arenas grew by 128 KiB or more; the one that grew most has {}.",
-                totals.grown,
-                text::bytes(totals.max_growth.as_f64())
-            ),
-            totals.max_growth.as_f64(),
-            "bytes",
-        )
-    })
-}
-
-fn bloat(facts: &Facts) -> Answer {
-    let grown = facts.delta(ARENA_RSS);
-    Answer::decided(
-        VerdictKind::ArenaBloat,
-        Standing::Shaped,
-        format!("Malloc keeps memory in many arenas, one for each thread: {} more", text::bytes(grown)),
-    )
-    .number(format!("Resident memory of arenas grew by {} in {}.", text::bytes(grown), facts.time()), facts.rate(ARENA_RSS), "bytes/s")
-    .of_account(Account::Heap)
-    .holding(grown)
-    .number(format!("Malloc arenas {}.", facts.ends(ARENA_COUNT)), facts.rate(ARENA_COUNT), "arenas/s")
-    .advise("Bound the arenas: MALLOC_ARENA_MAX=4 in the environment, or mallopt(M_ARENA_MAX, 4); or use an allocator that shares memory between threads (jemalloc, tcmalloc, mimalloc).")
+    .advise(format!("To tell load from a slow growth beside it, record a time in which the load goes down as well: memtide attach {} --for 10m", facts.observations.target.id.pid))
 }

@@ -3,6 +3,7 @@
 //! Written for a tired reader: short sentences, numbers first. Before the gate the word "leak" does
 //! not appear here.
 
+use super::advice::{longer, longer_because};
 use super::answer::Answer;
 use super::counted;
 use super::facts::Facts;
@@ -15,9 +16,6 @@ use crate::statistics::quantile::quantile;
 use crate::statistics::wave::Wave;
 use crate::thresholds::{BLOCKS, MATERIAL_BYTES, MATERIAL_SHARE};
 use memtide_model::{Shape, Slope, StackKind, VerdictKind, text};
-
-/// Characters of a command line that advice repeats.
-const LONGEST_COMMAND: usize = 120;
 
 /// Level, or wandering.
 pub(super) fn level(facts: &Facts, subject: &Subject) -> Answer {
@@ -119,16 +117,25 @@ pub(super) fn ended(facts: &Facts, subject: &Subject) -> Answer {
 /// not know; that it has ended is what can be said, so it is a plateau until the heap can be read.
 fn step(facts: &Facts, subject: &Subject) -> Answer {
     let share = 100.0 * subject.form.largest_jump.unwrap_or_default().min(1.0);
-    size_fact(
+    let answer = size_fact(
         facts,
         subject,
         Answer::decided(
             VerdictKind::Plateau,
             STANDING,
-            format!("{} rose by {} at one stroke and is level since", subject.name, text::bytes(subject.series.delta())),
+            format!(
+                "{} rose by {} at one stroke and is level since",
+                subject.name,
+                text::bytes(subject.series.delta())
+            ),
         ),
     )
-    .number(format!("One jump brought {share:.0} % of it; before and after it is level."), share, "%")
+    .number(
+        format!("One jump brought {share:.0} % of it; before and after it is level."),
+        share,
+        "%",
+    );
+    (looked::look(facts).into_iter().fold(answer, Answer::advise))
     .advise("If that memory was freed, malloc keeps it: malloc_trim(0) after the burst gives it back; so does a lower M_TRIM_THRESHOLD.")
     .advise("If it is a table or a cache that was loaded once, nothing needs to be done.")
 }
@@ -399,29 +406,11 @@ fn deciding(facts: &Facts) -> Vec<String> {
             "On a copy that may be stopped for a moment: gdb -p {pid} -batch -ex 'call (int)malloc_trim(0)'; if RSS falls back, the memory was free."
         ));
     }
-    advice.push(format!(
-        "Record longer, over low and high load: memtide attach {pid} --for 10m. A cache slows down in the end, a leak does not."
-    ));
+    // Five times as long a cache of any time constant that looks straight by now has slowed down.
+    let wanted = (4.0 * facts.record.seconds()).max(600.0 - facts.record.seconds());
+    let words = "Record longer, over low and high load, for a cache slows down in the end and a leak does not";
+    advice.push(longer_because(facts, wanted, words));
     advice
-}
-
-/// The command that started the process, as a shell takes it; shortened where it is long.
-pub(super) fn command(target: &memtide_model::Target) -> String {
-    let quoted = |argument: &String| {
-        let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:=@%+,".contains(c);
-        if !argument.is_empty() && argument.chars().all(plain) {
-            argument.clone()
-        } else {
-            format!("'{}'", argument.replace('\'', "'\\''"))
-        }
-    };
-    let words: Vec<String> = target.cmdline.iter().map(quoted).collect();
-    let line = words.join(" ");
-    match words.first() {
-        Some(_) if line.chars().count() <= LONGEST_COMMAND => line,
-        Some(program) if program.chars().count() <= LONGEST_COMMAND => format!("{program} …"),
-        _ => "CMD".to_owned(),
-    }
 }
 
 /// With the growth of the subject as a fact, whose number is its rate.
@@ -480,19 +469,4 @@ pub(super) fn rate_of(subject: &Subject) -> Slope {
                 high: mean,
             }
         })
-}
-
-/// Advice to record longer, by `seconds`, in a duration that the command line takes.
-fn longer(facts: &Facts, seconds: f64) -> String {
-    let whole = (facts.record.seconds() + seconds.max(0.0)).max(60.0);
-    let minutes = (whole / 60.0).ceil();
-    let time = if minutes <= 120.0 {
-        format!("{minutes:.0}m")
-    } else {
-        format!("{:.0}h", (minutes / 60.0).ceil())
-    };
-    format!(
-        "Record longer: memtide attach {} --for {time}",
-        facts.observations.target.id.pid
-    )
 }

@@ -1,6 +1,8 @@
 //! The command line in two layers: what clap parses ([`args`]) and what the commands take
 //! ([`options`]). Nothing below the first knows clap.
 
+#[cfg(test)]
+mod advised;
 pub(crate) mod args;
 pub(crate) mod options;
 pub(crate) mod values;
