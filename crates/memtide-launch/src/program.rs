@@ -22,9 +22,9 @@ const DEFAULT_PATH: &str = "/bin:/usr/bin";
 const MOST_INTERPRETERS: usize = 5;
 /// `EM_*` of the machine that the shim was built for.
 #[cfg(target_arch = "x86_64")]
-const MACHINE: u16 = 62;
+pub(crate) const MACHINE: u16 = 62;
 #[cfg(target_arch = "aarch64")]
-const MACHINE: u16 = 183;
+pub(crate) const MACHINE: u16 = 183;
 
 /// A program that can be started.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -19,9 +19,9 @@ use std::path::{Path, PathBuf};
 pub(crate) const FILE_NAME: &str = "libmemtide_shim.so";
 /// The folder of this machine's libraries below `lib`, as Debian names it.
 #[cfg(target_arch = "x86_64")]
-const TRIPLET: &str = "x86_64-linux-gnu";
+pub(crate) const TRIPLET: &str = "x86_64-linux-gnu";
 #[cfg(target_arch = "aarch64")]
-const TRIPLET: &str = "aarch64-linux-gnu";
+pub(crate) const TRIPLET: &str = "aarch64-linux-gnu";
 
 /// Where to look for the shim.
 #[derive(Clone, Debug)]
@@ -199,7 +199,7 @@ fn is_library(content: &[u8]) -> bool {
 
 /// Whether the loader can map it under this name: ld.so(8) splits `LD_PRELOAD` at spaces and colons and
 /// expands `$`.
-fn is_loadable(file: &Path) -> bool {
+pub(crate) fn is_loadable(file: &Path) -> bool {
     let name = file.as_os_str().as_bytes();
     let whole = !name
         .iter()

@@ -1,4 +1,4 @@
-//! The one way to print a size, a rate and a duration, and to make foreign bytes printable.
+//! The one way to print a size, a rate and a duration, to read a size, and to make foreign bytes printable.
 
 use core::fmt::Write as _;
 
@@ -141,6 +141,43 @@ pub fn plural(count: u64, noun: &str) -> String {
     }
 }
 
+/// Bytes: `512KiB`, `2MB`, `64k`, `4096`. Units with an `i`, and single letters, count in 1,024; those
+/// with a `B` alone in 1,000.
+///
+/// # Errors
+/// What is wrong with it, and how sizes are written.
+pub fn parse_bytes(text: &str) -> Result<u64, String> {
+    let help = || format!("{text:?} is no size; write it as 512KiB, 2MB or 4096");
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.');
+    let (number, unit) = text.split_at(digits.unwrap_or(text.len()));
+    let number: f64 = number.parse().map_err(|_| help())?;
+    let unit = unit.trim().to_ascii_lowercase();
+    let (step, letter) = match unit.as_bytes() {
+        [] | [b'b'] => (1.0, b'b'),
+        [letter] | [letter, b'i', b'b'] => (1024.0, *letter),
+        [letter, b'b'] => (1000.0, *letter),
+        _ => return Err(help()),
+    };
+    let power = match letter {
+        b'b' => 0,
+        b'k' => 1,
+        b'm' => 2,
+        b'g' => 3,
+        b't' => 4,
+        _ => return Err(help()),
+    };
+    let bytes = (number * f64::powi(step, power)).round();
+    if bytes > 9.0e15 {
+        return Err(format!("{text} is more than can be counted"));
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "whole, not negative, below 2^53"
+    )]
+    Ok(bytes as u64)
+}
+
 /// Foreign bytes (names of processes, threads, files) as text that cannot move a terminal's cursor:
 /// control characters and what is not UTF-8 become `\xNN`, a backslash becomes `\\`.
 pub fn printable(raw: &[u8]) -> String {
@@ -251,5 +288,34 @@ mod tests {
         );
         assert_eq!(printable("grün".as_bytes()), "grün");
         assert_eq!(printable("a\u{202e}b".as_bytes()), "a\\xe2\\x80\\xaeb");
+    }
+
+    #[test]
+    fn sizes_are_read_in_both_systems() {
+        let good = [
+            ("4096", 4096),
+            ("512KiB", 524_288),
+            ("512 kib", 524_288),
+            ("64k", 65_536),
+            ("2MB", 2_000_000),
+            ("1.5MiB", 1_572_864),
+            ("1G", 1 << 30),
+            ("7b", 7),
+        ];
+        for (text, bytes) in good {
+            assert_eq!(parse_bytes(text), Ok(bytes), "{text}");
+        }
+        for text in [
+            "",
+            "KiB",
+            "-1",
+            "1e3",
+            "5 apples",
+            "1KiBB",
+            "9999999TiB",
+            "1..2",
+        ] {
+            assert!(parse_bytes(text).is_err(), "{text}");
+        }
     }
 }

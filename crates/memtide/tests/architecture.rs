@@ -26,7 +26,10 @@ const ARROWS: &[(&str, &[&str])] = &[
         "memtide-inspect",
         &["memtide-model", "memtide-proc", "memtide-symbols"],
     ),
-    ("memtide-launch", &["memtide-region"]),
+    (
+        "memtide-launch",
+        &["memtide-model", "memtide-proc", "memtide-region"],
+    ),
     ("memtide-unwind", &[]),
     // A tool of the project, which no crate leans on.
     (
