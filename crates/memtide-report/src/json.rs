@@ -4,6 +4,7 @@
 //! two, keys in their order, numbers that are not finite as `null`, one newline at the end.
 
 use memtide_model::Report;
+use serde::Serialize;
 
 /// The report as pretty JSON.
 ///
@@ -11,14 +12,19 @@ use memtide_model::Report;
 ///
 /// Never: a report's types always serialise.
 pub fn render(report: &Report) -> String {
-    let mut text = serde_json::to_string_pretty(report)
-        .expect("a report has string keys only and its types' serialisation never fails");
+    pretty(report)
+}
+
+/// A type of the model as indented JSON.
+pub(crate) fn pretty(data: &impl Serialize) -> String {
+    let mut text = serde_json::to_string_pretty(data).expect(INFALLIBLE);
     text.push('\n');
     text
 }
 
-/// The report as JSON on one line, to be embedded.
-pub(crate) fn compact(report: &Report) -> String {
-    serde_json::to_string(report)
-        .expect("a report has string keys only and its types' serialisation never fails")
+/// The same on one line, to be embedded.
+pub(crate) fn compact(data: &impl Serialize) -> String {
+    serde_json::to_string(data).expect(INFALLIBLE)
 }
+
+const INFALLIBLE: &str = "the model has string keys only and its types' serialisation never fails";

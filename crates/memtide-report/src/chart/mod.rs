@@ -7,6 +7,8 @@
 //! plotters' coordinates are whole pixels, too coarse for a smooth line. So every canvas is
 //! [`SUBPIXELS`] times finer than what is shown, and each backend scales back.
 
+pub(crate) mod axes;
+pub(crate) mod canvas;
 pub(crate) mod font;
 pub(crate) mod legend;
 pub(crate) mod paint;

@@ -1,168 +1,25 @@
-//! Puts a plan onto a plotters canvas: grid, bands, lines, axes.
-//!
-//! Positions are in logical pixels ([`Rect`]); the canvas is [`SUBPIXELS`] times finer. plotters does
-//! the coordinates, the areas, the lines and the dashes; the grid and the labels are placed here,
-//! because its mesh knows neither powers of 1,024 nor hours.
+//! Puts the plan of one report onto a canvas: bands, lines, limit; plotters does the coordinates, the
+//! areas and the dashes, [`super::axes`] the rest.
 
-use super::font::{Fonts, PLOTTERS_EM, Weight};
+use super::axes::{self, Axes, LABEL};
+use super::canvas::{Canvas, Lettering, Rect, compose, stroke, units, unsigned};
 use super::legend::VEIL;
+use super::palette;
 use super::plan::{Limit, Plan};
 use super::stack::{Content, Layer};
-use super::{SUBPIXELS, palette, ticks};
 use crate::Error;
 use memtide_model::Account;
-use plotters::coord::Shift;
 use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::{
-    Cartesian2d, ChartBuilder, ChartContext, Circle, DashedLineSeries, DrawingArea, DrawingBackend,
-    LineSeries, PathElement, Polygon, Rectangle, Text,
+    Cartesian2d, ChartBuilder, ChartContext, Circle, DashedLineSeries, DrawingBackend, LineSeries,
+    Polygon,
 };
-use plotters::style::text_anchor::{HPos, Pos, VPos};
-use plotters::style::{
-    Color as _, FontStyle, IntoFont as _, IntoTextStyle as _, RGBColor, ShapeStyle,
-};
-
-/// A rectangle in logical pixels.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Rect {
-    pub(crate) left: f64,
-    pub(crate) top: f64,
-    pub(crate) right: f64,
-    pub(crate) bottom: f64,
-}
-
-/// A canvas that is addressed in logical pixels.
-pub(crate) struct Canvas<'a, B: DrawingBackend> {
-    area: &'a DrawingArea<B, Shift>,
-    fonts: &'a Fonts,
-}
-
-/// How a text is set.
-#[derive(Clone, Copy)]
-pub(crate) struct Lettering {
-    pub(crate) weight: Weight,
-    /// Em in logical pixels.
-    pub(crate) size: f32,
-    pub(crate) color: RGBColor,
-    pub(crate) horizontal: HPos,
-    pub(crate) vertical: VPos,
-}
-
-impl Lettering {
-    /// Regular text to the right of and below its place.
-    pub(crate) const fn regular(size: f32, color: RGBColor) -> Self {
-        Self {
-            weight: Weight::Regular,
-            size,
-            color,
-            horizontal: HPos::Left,
-            vertical: VPos::Top,
-        }
-    }
-
-    pub(crate) const fn semi_bold(self) -> Self {
-        Self {
-            weight: Weight::SemiBold,
-            ..self
-        }
-    }
-
-    pub(crate) const fn at(self, horizontal: HPos, vertical: VPos) -> Self {
-        Self {
-            horizontal,
-            vertical,
-            ..self
-        }
-    }
-}
-
-/// Logical pixels as units of the canvas.
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "saturates; canvases are far smaller"
-)]
-pub(crate) fn units(pixels: f64) -> i32 {
-    (pixels * f64::from(SUBPIXELS)).round() as i32
-}
-
-/// A width or size that is given to plotters unsigned.
-fn unsigned(pixels: f64) -> u32 {
-    units(pixels).unsigned_abs().max(1)
-}
-
-fn compose(error: impl std::fmt::Display) -> Error {
-    Error::Compose(error.to_string())
-}
-
-fn stroke(color: RGBColor, pixels: f64) -> ShapeStyle {
-    color.stroke_width(unsigned(pixels))
-}
-
-impl<'a, B: DrawingBackend> Canvas<'a, B> {
-    pub(crate) const fn new(area: &'a DrawingArea<B, Shift>, fonts: &'a Fonts) -> Self {
-        Self { area, fonts }
-    }
-
-    pub(crate) const fn fonts(&self) -> &Fonts {
-        self.fonts
-    }
-
-    /// Fills the whole canvas.
-    pub(crate) fn background(&self, color: RGBColor) -> Result<(), Error> {
-        self.area.fill(&color).map_err(compose)
-    }
-
-    /// One line of text; characters without a glyph as their code points.
-    pub(crate) fn text(&self, text: &str, x: f64, y: f64, how: Lettering) -> Result<(), Error> {
-        let style = match how.weight {
-            Weight::Regular => FontStyle::Normal,
-            Weight::SemiBold => FontStyle::Bold,
-        };
-        let size = f64::from(how.size) * f64::from(SUBPIXELS) * PLOTTERS_EM;
-        let style = ("sans-serif", size)
-            .into_font()
-            .style(style)
-            .into_text_style(self.area)
-            .color(&how.color)
-            .pos(Pos::new(how.horizontal, how.vertical));
-        let text = self.fonts.drawable(text);
-        self.area
-            .draw(&Text::new(text, (units(x), units(y)), style))
-            .map_err(compose)
-    }
-
-    /// A line through points.
-    pub(crate) fn line(
-        &self,
-        points: &[(f64, f64)],
-        color: RGBColor,
-        width: f64,
-    ) -> Result<(), Error> {
-        let points: Vec<_> = points.iter().map(|(x, y)| (units(*x), units(*y))).collect();
-        self.area
-            .draw(&PathElement::new(points, stroke(color, width)))
-            .map_err(compose)
-    }
-
-    /// A filled rectangle.
-    pub(crate) fn fill(&self, rect: Rect, color: RGBColor, alpha: f64) -> Result<(), Error> {
-        let corners = [
-            (units(rect.left), units(rect.top)),
-            (units(rect.right), units(rect.bottom)),
-        ];
-        self.area
-            .draw(&Rectangle::new(corners, color.mix(alpha).filled()))
-            .map_err(compose)
-    }
-}
+use plotters::style::{Color as _, RGBColor};
 
 /// How much of its colour a band has.
 pub(crate) const BAND: f64 = 0.85;
 
 type Chart<'a, B> = ChartContext<'a, B, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
-
-/// Size of the axes' labels in logical pixels.
-const LABEL: f32 = 12.5;
 
 /// The chart within `outer`, its axes' labels included; returns the rectangle between the axes.
 pub(crate) fn chart<B: DrawingBackend>(
@@ -170,24 +27,16 @@ pub(crate) fn chart<B: DrawingBackend>(
     plan: &Plan,
     outer: Rect,
 ) -> Result<Rect, Error> {
-    let sizes = ticks::sizes(plan.y.0, plan.y.1, count((outer.bottom - outer.top) / 70.0));
-    let widest = sizes
-        .iter()
-        .map(|(_, label)| canvas.fonts.width(Weight::Regular, LABEL, label));
-    let gutter = f64::from(widest.fold(20.0, f32::max)) + 10.0;
-    let inner = Rect {
-        left: outer.left + gutter,
-        bottom: outer.bottom - 24.0,
-        ..outer
-    };
+    let axes = Axes::new(canvas, plan.x, plan.y, outer);
+    let inner = axes.inner;
     if plan.rss.line.is_empty() {
-        nothing(canvas, inner)?;
+        axes::nothing(canvas, inner)?;
         return Ok(inner);
     }
-    axes(canvas, plan, inner, &sizes)?;
-    let (width, height) = canvas.area.dim_in_pixel();
+    axes.draw(canvas)?;
+    let (width, height) = canvas.area().dim_in_pixel();
     let margin = |pixels: f64| units(pixels).unsigned_abs();
-    let mut context = ChartBuilder::on(canvas.area)
+    let mut context = ChartBuilder::on(canvas.area())
         .margin_left(margin(inner.left))
         .margin_top(margin(inner.top))
         .margin_right(width.saturating_sub(margin(inner.right)))
@@ -197,78 +46,8 @@ pub(crate) fn chart<B: DrawingBackend>(
     bands(&mut context, plan)?;
     forecast(&mut context, plan)?;
     rss(&mut context, plan)?;
-    limit(canvas, plan, inner)?;
+    limit(canvas, plan, &axes)?;
     Ok(inner)
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "saturates"
-)]
-fn count(amount: f64) -> usize {
-    (amount as usize).max(2)
-}
-
-/// A chart without a sample says so.
-fn nothing<B: DrawingBackend>(canvas: &Canvas<'_, B>, inner: Rect) -> Result<(), Error> {
-    canvas.line(
-        &[(inner.left, inner.bottom), (inner.right, inner.bottom)],
-        palette::GRID,
-        1.0,
-    )?;
-    let how = Lettering::regular(15.0, palette::MUTED).at(HPos::Center, VPos::Center);
-    let middle = (
-        inner.left.midpoint(inner.right),
-        inner.top.midpoint(inner.bottom),
-    );
-    canvas.text("no sample was taken", middle.0, middle.1, how)
-}
-
-/// The grid, which is horizontal only, and the labels of both axes.
-fn axes<B: DrawingBackend>(
-    canvas: &Canvas<'_, B>,
-    plan: &Plan,
-    inner: Rect,
-    sizes: &[ticks::Tick],
-) -> Result<(), Error> {
-    let how = Lettering::regular(LABEL, palette::MUTED);
-    for (value, label) in sizes {
-        let y =
-            inner.bottom - (value - plan.y.0) / (plan.y.1 - plan.y.0) * (inner.bottom - inner.top);
-        canvas.line(&[(inner.left, y), (inner.right, y)], palette::GRID, 1.0)?;
-        canvas.text(
-            label,
-            inner.left - 8.0,
-            y,
-            how.at(HPos::Right, VPos::Center),
-        )?;
-    }
-    canvas.line(
-        &[(inner.left, inner.bottom), (inner.right, inner.bottom)],
-        palette::MUTED,
-        1.0,
-    )?;
-    for (value, label) in ticks::times(plan.x.0, plan.x.1, count((inner.right - inner.left) / 85.0))
-    {
-        let x =
-            inner.left + (value - plan.x.0) / (plan.x.1 - plan.x.0) * (inner.right - inner.left);
-        canvas.line(
-            &[(x, inner.bottom), (x, inner.bottom + 5.0)],
-            palette::MUTED,
-            1.0,
-        )?;
-        // The label of a tick at the right edge would stand beyond it.
-        let half = f64::from(canvas.fonts.width(Weight::Regular, LABEL, &label)) / 2.0;
-        let x = x.min(inner.right - half).max(inner.left - 8.0 + half);
-        canvas.text(
-            &label,
-            x,
-            inner.bottom + 9.0,
-            how.at(HPos::Center, VPos::Top),
-        )?;
-    }
-    Ok(())
 }
 
 /// The stack: each band filled, with a thin gap to the one above.
@@ -416,11 +195,12 @@ fn rss<B: DrawingBackend>(context: &mut Chart<'_, B>, plan: &Plan) -> Result<(),
 }
 
 /// The limit as a line with its name above it.
-fn limit<B: DrawingBackend>(canvas: &Canvas<'_, B>, plan: &Plan, inner: Rect) -> Result<(), Error> {
+fn limit<B: DrawingBackend>(canvas: &Canvas<'_, B>, plan: &Plan, axes: &Axes) -> Result<(), Error> {
+    let inner = axes.inner;
     let Limit::Line(name, bytes) = &plan.limit else {
         return Ok(());
     };
-    let y = inner.bottom - (bytes - plan.y.0) / (plan.y.1 - plan.y.0) * (inner.bottom - inner.top);
+    let y = axes.at((axes.x.0, *bytes)).1;
     canvas.line(&[(inner.left, y), (inner.right, y)], palette::ACCENT, 1.5)?;
     let label = format!(
         "{}: {}",
@@ -430,7 +210,7 @@ fn limit<B: DrawingBackend>(canvas: &Canvas<'_, B>, plan: &Plan, inner: Rect) ->
     let how = Lettering::regular(LABEL, palette::ACCENT).semi_bold();
     let width = inner.right - inner.left - 12.0;
     let label = canvas
-        .fonts
+        .fonts()
         .wrap(how.weight, how.size, &label, width, 1)
         .concat();
     canvas.text(&label, inner.left + 6.0, y - 17.0, how)

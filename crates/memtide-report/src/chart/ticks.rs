@@ -75,7 +75,7 @@ fn size_label(value: f64, step: f64, power: usize) -> String {
 }
 
 /// Up to two decimals, thousands apart: "1.25", "10,020".
-fn decimal(value: f64) -> String {
+pub(crate) fn decimal(value: f64) -> String {
     let text = format!("{value:.2}");
     let text = text.trim_end_matches('0').trim_end_matches('.');
     let (whole, fraction) = text

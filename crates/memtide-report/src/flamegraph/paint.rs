@@ -4,14 +4,13 @@ use super::What;
 use super::color::Fill;
 use super::layout::{self, Bounds, Frame};
 use super::tree::Tree;
+use crate::chart::canvas::{Canvas, Lettering, Rect};
 use crate::chart::font::Fonts;
-use crate::chart::paint::{Canvas, Lettering, Rect};
 use crate::chart::palette;
-use crate::png::backend::{self, SkiaBackend};
 use crate::{Error, names, png, sentences};
 use memtide_model::report::Report;
 use memtide_model::text;
-use plotters::prelude::{DrawingBackend, IntoDrawingArea as _};
+use plotters::prelude::DrawingBackend;
 use plotters::style::text_anchor::{HPos, VPos};
 
 /// Height of a row of boxes in logical pixels.
@@ -103,9 +102,6 @@ pub(super) fn legend(boxes: &[Frame], what: What) -> Vec<(Fill, &'static str)> {
 
 /// The picture as PNG.
 pub(super) fn render(report: &Report, what: What, scale: f32) -> Result<Vec<u8>, Error> {
-    if !(0.25..=8.0).contains(&scale) {
-        return Err(Error::Scale(scale));
-    }
     let fonts = Fonts::load()?;
     let tree = Tree::new(report, what);
     let boxes = layout::boxes(&tree, what, PICTURE);
@@ -124,21 +120,13 @@ pub(super) fn render(report: &Report, what: What, scale: f32) -> Result<Vec<u8>,
         reason = "at most a few thousand pixels: lines and rows are bounded"
     )]
     let size = (png::SIZE.0, (top + rows as f64 * ROW + MARGIN) as u32);
-    let mut pixmap = backend::pixmap(size, scale)?;
-    {
-        let area = SkiaBackend::new(&mut pixmap, &fonts, size, scale).into_drawing_area();
-        let canvas = Canvas::new(&area, &fonts);
-        canvas.background(palette::PAPER)?;
-        headline(&canvas, what, &about, &legend)?;
-        for frame in &boxes {
-            draw(&canvas, frame, (MARGIN, top, width - 2.0 * MARGIN))?;
-        }
-        area.present()
-            .map_err(|error| Error::Compose(error.to_string()))?;
-    }
-    pixmap
-        .encode_png()
-        .map_err(|error| Error::Encode(error.to_string()))
+    png::painted(&fonts, size, scale, |canvas| {
+        headline(canvas, what, &about, &legend)?;
+        let place = (MARGIN, top, width - 2.0 * MARGIN);
+        boxes
+            .iter()
+            .try_for_each(|frame| draw(canvas, frame, place))
+    })
 }
 
 const SMALL: Lettering = Lettering::regular(13.5, palette::MUTED);

@@ -6,9 +6,10 @@
 use super::text;
 use crate::Error;
 use crate::chart::SUBPIXELS;
+use crate::chart::canvas::{Canvas, Rect};
 use crate::chart::font::Fonts;
 use crate::chart::legend::{self, Entry, Mark, VEIL};
-use crate::chart::paint::{self, BAND, Canvas, Rect};
+use crate::chart::paint::{self, BAND};
 use crate::chart::plan::Plan;
 use memtide_model::Findings;
 use memtide_model::report::Report;
@@ -47,18 +48,30 @@ const fn columns(size: (u32, u32)) -> usize {
 }
 
 fn svg(plan: &Plan, size: (u32, u32), class: &str, label: &str) -> Result<String, Error> {
+    let outer = Rect {
+        left: 0.0,
+        top: 8.0,
+        right: f64::from(size.0),
+        bottom: f64::from(size.1),
+    };
+    inline(size, class, label, |canvas| {
+        paint::chart(canvas, plan, outer).map(|_| ())
+    })
+}
+
+/// What `paint` puts on a canvas of so many logical pixels, as inline SVG; `label` says it in words.
+pub(crate) fn inline(
+    size: (u32, u32),
+    class: &str,
+    label: &str,
+    paint: impl FnOnce(&Canvas<'_, SVGBackend<'_>>) -> Result<(), Error>,
+) -> Result<String, Error> {
     let fonts = Fonts::load()?;
     let units = (size.0 * SUBPIXELS, size.1 * SUBPIXELS);
     let mut drawn = String::new();
     {
         let area = SVGBackend::with_string(&mut drawn, units).into_drawing_area();
-        let outer = Rect {
-            left: 0.0,
-            top: 8.0,
-            right: f64::from(size.0),
-            bottom: f64::from(size.1),
-        };
-        paint::chart(&Canvas::new(&area, &fonts), plan, outer)?;
+        paint(&Canvas::new(&area, &fonts))?;
         area.present()
             .map_err(|error| Error::Compose(error.to_string()))?;
     }
@@ -106,7 +119,7 @@ fn mark(entry: &Entry) -> String {
 }
 
 /// As plotters writes colours: `#1B1F24`.
-pub(super) fn hex(RGBColor(red, green, blue): RGBColor) -> String {
+pub(crate) fn hex(RGBColor(red, green, blue): RGBColor) -> String {
     format!("#{red:02X}{green:02X}{blue:02X}")
 }
 

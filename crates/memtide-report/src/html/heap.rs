@@ -3,6 +3,7 @@
 use super::chart::hex;
 use super::table::{
     Cell, Head, NUMBERS, OPTIONAL_NUMBERS, OPTIONAL_WORDS, WORDS, cell, name, table,
+    without_unknown,
 };
 use super::{summary, text};
 use crate::chart::palette;
@@ -290,18 +291,7 @@ fn classes(report: &Report) -> String {
 }
 
 /// A table under a heading, without the columns of which no value is known.
-fn titled(title: &str, caption: &str, heads: &[Head<'_>], mut rows: Vec<Vec<Cell>>) -> String {
-    let known: Vec<bool> = (0..heads.len())
-        .map(|index| {
-            let mut cells = rows.iter().filter_map(|row| row.get(index));
-            cells.any(|cell| !cell.is_unknown())
-        })
-        .collect();
-    let heads = heads.iter().zip(&known).filter(|(_, known)| **known);
-    let heads: Vec<_> = heads.map(|(head, _)| *head).collect();
-    for row in &mut rows {
-        let mut keep = known.iter();
-        row.retain(|_| keep.next() == Some(&true));
-    }
+fn titled(title: &str, caption: &str, heads: &[Head<'_>], rows: Vec<Vec<Cell>>) -> String {
+    let (heads, rows) = without_unknown(heads, rows);
     format!("<h3>{title}</h3>\n{}", table(caption, &heads, &rows))
 }

@@ -7,12 +7,12 @@
 //!
 //! Everything that comes from the target passes through [`crate::escape::html`] ([`text`], [`short`]).
 
-mod chart;
+pub(crate) mod chart;
 mod heap;
 mod sections;
-mod stacks;
-mod summary;
-mod table;
+pub(crate) mod stacks;
+pub(crate) mod summary;
+pub(crate) mod table;
 
 use crate::{Error, escape, sentences};
 use memtide_model::Findings;
@@ -32,39 +32,56 @@ pub fn render(findings: &Findings) -> Result<String, Error> {
         sentences::target(report),
         report.verdict.kind.words()
     );
-    let mut page = format!(
+    let style = report
+        .stacks
+        .as_ref()
+        .map_or_else(String::new, |_| crate::flamegraph::style_sheet());
+    let mut body = summary::first_screen(findings)?;
+    body.push_str(&stacks::section(report));
+    body.push_str(&heap::section(report));
+    body.push_str(&sections::all(report));
+    let data = crate::json::compact(report);
+    Ok(page(
+        &title,
+        &style,
+        &body,
+        &footer(report),
+        ("memtide-report", &data),
+    ))
+}
+
+/// A page: its title, what it adds to the style sheet, what stands in it and under it, and its data as
+/// JSON with the element's id. All but title and data are markup of this crate.
+pub(crate) fn page(
+    title: &str,
+    style: &str,
+    body: &str,
+    footer: &str,
+    (id, data): (&str, &str),
+) -> String {
+    // A script element of that type is data: no browser runs it.
+    format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <meta name=\"generator\" content=\"memtide\">\n<title>{}</title>\n<style>\n{STYLE}{}</style>\n\
-         </head>\n<body>\n<main>\n",
-        short(&title),
-        report
-            .stacks
-            .as_ref()
-            .map_or_else(String::new, |_| crate::flamegraph::style_sheet())
-    );
-    page.push_str(&summary::first_screen(findings)?);
-    page.push_str(&stacks::section(report));
-    page.push_str(&heap::section(report));
-    page.push_str(&sections::all(report));
-    page.push_str("</main>\n");
-    page.push_str(&footer(report));
-    page.push_str(&embedded(report));
-    page.push_str("</body>\n</html>\n");
-    Ok(page)
+         <meta name=\"generator\" content=\"memtide\">\n<title>{}</title>\n<style>\n{STYLE}{style}</style>\n\
+         </head>\n<body>\n<main>\n{body}</main>\n{footer}\
+         <script type=\"application/json\" id=\"{id}\">{}</script>\n</body>\n</html>\n",
+        short(title),
+        escape::json_in_html(data)
+    )
 }
 
 /// The longest sentence that is shown in full, in characters.
 const SENTENCE: usize = 600;
 
 /// A sentence, made harmless.
-fn text(sentence: &str) -> String {
+pub(crate) fn text(sentence: &str) -> String {
     escape::html(&escape::clip(sentence, SENTENCE))
 }
 
 /// A name, a path or a number, made harmless.
-fn short(name: &str) -> String {
+pub(crate) fn short(name: &str) -> String {
     escape::html(&escape::name(name))
 }
 
@@ -79,14 +96,5 @@ fn footer(report: &Report) -> String {
         text(&sentences::window(report)),
         short(&sentences::started(report)),
         short(&report.schema)
-    )
-}
-
-/// The report for machines. A script element of that type is data: no browser runs it.
-fn embedded(report: &Report) -> String {
-    let json = crate::json::compact(report);
-    format!(
-        "<script type=\"application/json\" id=\"memtide-report\">{}</script>\n",
-        escape::json_in_html(&json)
     )
 }

@@ -148,8 +148,26 @@ fn numbers(row: &StackRow) -> String {
 }
 
 fn details(row: &StackRow, exe: &str, open: bool) -> String {
-    let own = frames::own(&row.frames);
-    let first = own.and_then(|own| row.frames.get(own));
+    let notes = [
+        allocations::end(row.end).map(str::to_owned),
+        allocations::sampling(row),
+        allocations::owner(row).map(str::to_owned),
+        row.suppressed
+            .as_ref()
+            .map(|rule| format!("suppressed by {rule}")),
+    ];
+    unfolding(&row.frames, exe, open, notes.into_iter().flatten())
+}
+
+/// The name of a stack's first own frame, which unfolds into its frames and notes.
+pub(crate) fn unfolding(
+    all: &[FrameRow],
+    exe: &str,
+    open: bool,
+    notes: impl Iterator<Item = String>,
+) -> String {
+    let own = frames::own(all);
+    let first = own.and_then(|own| all.get(own));
     let fits = |text: &str| text.chars().count() <= NAME;
     let name = first.map_or_else(
         || "no frames".to_owned(),
@@ -162,22 +180,13 @@ fn details(row: &StackRow, exe: &str, open: bool) -> String {
         escape::html(&name),
         short(&place)
     );
-    for (index, frame) in row.frames.iter().enumerate().take(FRAMES) {
+    for (index, frame) in all.iter().enumerate().take(FRAMES) {
         html.push_str(&line(frame, own == Some(index), exe));
     }
     html.push_str("</ol>\n");
-    let more = row.frames.len().saturating_sub(FRAMES);
+    let more = all.len().saturating_sub(FRAMES);
     let more = (more > 0).then(|| memtide_model::text::plural(more as u64, "more frame"));
-    let notes = [
-        more,
-        allocations::end(row.end).map(str::to_owned),
-        allocations::sampling(row),
-        allocations::owner(row).map(str::to_owned),
-        row.suppressed
-            .as_ref()
-            .map(|rule| format!("suppressed by {rule}")),
-    ];
-    let notes: Vec<_> = notes.into_iter().flatten().collect();
+    let notes: Vec<_> = more.into_iter().chain(notes).collect();
     if !notes.is_empty() {
         let _ = writeln!(html, "<p class=\"of\">{}.</p>", text(&notes.join("; ")));
     }

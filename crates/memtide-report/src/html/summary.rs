@@ -191,7 +191,7 @@ fn why_and_what(report: &Report) -> String {
 }
 
 /// A numbered list; `None` when there is nothing in it.
-pub(super) fn list<'a>(items: impl Iterator<Item = &'a str>) -> Option<String> {
+pub(crate) fn list<'a>(items: impl Iterator<Item = &'a str>) -> Option<String> {
     let mut html = String::new();
     for item in items {
         let _ = writeln!(html, "<li>{}</li>", text(item));

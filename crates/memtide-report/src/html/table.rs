@@ -10,7 +10,7 @@ const WHOLE_NAME: usize = 4096;
 
 /// A cell of a table.
 #[derive(Clone, Debug)]
-pub(super) struct Cell {
+pub(crate) struct Cell {
     value: String,
     /// The whole name, shown when the pointer rests on the short one.
     whole: Option<String>,
@@ -18,7 +18,7 @@ pub(super) struct Cell {
 
 impl Cell {
     /// True where it says that its value is not known.
-    pub(super) fn is_unknown(&self) -> bool {
+    fn is_unknown(&self) -> bool {
         self.value == UNKNOWN
     }
 
@@ -35,7 +35,7 @@ impl Cell {
     }
 }
 
-pub(super) fn cell(value: impl Into<String>) -> Cell {
+pub(crate) fn cell(value: impl Into<String>) -> Cell {
     Cell {
         value: value.into(),
         whole: None,
@@ -43,7 +43,7 @@ pub(super) fn cell(value: impl Into<String>) -> Cell {
 }
 
 /// A name as code: a short form, and the whole.
-pub(super) fn name(shown: &str, whole: &str) -> Cell {
+pub(crate) fn name(shown: &str, whole: &str) -> Cell {
     Cell {
         value: shown.to_owned(),
         whole: Some(whole.to_owned()),
@@ -51,17 +51,17 @@ pub(super) fn name(shown: &str, whole: &str) -> Cell {
 }
 
 /// A column: its heading, and its class in the style sheet.
-pub(super) type Head<'a> = (&'a str, &'a str);
+pub(crate) type Head<'a> = (&'a str, &'a str);
 
 /// Classes of columns: numbers stand at the right edge; those that may be left out are hidden on narrow
 /// screens.
-pub(super) const WORDS: &str = "";
-pub(super) const NUMBERS: &str = "n";
-pub(super) const OPTIONAL_WORDS: &str = "optional";
-pub(super) const OPTIONAL_NUMBERS: &str = "n optional";
+pub(crate) const WORDS: &str = "";
+pub(crate) const NUMBERS: &str = "n";
+pub(crate) const OPTIONAL_WORDS: &str = "optional";
+pub(crate) const OPTIONAL_NUMBERS: &str = "n optional";
 
 /// A table whose first cell of each row names it.
-pub(super) fn table(caption: &str, heads: &[Head<'_>], rows: &[Vec<Cell>]) -> String {
+pub(crate) fn table(caption: &str, heads: &[Head<'_>], rows: &[Vec<Cell>]) -> String {
     let class = |class: &str| match class {
         "" => String::new(),
         class => format!(" class=\"{class}\""),
@@ -87,4 +87,23 @@ pub(super) fn table(caption: &str, heads: &[Head<'_>], rows: &[Vec<Cell>]) -> St
     }
     html.push_str("</tbody>\n</table>\n</div>\n");
     html
+}
+
+/// Takes out the columns of which no value is known.
+pub(crate) fn without_unknown<'a>(
+    heads: &[Head<'a>],
+    mut rows: Vec<Vec<Cell>>,
+) -> (Vec<Head<'a>>, Vec<Vec<Cell>>) {
+    let known: Vec<bool> = (0..heads.len())
+        .map(|index| {
+            let mut cells = rows.iter().filter_map(|row| row.get(index));
+            cells.any(|cell| !cell.is_unknown())
+        })
+        .collect();
+    let heads = heads.iter().zip(&known).filter(|(_, known)| **known);
+    for row in &mut rows {
+        let mut keep = known.iter();
+        row.retain(|_| keep.next() == Some(&true));
+    }
+    (heads.map(|(head, _)| *head).collect(), rows)
 }

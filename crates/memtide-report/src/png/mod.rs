@@ -6,9 +6,10 @@
 
 pub(crate) mod backend;
 
+use crate::chart::canvas::{Canvas, Lettering, Rect};
 use crate::chart::font::Fonts;
 use crate::chart::legend::{self, Entry, Mark, VEIL};
-use crate::chart::paint::{self, BAND, Canvas, Lettering, Rect};
+use crate::chart::paint::{self, BAND};
 use crate::chart::palette;
 use crate::chart::plan::Plan;
 use crate::{Error, sentences};
@@ -25,20 +26,33 @@ pub const DEFAULT_SCALE: f32 = 2.0;
 
 const WIDTH: f64 = SIZE.0 as f64;
 const HEIGHT: f64 = SIZE.1 as f64;
-const MARGIN: f64 = 28.0;
+pub(crate) const MARGIN: f64 = 28.0;
 const LEGEND: f64 = 264.0;
 
 /// The report as a PNG of [`SIZE`] times `scale` pixels; `scale` from 0.25 to 8.
 pub fn render(findings: &Findings, scale: f32) -> Result<Vec<u8>, Error> {
+    let fonts = Fonts::load()?;
+    painted(&fonts, SIZE, scale, |canvas| {
+        picture(canvas, findings, scale)
+    })
+}
+
+/// What `paint` puts on a sheet of `size` logical pixels, as a PNG.
+pub(crate) fn painted(
+    fonts: &Fonts,
+    size: (u32, u32),
+    scale: f32,
+    paint: impl FnOnce(&Canvas<'_, SkiaBackend<'_>>) -> Result<(), Error>,
+) -> Result<Vec<u8>, Error> {
     if !(0.25..=8.0).contains(&scale) {
         return Err(Error::Scale(scale));
     }
-    let fonts = Fonts::load()?;
-    let mut pixmap = backend::pixmap(SIZE, scale)?;
+    let mut pixmap = backend::pixmap(size, scale)?;
     {
-        let area = SkiaBackend::new(&mut pixmap, &fonts, SIZE, scale).into_drawing_area();
-        let canvas = Canvas::new(&area, &fonts);
-        picture(&canvas, findings, scale)?;
+        let area = SkiaBackend::new(&mut pixmap, fonts, size, scale).into_drawing_area();
+        let canvas = Canvas::new(&area, fonts);
+        canvas.background(palette::PAPER)?;
+        paint(&canvas)?;
         area.present()
             .map_err(|error| Error::Compose(error.to_string()))?;
     }
@@ -59,8 +73,13 @@ fn picture<B: DrawingBackend>(
     )]
     let columns = ((WIDTH - LEGEND - 2.0 * MARGIN) * f64::from(scale)) as usize;
     let plan = Plan::new(findings, columns);
-    canvas.background(palette::PAPER)?;
-    let top = headline(canvas, findings, &plan)?;
+    let headline = Headline::new(
+        canvas.fonts(),
+        &findings.report.verdict.summary,
+        &about(findings, &plan),
+    );
+    headline.draw(canvas)?;
+    let top = headline.bottom();
     let chart = Rect {
         left: MARGIN,
         top,
@@ -76,31 +95,46 @@ fn picture<B: DrawingBackend>(
     Ok(())
 }
 
-/// Title and subtitle; returns where the chart may begin.
-fn headline<B: DrawingBackend>(
-    canvas: &Canvas<'_, B>,
-    findings: &Findings,
-    plan: &Plan,
-) -> Result<f64, Error> {
-    let report = &findings.report;
-    let mut y = MARGIN;
-    let title = Lettering::regular(23.0, palette::INK).semi_bold();
-    let subtitle = Lettering::regular(13.5, palette::MUTED);
-    let about = about(findings, plan);
-    let mut blocks = vec![(report.verdict.summary.as_str(), title, 3)];
-    blocks.extend(about.iter().map(|line| (line.as_str(), subtitle, 2)));
-    for (words, how, most) in blocks {
-        let size = f64::from(how.size);
-        let wrapped = canvas
-            .fonts()
-            .wrap(how.weight, how.size, words, WIDTH - 2.0 * MARGIN, most);
-        for line in wrapped {
-            canvas.text(&line, MARGIN, y, how)?;
-            y += size * 1.32;
+/// Title and subtitle of a picture, broken into lines and placed.
+pub(crate) struct Headline {
+    lines: Vec<(String, f64, Lettering)>,
+    bottom: f64,
+}
+
+impl Headline {
+    /// A title of three lines at most, and under it sentences of two.
+    pub(crate) fn new(fonts: &Fonts, title: &str, about: &[String]) -> Self {
+        let large = Lettering::regular(23.0, palette::INK).semi_bold();
+        let small = Lettering::regular(13.5, palette::MUTED);
+        let subtitles = about.iter().map(|line| (line.as_str(), small, 2, 1.0));
+        let mut lines = Vec::new();
+        let mut y = MARGIN;
+        for (words, how, most, gap) in std::iter::once((title, large, 3, 8.0)).chain(subtitles) {
+            let room = WIDTH - 2.0 * MARGIN;
+            for line in fonts.wrap(how.weight, how.size, words, room, most) {
+                lines.push((line, y, how));
+                y += f64::from(how.size) * 1.32;
+            }
+            y += gap;
         }
-        y += if how.weight == title.weight { 8.0 } else { 1.0 };
+        Self {
+            lines,
+            bottom: y + 26.0,
+        }
     }
-    Ok(y + 26.0)
+
+    /// Where what it is about may begin, in logical pixels from the top.
+    pub(crate) const fn bottom(&self) -> f64 {
+        self.bottom
+    }
+
+    /// Draws it.
+    pub(crate) fn draw<B: DrawingBackend>(&self, canvas: &Canvas<'_, B>) -> Result<(), Error> {
+        for (line, y, how) in &self.lines {
+            canvas.text(line, MARGIN, *y, *how)?;
+        }
+        Ok(())
+    }
 }
 
 /// The lines under the title: the verdict and its ground, the rate and where it leads, and what must

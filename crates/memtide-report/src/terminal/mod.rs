@@ -12,7 +12,7 @@ mod heap;
 mod inspect;
 mod ledger;
 pub(crate) mod sparkline;
-mod stacks;
+pub(crate) mod stacks;
 pub(crate) mod style;
 pub(crate) mod table;
 

@@ -47,7 +47,7 @@ pub(super) fn section(page: &mut Page, report: &Report, explain: bool) {
         let mark = format!("{:2}. ", index + 1);
         page.sentence(&mark, Tone::Strong, &allocations::course(row));
         page.sentence("    ", Tone::Plain, &allocations::holding(row));
-        trace(page, row, explain);
+        trace(page, &row.frames, allocations::end(row.end), explain);
     }
     more(page, foremost.len(), shown.len());
     never_freed(page, report, &shown, explain);
@@ -76,7 +76,7 @@ fn never_freed(page: &mut Page, report: &Report, above: &[&StackRow], explain: b
         let known = above.iter().position(|other| std::ptr::eq(*other, *row));
         let Some(number) = known else {
             page.sentence("  - ", Tone::Plain, &size);
-            trace(page, row, explain);
+            trace(page, &row.frames, allocations::end(row.end), explain);
             continue;
         };
         let own = frames::own(&row.frames).and_then(|own| row.frames.get(own));
@@ -117,8 +117,14 @@ enum Line {
 }
 
 /// The frames, innermost first.
-fn trace(page: &mut Page, row: &StackRow, explain: bool) {
-    let mut lines = chosen(row, explain);
+pub(crate) fn trace(
+    page: &mut Page,
+    frames: &[FrameRow],
+    end: Option<&'static str>,
+    explain: bool,
+) {
+    let mut lines = chosen(frames, explain);
+    lines.extend(end.map(|end| Line::Note(format!("… {end}"))));
     let form = lay_out(&mut lines, page.width() - columns(INDENT));
     let name_room = longest(&lines, form).0;
     let ink = page.ink();
@@ -189,17 +195,17 @@ fn fitted(name: &str, width: usize) -> String {
 }
 
 /// The frames that are shown, with notes where some are left out.
-fn chosen(row: &StackRow, explain: bool) -> Vec<Line> {
-    let own = frames::own(&row.frames);
+fn chosen(all: &[FrameRow], explain: bool) -> Vec<Line> {
+    let own = frames::own(all);
     let most = if explain { LONG_FRAMES } else { SHORT_FRAMES };
     let mut lines = Vec::new();
     let mut at = 0;
-    while let Some(frame) = row.frames.get(at) {
-        let run = row.frames.get(at..).unwrap_or_default().iter();
+    while let Some(frame) = all.get(at) {
+        let run = all.get(at..).unwrap_or_default().iter();
         let run = run.take_while(|frame| frames::is_runtime(frame)).count();
-        let to_the_root = run > 1 && at > 0 && at + run == row.frames.len();
+        let to_the_root = run > 1 && at > 0 && at + run == all.len();
         if lines.len() >= most {
-            let rest = text::plural((row.frames.len() - at) as u64, "more frame");
+            let rest = text::plural((all.len() - at) as u64, "more frame");
             lines.push(Line::Note(format!("… {rest}")));
             break;
         }
@@ -213,9 +219,6 @@ fn chosen(row: &StackRow, explain: bool) -> Vec<Line> {
             lines.push(Line::Note(format!("… {} frames of the runtime", run - 2)));
             at += run - 2;
         }
-    }
-    if let Some(end) = allocations::end(row.end) {
-        lines.push(Line::Note(format!("… {end}")));
     }
     lines
 }

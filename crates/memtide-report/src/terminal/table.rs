@@ -4,15 +4,16 @@
 
 use super::style::{Ink, Tone, columns, cut};
 use crate::names;
+use std::borrow::Cow;
 
 /// Spaces between two columns.
 const GAP: usize = 2;
 
 /// A column.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Column {
     /// Its heading.
-    pub(crate) title: &'static str,
+    pub(crate) title: Cow<'static, str>,
     /// Numbers stand at the right edge, words at the left.
     pub(crate) right: bool,
     /// What is dropped first: the highest. 0 is never dropped.
@@ -28,7 +29,7 @@ pub(crate) const UNKNOWN: &str = "-";
 /// A first column of names that may be longer than any line; `least` of them is always shown.
 pub(crate) const fn long_words(title: &'static str, least: usize) -> Column {
     Column {
-        title,
+        title: Cow::Borrowed(title),
         right: false,
         rank: 0,
         least: Some(least),
@@ -38,7 +39,7 @@ pub(crate) const fn long_words(title: &'static str, least: usize) -> Column {
 /// A column of words.
 pub(crate) const fn words(title: &'static str, rank: u8) -> Column {
     Column {
-        title,
+        title: Cow::Borrowed(title),
         right: false,
         rank,
         least: None,
@@ -48,7 +49,7 @@ pub(crate) const fn words(title: &'static str, rank: u8) -> Column {
 /// A column of numbers.
 pub(crate) const fn numbers(title: &'static str, rank: u8) -> Column {
     Column {
-        title,
+        title: Cow::Borrowed(title),
         right: true,
         rank,
         least: None,
@@ -111,7 +112,7 @@ impl Table {
         let titles: Vec<_> = self
             .columns
             .iter()
-            .map(|column| column.title.to_owned())
+            .map(|column| column.title.clone().into_owned())
             .collect();
         let mut lines = vec![ink.paint(Tone::Faint, &self.line(&shown, &widths, &titles))];
         let total = total(&shown, &widths);
@@ -129,7 +130,7 @@ impl Table {
             .map(|index| {
                 let cells = self.rows.iter().filter_map(|(_, cells)| cells.get(index));
                 let widest = cells.map(|cell| columns(cell)).max().unwrap_or(0);
-                widest.max(columns(self.columns[index].title))
+                widest.max(columns(&self.columns[index].title))
             })
             .collect()
     }
