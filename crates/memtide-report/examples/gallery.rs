@@ -5,7 +5,7 @@
 mod synthetic;
 
 use memtide_report::flamegraph::{self, What};
-use memtide_report::{html, json, live, png, terminal};
+use memtide_report::{comparison, html, json, live, png, terminal};
 use std::path::Path;
 use std::time::Instant;
 
@@ -15,6 +15,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .unwrap_or_else(|| "gallery".to_owned());
     let directory = Path::new(&directory);
     std::fs::create_dir_all(directory)?;
+    comparisons(directory)?;
     for (name, findings) in synthetic::all() {
         let file = |extension: &str| directory.join(name).with_extension(extension);
         let start = Instant::now();
@@ -60,6 +61,35 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
         if findings.report.stacks.is_some() {
             flame_graphs(directory, name, &findings.report)?;
+        }
+    }
+    Ok(())
+}
+
+/// Every comparison in every form.
+fn comparisons(directory: &Path) -> Result<(), Box<dyn std::error::Error>> {
+    for (name, compared) in synthetic::comparison::all() {
+        let file = |extension: &str| directory.join(format!("{name}.{extension}"));
+        let start = Instant::now();
+        let picture = comparison::png(&compared, png::DEFAULT_SCALE)?;
+        let painted = start.elapsed();
+        let page = comparison::html(&compared)?;
+        println!(
+            "{name}: png {} kB in {painted:?}, html {} kB",
+            picture.len() / 1000,
+            page.len() / 1000
+        );
+        std::fs::write(file("png"), picture)?;
+        std::fs::write(file("html"), page)?;
+        std::fs::write(file("json"), comparison::json(&compared))?;
+        for width in [40, 80, 120] {
+            let options = terminal::Options {
+                width,
+                color: false,
+                explain: width == 120,
+            };
+            let text = comparison::text(&compared, &options);
+            std::fs::write(file(&format!("{width}.txt")), text)?;
         }
     }
     Ok(())

@@ -12,6 +12,7 @@
 //! | `memtide.report/1` | [`json::render`] |
 //! | a picture | [`png::render`] |
 //! | a page that opens from disk | [`html::render`] |
+//! | allocators or recordings side by side, in all four forms | [`comparison`] |
 //! | who allocated it, as a flame graph or folded stacks | [`flamegraph`] |
 //!
 //! This crate refuses to look at files, clocks, the environment or the terminal, and to judge: every
@@ -21,6 +22,7 @@
 
 mod allocations;
 mod chart;
+pub mod comparison;
 mod error;
 pub mod escape;
 pub mod flamegraph;

@@ -23,7 +23,7 @@ pub(super) fn all(report: &Report) -> String {
         threads(report),
         events(report),
         cost(report),
-        warnings(report),
+        summary::warnings(report.warnings.iter().map(String::as_str)),
         meaning(report),
     ]
     .concat()
@@ -325,13 +325,6 @@ fn cost(report: &Report) -> String {
     }
     html.push_str("</section>\n");
     html
-}
-
-fn warnings(report: &Report) -> String {
-    let list = summary::list(report.warnings.iter().map(String::as_str));
-    list.map_or_else(String::new, |list| {
-        format!("<section id=\"warnings\">\n<h2>Warnings</h2>\n<div class=\"warn\">\n{list}</div>\n</section>\n")
-    })
 }
 
 fn meaning(report: &Report) -> String {

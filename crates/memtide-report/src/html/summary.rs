@@ -32,7 +32,12 @@ pub(super) fn first_screen(findings: &Findings) -> Result<String, Error> {
         chart::figure(findings, &caption)?,
         text(&caption)
     );
-    html.push_str(&why_and_what(report));
+    let evidence = report.verdict.evidence.iter().take(FACTS);
+    html.push_str(&why_and_what(
+        evidence.map(|evidence| evidence.fact.as_str()),
+        report.verdict.advice.iter().map(String::as_str),
+        report.warnings.len(),
+    ));
     Ok(html)
 }
 
@@ -163,18 +168,16 @@ fn caption(findings: &Findings) -> String {
     caption
 }
 
-fn why_and_what(report: &Report) -> String {
-    let evidence = &report.verdict.evidence;
-    let facts = list(
-        evidence
-            .iter()
-            .take(FACTS)
-            .map(|evidence| evidence.fact.as_str()),
-    );
-    let facts = facts.unwrap_or_else(|| "<p>The report gives no evidence.</p>\n".to_owned());
-    let advice = list(report.verdict.advice.iter().map(String::as_str));
-    let advice = advice.unwrap_or_else(|| "<p>The report gives no advice.</p>\n".to_owned());
-    let warnings = match report.warnings.len() {
+/// The foremost facts and the advice beside each other, and how many warnings there are.
+pub(crate) fn why_and_what<'a>(
+    evidence: impl Iterator<Item = &'a str>,
+    advice: impl Iterator<Item = &'a str>,
+    warnings: usize,
+) -> String {
+    let facts =
+        list(evidence).unwrap_or_else(|| "<p>The report gives no evidence.</p>\n".to_owned());
+    let advice = list(advice).unwrap_or_else(|| "<p>The report gives no advice.</p>\n".to_owned());
+    let warnings = match warnings {
         0 => String::new(),
         count => {
             let count = words::plural(count as u64, "warning");
@@ -188,6 +191,13 @@ fn why_and_what(report: &Report) -> String {
         "<div class=\"pair\">\n<section>\n<h2>Why</h2>\n{facts}</section>\n\
          <section>\n<h2>What to do next</h2>\n{advice}</section>\n</div>\n{warnings}"
     )
+}
+
+/// The warnings, to which [`why_and_what`] leads; nothing where there is none.
+pub(crate) fn warnings<'a>(items: impl Iterator<Item = &'a str>) -> String {
+    list(items).map_or_else(String::new, |list| {
+        format!("<section id=\"warnings\">\n<h2>Warnings</h2>\n<div class=\"warn\">\n{list}</div>\n</section>\n")
+    })
 }
 
 /// A numbered list; `None` when there is nothing in it.

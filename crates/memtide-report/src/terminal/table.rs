@@ -27,9 +27,9 @@ pub(crate) struct Column {
 pub(crate) const UNKNOWN: &str = "-";
 
 /// A first column of names that may be longer than any line; `least` of them is always shown.
-pub(crate) const fn long_words(title: &'static str, least: usize) -> Column {
+pub(crate) fn long_words(title: impl Into<Cow<'static, str>>, least: usize) -> Column {
     Column {
-        title: Cow::Borrowed(title),
+        title: title.into(),
         right: false,
         rank: 0,
         least: Some(least),
@@ -37,9 +37,9 @@ pub(crate) const fn long_words(title: &'static str, least: usize) -> Column {
 }
 
 /// A column of words.
-pub(crate) const fn words(title: &'static str, rank: u8) -> Column {
+pub(crate) fn words(title: impl Into<Cow<'static, str>>, rank: u8) -> Column {
     Column {
-        title: Cow::Borrowed(title),
+        title: title.into(),
         right: false,
         rank,
         least: None,
@@ -47,9 +47,9 @@ pub(crate) const fn words(title: &'static str, rank: u8) -> Column {
 }
 
 /// A column of numbers.
-pub(crate) const fn numbers(title: &'static str, rank: u8) -> Column {
+pub(crate) fn numbers(title: impl Into<Cow<'static, str>>, rank: u8) -> Column {
     Column {
-        title: Cow::Borrowed(title),
+        title: title.into(),
         right: true,
         rank,
         least: None,

@@ -7,6 +7,7 @@
     reason = "sizes and times of examples"
 )]
 
+pub(crate) mod comparison;
 mod heap;
 mod odd;
 mod stacks;
