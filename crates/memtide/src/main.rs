@@ -7,6 +7,7 @@
 mod attach;
 mod cli;
 mod collect;
+mod compare;
 mod demo;
 mod doctor;
 mod error;
@@ -70,6 +71,7 @@ fn dispatch(args: Args) -> anyhow::Result<exit::Code> {
         Command::Run(args) => run::run(&cli::options::Run::try_from(args)?),
         Command::Inspect(args) => inspect::run(&cli::options::Inspect::try_from(args)?),
         Command::Report(args) => report::run(&cli::options::Report::try_from(args)?),
+        Command::Compare(args) => compare::run(&cli::options::Compare::try_from(*args)?),
         Command::Collect(args) => collect::run(&args.into()),
         Command::Import(args) => import::run(&args.into()),
         Command::Symbolize(args) => symbolize::run(&args.into()),

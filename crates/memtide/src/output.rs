@@ -15,7 +15,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 /// Pixels per unit of the picture: twice, for sharp text on today's screens.
-const PNG_SCALE: f32 = 2.0;
+pub(crate) const PNG_SCALE: f32 = 2.0;
 
 /// Logical pixels of a flame graph's width: as wide as the other pictures.
 const FLAMEGRAPH_WIDTH: u32 = 1200;
@@ -141,11 +141,13 @@ pub(crate) fn print(text: &str) -> anyhow::Result<()> {
     print_bytes(text.as_bytes())
 }
 
-fn is_stdout(path: &Path) -> bool {
+/// Whether `-` was given in place of a file.
+pub(crate) fn is_stdout(path: &Path) -> bool {
     path.as_os_str() == "-"
 }
 
-fn save(path: &Path, content: &[u8]) -> anyhow::Result<()> {
+/// Writes a file under a temporary name and renames it; `-` is standard output.
+pub(crate) fn save(path: &Path, content: &[u8]) -> anyhow::Result<()> {
     if is_stdout(path) {
         return print_bytes(content);
     }

@@ -103,6 +103,8 @@ pub(crate) struct Session {
     stage: Stage,
     every: Nanos,
     started: Nanos,
+    /// CPU time that memtide had used when this session began: other sessions' is not its cost.
+    cpu_before: Nanos,
     last_costs: Nanos,
     last_clocks: Nanos,
     last_live: Nanos,
@@ -120,6 +122,7 @@ impl Session {
             outputs,
             stage,
         } = setup;
+        let cpu_before = clock::process_cpu();
         let mut redactor = outputs.redact.then(secrets::redactor);
         let mut target = lens.target();
         if let Some(redactor) = &mut redactor {
@@ -153,6 +156,7 @@ impl Session {
             stage,
             every,
             started: start.clock.boottime,
+            cpu_before,
             last_costs: start.clock.boottime,
             last_clocks: start.clock.boottime,
             last_live: start.clock.boottime,
@@ -355,6 +359,11 @@ impl Session {
         }
     }
 
+    /// CPU time that this session has cost.
+    fn cost(&self) -> Nanos {
+        clock::process_cpu() - self.cpu_before
+    }
+
     fn write(&mut self, tick: &Tick) -> anyhow::Result<()> {
         for event in &tick.events {
             self.progress.say(&event.text);
@@ -374,8 +383,7 @@ impl Session {
     fn housekeeping(&mut self, at: Nanos) -> anyhow::Result<()> {
         if at - self.last_costs >= COSTS_EVERY {
             self.last_costs = at;
-            self.writer
-                .costs(&self.lens.costs(), clock::process_cpu())?;
+            self.writer.costs(&self.lens.costs(), self.cost())?;
         }
         if at - self.last_clocks >= CLOCKS_EVERY {
             self.last_clocks = at;

@@ -2,7 +2,7 @@
 //! started.
 //!
 //! [`Stop`] is for a process that others started: Ctrl-C, SIGTERM and SIGHUP end the recording, a second
-//! one ends memtide at once. [`Relay`] is for a program of our own: Ctrl-C and Ctrl-\ reach it from the
+//! one ends memtide at once; and for comparisons, which end their programs by themselves. [`Relay`] is for a program of our own: Ctrl-C and Ctrl-\ reach it from the
 //! terminal and are its affair, SIGTERM and SIGHUP are for passing on.
 
 use crate::exit::Code;
@@ -29,19 +29,30 @@ pub(crate) struct Stop {
 }
 
 impl Stop {
-    /// Takes over SIGINT, SIGTERM and SIGHUP.
+    /// Takes over SIGINT, SIGTERM and SIGHUP; a second one ends memtide at once.
     pub(crate) fn install() -> anyhow::Result<Self> {
+        Self::taking_over(|signal, asked| {
+            // Order matters: the shutdown looks at the flag before this signal sets it.
+            let asked = Arc::clone(asked);
+            signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, asked)
+                .context(TAKING_OVER)?;
+            Ok(())
+        })
+    }
+
+    /// The same where programs of ours run, which must be ended first: a second signal changes nothing.
+    pub(crate) fn install_lasting() -> anyhow::Result<Self> {
+        Self::taking_over(|_, _| Ok(()))
+    }
+
+    fn taking_over(
+        before: impl Fn(i32, &Arc<AtomicBool>) -> anyhow::Result<()>,
+    ) -> anyhow::Result<Self> {
         let asked = Arc::new(AtomicBool::new(false));
         let which = Arc::new(AtomicUsize::new(0));
         let (wake, waker) = UnixStream::pair().context("making a pipe for signals")?;
         for signal in [SIGINT, SIGTERM, SIGHUP] {
-            // Order matters: the shutdown looks at the flag before this signal sets it.
-            signal_hook::flag::register_conditional_shutdown(
-                signal,
-                128 + signal,
-                Arc::clone(&asked),
-            )
-            .context(TAKING_OVER)?;
+            before(signal, &asked)?;
             signal_hook::flag::register(signal, Arc::clone(&asked)).context(TAKING_OVER)?;
             wake_by(signal, &which, &waker)?;
         }

@@ -21,6 +21,7 @@ Examples:
   memtide run --heap sampled -- ./server  start it, and see which code allocates
   memtide inspect 4182 --interval 30s     what its heap holds, and what grew in between
   memtide report worker-4182.memtide      the verdict again, from the recording
+  memtide compare --allocators glibc,jemalloc -- ./server   would another allocator help?
   memtide doctor 4182                     what can be seen of it, and what would allow the rest
   memtide demo threads                    a suspect that comes with the program";
 
@@ -35,6 +36,22 @@ that --for sends.
 
 Exit code: that of the program, 128 + n where signal n ended it; 124 where --for ended it; 125 where
 memtide failed before the start, 126 where the program cannot be run, 127 where there is none.";
+
+const COMPARE_WAYS: &str = "\
+Allocators: glibc, tcmalloc, jemalloc, mimalloc or /path/lib.so, with settings after a colon:
+  glibc:arena_max=2                       GLIBC_TUNABLES
+  jemalloc:dirty_decay_ms=1000,background_thread=true
+  tcmalloc:release_rate=10
+The first is what the others are held against; the same one twice shows what chance does.
+
+Examples:
+  memtide compare --allocators glibc,jemalloc --for 60s -- ./worker --queue jobs
+  memtide compare --allocators glibc,glibc:arena_max=2,tcmalloc --ready tcp:8080 \\
+      --load './load.sh 8080' --settle 10s -- ./server --port 8080
+  memtide compare before.memtide after.memtide
+
+Runs are interleaved, their order is drawn anew with --seed. Each run leaves its recording and its
+program's output in a folder (-o). Ctrl-C ends the run under way and reports what is done.";
 
 const INSPECT_COST: &str = "\
 Only headers of blocks are read, on pages that are in memory; nothing is written, nothing that a block
@@ -61,6 +78,9 @@ pub(crate) enum Command {
     Inspect(Inspect),
     /// Print the verdict of a recording again, as text, JSON, HTML or PNG
     Report(Report),
+    /// The same work under several allocators, or several recordings, side by side
+    #[command(after_help = COMPARE_WAYS)]
+    Compare(Box<Compare>),
     /// Make a recording of what the preload shim left in a folder, and print the verdict
     Collect(Collect),
     /// Make a recording of a series that was recorded otherwise, and print the verdict
@@ -247,6 +267,79 @@ pub(crate) struct Report {
     pub(crate) suppressions: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) outputs: Outputs,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Compare {
+    /// Recordings to compare: before and after a change
+    #[arg(value_name = "RECORDING", conflicts_with_all = ["allocators", "command"])]
+    pub(crate) recordings: Vec<PathBuf>,
+    /// Allocators to try, with commas between them
+    #[arg(long, value_name = "LIST", requires = "command")]
+    pub(crate) allocators: Option<String>,
+    /// Runs of each; fewer than 5 can show no difference
+    #[arg(long, value_name = "N", default_value_t = 6)]
+    pub(crate) runs: usize,
+    /// End each run after this long, such as 60s; without it and without --load the program's own end is awaited
+    #[arg(long = "for", value_name = "DURATION", value_parser = parse_duration)]
+    pub(crate) duration: Option<Duration>,
+    /// The program is a service: ready when tcp:PORT, http:URL or file:PATH is there, or after some time
+    #[arg(long, value_name = "WHEN")]
+    pub(crate) ready: Option<String>,
+    /// Command for /bin/sh that does the work to a program that is ready; its end is the end of the work
+    #[arg(long, value_name = "COMMAND")]
+    pub(crate) load: Option<String>,
+    /// Wait so long after the load, so that what is given back shows (10s with --load, else 0s)
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub(crate) settle: Option<Duration>,
+    /// Signal that asks the program to end: TERM, INT, QUIT, HUP, USR1, USR2 or KILL
+    #[arg(long, value_name = "SIGNAL", default_value = "TERM")]
+    pub(crate) stop: String,
+    /// A program that has not ended so long after that signal is killed with its process group
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = parse_duration)]
+    pub(crate) kill_after: Duration,
+    /// A number in the output of the load (or of the program), such as 'requests/s: ([0-9.]+)'
+    #[arg(long, value_name = "REGEX")]
+    pub(crate) metric: Option<String>,
+    /// What the order of the runs is drawn from
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+    /// Chance of an error that is allowed where there is no difference
+    #[arg(long, value_name = "P", default_value_t = 0.05)]
+    pub(crate) alpha: f64,
+    /// Take a sample this often
+    #[arg(long, value_name = "DURATION", default_value = "500ms", value_parser = parse_duration)]
+    pub(crate) every: Duration,
+    /// The recorder's own cost may reach this share of one core, in percent
+    #[arg(long, value_name = "PERCENT", default_value_t = 1.0)]
+    pub(crate) budget: f64,
+    /// Do not read the heap of the process (headers of its blocks, never what they hold)
+    #[arg(long)]
+    pub(crate) no_inspect: bool,
+    /// Folder for the recordings of all runs; without it compare-NAME-DATE in this directory
+    #[arg(long, short, value_name = "DIR")]
+    pub(crate) output: Option<PathBuf>,
+    /// Write the comparison as JSON (memtide.compare/1); - for standard output
+    #[arg(long, value_name = "FILE|-")]
+    pub(crate) json: Option<PathBuf>,
+    /// Write it as one self-contained page
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
+    /// Write the charts as a picture
+    #[arg(long, value_name = "FILE")]
+    pub(crate) png: Option<PathBuf>,
+    /// Replace command lines, paths and user names by placeholders everywhere
+    #[arg(long)]
+    pub(crate) redact: bool,
+    /// No progress or text; only errors and what was asked for by a flag
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+    /// When to use colour; NO_COLOR is honoured
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub(crate) color: Color,
+    /// The program and its arguments
+    #[arg(last = true, value_name = "COMMAND", requires = "allocators")]
+    pub(crate) command: Vec<OsString>,
 }
 
 #[derive(Debug, ClapArgs)]

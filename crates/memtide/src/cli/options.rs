@@ -6,6 +6,7 @@ use anyhow::{anyhow, bail, ensure};
 use memtide_model::{Bytes, HeapMode, Nanos, Pid};
 use memtide_report::flamegraph::What;
 use regex::bytes::Regex;
+use rustix::process::Signal;
 use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -92,6 +93,49 @@ pub(crate) struct Report {
     pub(crate) outputs: Outputs,
 }
 
+/// `memtide compare`.
+#[derive(Debug)]
+pub(crate) struct Compare {
+    pub(crate) what: Compared,
+    pub(crate) outputs: Outputs,
+}
+
+/// What is compared.
+#[derive(Debug)]
+pub(crate) enum Compared {
+    /// Recordings that are there.
+    Recordings(Vec<PathBuf>),
+    /// Allocators, on the same work.
+    Allocators(Box<Work>),
+}
+
+/// Work that is done under several allocators.
+#[derive(Debug)]
+pub(crate) struct Work {
+    /// As [`memtide_launch::allocator::Variant::parse_list`] reads it.
+    pub(crate) allocators: String,
+    pub(crate) runs: usize,
+    pub(crate) duration: Option<Nanos>,
+    /// As [`memtide_launch::service::Ready::parse`] reads it.
+    pub(crate) ready: Option<String>,
+    pub(crate) load: Option<String>,
+    pub(crate) settle: Nanos,
+    pub(crate) stop: Signal,
+    pub(crate) kill_after: Nanos,
+    pub(crate) metric: Option<Regex>,
+    pub(crate) seed: Option<u64>,
+    /// Above 0, below 1.
+    pub(crate) alpha: f64,
+    pub(crate) every: Nanos,
+    /// Share of one core, 0 to 1.
+    pub(crate) budget: f64,
+    /// Whether the heap is looked into from outside.
+    pub(crate) inspects: bool,
+    pub(crate) folder: Option<PathBuf>,
+    pub(crate) program: OsString,
+    pub(crate) arguments: Vec<OsString>,
+}
+
 /// `memtide collect`.
 #[derive(Clone, Debug)]
 pub(crate) struct Collect {
@@ -146,6 +190,16 @@ fn pid(text: &str) -> anyhow::Result<Pid> {
     }
 }
 
+/// A regular expression that was given by `flag`.
+fn regular(flag: &str, pattern: &str) -> anyhow::Result<Regex> {
+    Regex::new(pattern).map_err(|error| {
+        // The last line of a regex error is its reason; those above draw where.
+        let error = error.to_string();
+        let reason = error.lines().last().unwrap_or_default();
+        anyhow!("{flag} {pattern:?} is not a regular expression: {reason}")
+    })
+}
+
 fn nanos(duration: Duration) -> Nanos {
     Nanos(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX))
 }
@@ -155,12 +209,7 @@ impl TryFrom<args::Who> for Who {
     fn try_from(who: args::Who) -> anyhow::Result<Self> {
         match (who.pid, who.name) {
             (Some(text), _) => Ok(Self::Pid(pid(&text)?)),
-            (None, Some(pattern)) => Regex::new(&pattern).map(Self::Name).map_err(|error| {
-                // The last line of a regex error is its reason; those above draw where.
-                let error = error.to_string();
-                let reason = error.lines().last().unwrap_or_default();
-                anyhow!("--name {pattern:?} is not a regular expression: {reason}")
-            }),
+            (None, Some(pattern)) => Ok(Self::Name(regular("--name", &pattern)?)),
             (None, None) => bail!("which process? give a pid or --name REGEX"),
         }
     }
@@ -305,6 +354,101 @@ impl TryFrom<args::Inspect> for Inspect {
             outputs: outputs.into(),
         })
     }
+}
+
+impl TryFrom<args::Compare> for Compare {
+    type Error = anyhow::Error;
+    fn try_from(args: args::Compare) -> anyhow::Result<Self> {
+        let outputs = args::Outputs {
+            json: args.json.clone(),
+            html: args.html.clone(),
+            png: args.png.clone(),
+            flamegraph: None,
+            folded: None,
+            flamegraph_of: What::Live,
+            redact: args.redact,
+            quiet: args.quiet,
+            color: args.color,
+        };
+        let what = match args.allocators {
+            Some(_) => Compared::Allocators(Box::new(work(args)?)),
+            None if args.recordings.len() >= 2 => Compared::Recordings(args.recordings),
+            None => bail!(
+                "compare what? give --allocators LIST -- COMMAND, or two recordings and more"
+            ),
+        };
+        Ok(Self {
+            what,
+            outputs: outputs.into(),
+        })
+    }
+}
+
+/// Most runs of one arm: more of them show nothing that matters.
+const MOST_RUNS: usize = 1000;
+
+fn work(args: args::Compare) -> anyhow::Result<Work> {
+    check_pace(args.every, args.duration, args.budget)?;
+    ensure!(
+        (1..=MOST_RUNS).contains(&args.runs),
+        "--runs {} is out of range: give 1 to {MOST_RUNS}; 6 is a good start, fewer than 5 show nothing",
+        args.runs
+    );
+    ensure!(
+        args.alpha > 0.0 && args.alpha < 1.0,
+        "--alpha {} is out of range: give a probability such as 0.05",
+        args.alpha
+    );
+    let metric = args.metric.as_deref().map(|pattern| {
+        let regex = regular("--metric", pattern)?;
+        ensure!(
+            regex.captures_len() == 2,
+            "--metric {pattern:?} needs one group around the number: 'requests/s: ([0-9.]+)'"
+        );
+        Ok(regex)
+    });
+    let settles = if args.load.is_some() {
+        Duration::from_secs(10)
+    } else {
+        Duration::ZERO
+    };
+    let mut words = args.command.into_iter();
+    Ok(Work {
+        allocators: args.allocators.unwrap_or_default(),
+        runs: args.runs,
+        duration: args.duration.map(nanos),
+        ready: args.ready,
+        load: args.load,
+        settle: nanos(args.settle.unwrap_or(settles)),
+        stop: signal(&args.stop)?,
+        kill_after: nanos(args.kill_after),
+        metric: metric.transpose()?,
+        seed: args.seed,
+        alpha: args.alpha,
+        every: nanos(args.every),
+        budget: args.budget / 100.0,
+        inspects: !args.no_inspect,
+        folder: args.output,
+        program: words
+            .next()
+            .ok_or_else(|| anyhow!("which program? give it after --"))?,
+        arguments: words.collect(),
+    })
+}
+
+/// A signal that asks to end, by its name.
+fn signal(name: &str) -> anyhow::Result<Signal> {
+    let plain = name.to_ascii_uppercase();
+    Ok(match plain.strip_prefix("SIG").unwrap_or(&plain) {
+        "TERM" => Signal::TERM,
+        "INT" => Signal::INT,
+        "QUIT" => Signal::QUIT,
+        "HUP" => Signal::HUP,
+        "USR1" => Signal::USR1,
+        "USR2" => Signal::USR2,
+        "KILL" => Signal::KILL,
+        _ => bail!("--stop {name:?} is no signal that ends programs: give TERM, INT, QUIT, HUP, USR1, USR2 or KILL"),
+    })
 }
 
 impl TryFrom<args::Report> for Report {

@@ -1,0 +1,236 @@
+//! One run of one arm: started, recorded, stopped, measured.
+
+use super::arms::Arm;
+use super::course::Course;
+use crate::cli::options::{Outputs, Work};
+use crate::lens::Lens;
+use crate::session::{Session, Setup, Stage};
+use crate::signals::Stop;
+use crate::snapshots::Snapshots;
+use anyhow::Context as _;
+use memtide_analyzer::comparison;
+use memtide_launch::service::Ready;
+use memtide_launch::{Launch, Program};
+use memtide_model::comparison::Trial;
+use memtide_model::{Nanos, Pid};
+use memtide_report::flamegraph::What;
+use memtide_sampler::{Sampler, clock};
+use regex::bytes::Regex;
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// A service that ended a moment ago may hold its port so long.
+const PORT_FREE_BY: Duration = Duration::from_secs(5);
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// The metric is looked for in so much of the end of the program's output.
+const OUTPUT_READ: u64 = 1 << 20;
+
+/// What all runs have in common.
+pub(super) struct Setting<'a> {
+    pub(super) work: &'a Work,
+    pub(super) program: &'a Program,
+    pub(super) checks: &'a Checks,
+    pub(super) folder: &'a Path,
+    pub(super) stop: &'a Stop,
+    pub(super) redact: bool,
+}
+
+/// What was written on the command line, understood.
+pub(super) struct Checks {
+    pub(super) ready: Option<Ready>,
+}
+
+impl Checks {
+    /// Understands it, and looks whether the service is there already: its answers would pass for ours.
+    pub(super) fn of(work: &Work) -> anyhow::Result<Self> {
+        let ready = work.ready.as_deref().map(Ready::parse).transpose()?;
+        if let Some(why) = ready.as_ref().and_then(Ready::taken_before) {
+            anyhow::bail!("{why}");
+        }
+        Ok(Self { ready })
+    }
+}
+
+/// A run, and what was found in it.
+pub(super) struct Made {
+    pub(super) trial: Trial,
+    pub(super) allocator: Option<String>,
+    /// The command line as it was recorded.
+    pub(super) command: Option<Vec<String>>,
+}
+
+/// Makes the run of that number. What fails is in the trial.
+pub(super) fn make(setting: &Setting<'_>, arm: &Arm, order: u64) -> Made {
+    let mut made = attempt(setting, arm, order).unwrap_or_else(|error| Made {
+        trial: Trial {
+            failed: Some(format!("{error:#}")),
+            ..Trial::default()
+        },
+        allocator: None,
+        command: None,
+    });
+    made.trial.order = order;
+    made
+}
+
+fn attempt(setting: &Setting<'_>, arm: &Arm, order: u64) -> anyhow::Result<Made> {
+    let work = setting.work;
+    wait_until_free(setting.checks)?;
+    let stem = setting.folder.join(format!("{order:03}-{}", plain(arm.name())));
+    let log = stem.with_added_extension("log");
+    let mut launch = Launch::new(&work.program, &work.arguments);
+    launch
+        .allocator(&arm.found)
+        .own_group()
+        .output_to(create(&log)?);
+    let started = clock::boottime();
+    let launched = launch.spawn(setting.program)?;
+    let mut course = Course::new(launched, setting, &arm.found, started);
+    let outputs = Outputs {
+        json: None,
+        html: None,
+        png: None,
+        flamegraph: None,
+        folded: None,
+        flamegraph_of: What::Live,
+        redact: setting.redact,
+        quiet: true,
+        color: false,
+    };
+    let file = stem.with_added_extension("memtide");
+    let recorded = record(work, &mut course, &file, &outputs);
+    let end = course.end()?;
+    let mut closed = recorded?.close(&[]);
+    let observations = closed.observations()?;
+    let measured = comparison::measure(&observations, &end.phases, &end.used);
+    let metric = work.metric.as_ref().map(|regex| {
+        let output = match &end.load_output {
+            Some(output) => output.clone(),
+            None => tail(&log)?,
+        };
+        find(regex, &output)
+    });
+    let metric = metric.transpose()?.flatten();
+    let no_metric = work.metric.is_some() && metric.is_none();
+    let missing = no_metric.then(|| "--metric was not found in what it printed".to_owned());
+    Ok(Made {
+        trial: Trial {
+            failed: end.failed.or(missing),
+            recording: Some(file.display().to_string()),
+            load_exit: end.load_exit,
+            metric,
+            killed: end.killed,
+            ..measured
+        },
+        allocator: end.allocator,
+        command: Some(observations.target.cmdline),
+    })
+}
+
+/// Records the course of the program from its start to where its end is due.
+fn record(
+    work: &Work,
+    course: &mut Course<'_>,
+    file: &Path,
+    outputs: &Outputs,
+) -> anyhow::Result<Session> {
+    let pid = Pid(course.pid());
+    let options = memtide_sampler::Options {
+        budget: work.budget,
+        ..memtide_sampler::Options::default()
+    };
+    let sampler = Sampler::open(pid, &options).context("it could not be watched")?;
+    let lens = Lens::Sampler(Box::new(sampler), Vec::new());
+    // Its first moments are the loader's.
+    let first = clock::boottime() + Nanos::SECOND;
+    let snapshots = (work.inspects).then(|| Snapshots::of(lens.target().id, first, work.budget));
+    let mut session = Session::open(Setup {
+        lens,
+        heap: None,
+        snapshots,
+        every: work.every,
+        output: Some(file),
+        outputs,
+        stage: Stage::Shared,
+    })?;
+    session.record(course)?;
+    Ok(session)
+}
+
+/// Waits until the run before has given back what readiness is told by.
+fn wait_until_free(checks: &Checks) -> anyhow::Result<()> {
+    let Some(ready) = &checks.ready else {
+        return Ok(());
+    };
+    let until = std::time::Instant::now() + PORT_FREE_BY;
+    while let Some(why) = ready.taken_before() {
+        anyhow::ensure!(std::time::Instant::now() < until, "{why}");
+        std::thread::sleep(LOOK_EVERY);
+    }
+    Ok(())
+}
+
+/// A name of an arm as it goes into a file's.
+fn plain(name: &str) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' };
+    name.chars().map(plain).take(48).collect()
+}
+
+fn create(path: &PathBuf) -> anyhow::Result<File> {
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// The end of a file.
+fn tail(path: &Path) -> anyhow::Result<Vec<u8>> {
+    use std::io::{Read as _, Seek as _, SeekFrom};
+    let mut file = File::open(path)?;
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(OUTPUT_READ)))?;
+    let mut bytes = Vec::new();
+    file.take(OUTPUT_READ).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// The number of the last match.
+fn find(regex: &Regex, output: &[u8]) -> anyhow::Result<Option<f64>> {
+    let Some(found) = regex.captures_iter(output).last().and_then(|all| all.get(1)) else {
+        return Ok(None);
+    };
+    let text = String::from_utf8_lossy(found.as_bytes());
+    let number: f64 = text
+        .trim()
+        .replace(',', "")
+        .parse()
+        .with_context(|| format!("--metric found {text:?}, which is no number"))?;
+    Ok(number.is_finite().then_some(number))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{find, plain};
+    use regex::bytes::Regex;
+
+    #[test]
+    fn the_last_number_counts() {
+        let regex = Regex::new(r"requests/s: ([0-9.,]+)").expect("it is one");
+        let output = b"requests/s: 12\nrequests/s: 1,234.5\n";
+        assert_eq!(find(&regex, output).expect("a number"), Some(1234.5));
+        assert_eq!(find(&regex, b"nothing").expect("nothing"), None);
+        let words = Regex::new("is (.*)").expect("it is one");
+        let error = find(&words, b"is fast").expect_err("no number");
+        assert!(error.to_string().contains("\"fast\""), "{error}");
+    }
+
+    #[test]
+    fn names_are_those_of_files() {
+        assert_eq!(plain("jemalloc:a=1,b=2"), "jemalloc-a-1-b-2");
+        assert_eq!(plain("/opt/lib/my.so"), "-opt-lib-my.so");
+    }
+}
