@@ -124,7 +124,7 @@ fn survivors_of_a_burst_make_holes_of_what_was_freed() {
 
 #[test]
 fn free_memory_that_grows_ever_more_slowly_and_was_never_used_is_fragmentation() {
-    let grown = |t: f64| 20.0 * MIB * (1.0 - (-t / 40.0).exp());
+    let grown = |t: f64| 20.0 * MIB * (1.0 - (-t / 60.0).exp());
     let holes = verdict(&looked(60, &AT, |t| Books {
         live: 4.0 * MIB,
         free: MIB + grown(t),

@@ -46,7 +46,7 @@ fn each_shape_is_recognised() {
         ),
         (
             "a long exponential",
-            series(|t| 20.0 * (1.0 - (-t / 30.0).exp())),
+            series(|t| 20.0 * (1.0 - (-t / 50.0).exp())),
             Shape::Decelerating,
         ),
         (
@@ -77,6 +77,43 @@ fn each_shape_is_recognised() {
             series(|t| 6.0 * (t * core::f64::consts::TAU / 12.0).sin()),
             Shape::Fluctuating,
         ),
+    ];
+    for (name, series, expected) in cases {
+        let form = form(&series, MATERIAL);
+        assert_eq!(form.shape(), expected, "{name}: {form:?}");
+    }
+}
+
+/// What looks like a sawtooth and is none, what looks like stairs and is none, and the time to say that stairs have stopped.
+#[test]
+fn swings_and_steps_are_told_by_more_than_their_number() {
+    let saw = |period: f64| move |t: f64| 12.0 * fraction(t / period);
+    // 12 MiB for a second in eight: given back, not collected.
+    let bursts = |t: f64| if t % 8.0 > 7.0 { 12.0 } else { 0.0 };
+    // Two falls of 8 MiB that are as steep as a tooth, on a way that turns round all the time.
+    let walk = |t: f64| saw(20.0)(t) + 1.5 * (t * 4.0).sin();
+    let stopped = |gap: f64| move |t: f64| 3.0 * (t / gap).floor().min(4.0);
+    // The last step came at second 30 of 48, 1.6 to 2.2 longest gaps ago: even gaps, then uneven ones.
+    let uneven = |t: f64| {
+        3.0 * f64::from(
+            [6.0, 12.0, 21.0, 30.0]
+                .map(|at| u8::from(t > at))
+                .iter()
+                .sum::<u8>(),
+        )
+    };
+    let torn = |t: f64| 3.0 * (t / 8.0).floor() - if (20.0..22.0).contains(&t) { 4.0 } else { 0.0 };
+    let cases: [(&str, Series, Shape); 6] = [
+        ("bursts", still(bursts), Shape::Fluctuating),
+        ("two clean teeth", still(saw(20.0)), Shape::Sawtooth),
+        ("two falls of a walk", still(walk), Shape::Fluctuating),
+        (
+            "even stairs that stopped",
+            still(stopped(7.5)),
+            Shape::Plateau,
+        ),
+        ("uneven stairs", still(uneven), Shape::Unclear),
+        ("stairs with a hole", still(torn), Shape::Linear),
     ];
     for (name, series, expected) in cases {
         let form = form(&series, MATERIAL);

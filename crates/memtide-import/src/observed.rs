@@ -23,6 +23,8 @@ pub struct Known<'a> {
     pub runtime: &'a str,
     /// How old the process is at the first sample.
     pub age: Nanos,
+    /// Its limits, which samples do not carry.
+    pub limits: Limits,
 }
 
 /// Observations of samples and looks; `None` for looks where nobody looked. Times of samples and looks are of
@@ -101,7 +103,7 @@ fn target(known: &Known<'_>, samples: &[Sample]) -> Target {
         age: known.age,
         allocator: "glibc 2.36".to_owned(),
         runtime: known.runtime.to_owned(),
-        limits: Limits::default(),
+        limits: known.limits,
         cgroup: None,
         unseen: Vec::new(),
     }

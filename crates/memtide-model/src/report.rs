@@ -193,6 +193,12 @@ pub struct Evidence {
     pub value: Option<f64>,
     /// The number's unit: "bytes/s", "threads/s", ….
     pub unit: Option<String>,
+    /// Lower end of the number's 90 % interval; absent where it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub low: Option<f64>,
+    /// Upper end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub high: Option<f64>,
 }
 
 /// Growth of RSS over the recording, less the preload shim's own memory (account `shim`).

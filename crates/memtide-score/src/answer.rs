@@ -1,7 +1,7 @@
 //! What the engine said of one record, and what is true of it.
 
 use crate::manifest::{Case, is_leak};
-use memtide_model::report::Report;
+use memtide_model::report::{Evidence, Report};
 use memtide_model::{Shape, VerdictKind};
 
 /// A part of a record, in seconds since it began.
@@ -52,7 +52,7 @@ pub(crate) struct Answer {
     pub(crate) first_acceptable: bool,
     /// The rate that the verdict stands on, bytes per second.
     pub(crate) rate: Option<f64>,
-    /// The 90 % interval of the growth of RSS, bytes per second.
+    /// The 90 % interval of that rate, bytes per second.
     pub(crate) interval: Option<(f64, f64)>,
     /// What is true of this part of the record.
     pub(crate) truth: Truth,
@@ -114,7 +114,7 @@ impl Answer {
                 || open && verdict.candidates.contains(&case.label),
             first_acceptable: first.is_some_and(|&kind| may_be_said(kind) || kind == case.label),
             rate: rate(report),
-            interval: growth.low.zip(growth.high),
+            interval: interval(report),
             truth,
             basis: None,
             summary: verdict.summary.clone(),
@@ -161,8 +161,18 @@ fn met_its_limit(case: &Case, truth: Truth) -> bool {
 
 /// The rate that the verdict names; where it names none, that of RSS.
 fn rate(report: &Report) -> Option<f64> {
-    let of_verdict = (report.verdict.evidence.iter())
-        .find(|evidence| evidence.unit.as_deref() == Some("bytes/s"))
-        .and_then(|evidence| evidence.value);
-    of_verdict.or(report.growth.rss_bytes_per_second)
+    named(report)
+        .and_then(|evidence| evidence.value)
+        .or(report.growth.rss_bytes_per_second)
+}
+
+/// The interval of the same rate.
+fn interval(report: &Report) -> Option<(f64, f64)> {
+    let of_rss = report.growth.low.zip(report.growth.high);
+    named(report).map_or(of_rss, |evidence| evidence.low.zip(evidence.high))
+}
+
+/// The fact with the rate that the verdict stands on.
+fn named(report: &Report) -> Option<&Evidence> {
+    (report.verdict.evidence.iter()).find(|evidence| evidence.unit.as_deref() == Some("bytes/s"))
 }

@@ -1,7 +1,7 @@
 //! The corpus's manifest: what each case is, and what may be said of it.
 
 use crate::{Error, Result};
-use memtide_model::VerdictKind;
+use memtide_model::{Bytes, VerdictKind};
 use serde::Deserialize;
 use std::path::Path;
 
@@ -14,6 +14,8 @@ pub(crate) struct Case {
     pub(crate) program: String,
     /// How it is run, from the corpus's folder.
     pub(crate) run: Vec<String>,
+    /// The limit of its address space, where it sets one.
+    pub(crate) address_space_limit: Option<Bytes>,
     /// What really happens.
     pub(crate) label: VerdictKind,
     /// What may be said of it from outside.
@@ -32,6 +34,7 @@ struct Entry {
     name: String,
     source: String,
     run: String,
+    address_space_limit: Option<u64>,
     label: VerdictKind,
     outside: Vec<VerdictKind>,
     series: String,
@@ -64,6 +67,7 @@ impl From<Entry> for Case {
             program: entry.source,
             run: entry.run.split_whitespace().map(str::to_owned).collect(),
             name: entry.name,
+            address_space_limit: entry.address_space_limit.map(Bytes),
             label: entry.label,
             outside: entry.outside,
             series: entry.series,

@@ -11,7 +11,7 @@ use memtide_analyzer::statistics::{Series, theil_sen};
 use memtide_analyzer::thresholds::SHORTER;
 use memtide_analyzer::verdict::{Facts, Standing, decide};
 use memtide_import::{Held, Known, observations, read_series, read_truth};
-use memtide_model::{HeapSnapshot, Nanos, Observations, Sample, VerdictKind};
+use memtide_model::{HeapSnapshot, Limits, Nanos, Observations, Sample, VerdictKind};
 use std::path::Path;
 
 /// All of a record.
@@ -85,6 +85,10 @@ impl Recorded {
             runtime: self.case.runtime(),
             // The reader has left out what was before exec.
             age: Nanos::from_secs_f64(window.from + 2.0),
+            limits: Limits {
+                address_space: self.case.address_space_limit,
+                ..Limits::default()
+            },
         };
         observations(&known, samples, looks)
     }

@@ -13,6 +13,20 @@ pub enum Turn {
     Trough(usize),
 }
 
+impl Turn {
+    /// The index.
+    pub const fn at(self) -> usize {
+        match self {
+            Self::Peak(at) | Self::Trough(at) => at,
+        }
+    }
+
+    /// True of a highest value.
+    pub const fn is_peak(self) -> bool {
+        matches!(self, Self::Peak(_))
+    }
+}
+
 /// The confirmed turning points in order; peaks and troughs alternate.
 pub fn turns(values: &[f64], threshold: f64) -> Vec<Turn> {
     let mut found = Vec::new();

@@ -33,6 +33,8 @@ pub struct Form {
     pub saturation: Option<Saturation>,
     /// Mean period of an oscillation in seconds.
     pub period: Option<f64>,
+    /// How often an oscillation fell.
+    pub falls: usize,
     /// Slope of the troughs of an oscillation, per second.
     pub trough_slope: Option<f64>,
     /// How many troughs that slope was taken from.

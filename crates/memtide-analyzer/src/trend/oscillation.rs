@@ -5,13 +5,20 @@
 //! grows under an oscillation shows in the troughs, the first left out (it is the start-up). They are a
 //! period apart, hence nearly independent, and Kendall's S on them is exact: p < .005 from six troughs
 //! on, p < .02 with five; fewer cannot prove anything, and the shape is unclear if they rise.
+//!
+//! Over level troughs it is a sawtooth if it falls fast, lies in its upper half for a fair share of the time (else
+//! these are bursts), and has four falls or goes straight from one turning point to the next (else a
+//! random walk would do as well). What is none fluctuates.
 
 use super::Form;
-use crate::statistics::quantile::{floor_index, median_of, robust_deviation, running_median};
+use crate::statistics::quantile::{
+    floor_index, median, median_of, robust_deviation, running_median,
+};
 use crate::statistics::zigzag::{Turn, turns};
 use crate::statistics::{Series, kendall, theil_sen};
 use crate::thresholds::{
-    FEWER_TROUGHS_P, KIB, REVERSAL_MATERIAL, REVERSAL_SHARE, SAWTOOTH_FALL, TROUGHS_P, TROUGHS_SURE,
+    BURSTS_SHARE, CLEAN_PATH, FEWER_TROUGHS_P, KIB, REVERSAL_MATERIAL, REVERSAL_SHARE,
+    SAWTOOTH_FALL, TEETH, TROUGHS_P, TROUGHS_SURE,
 };
 use crate::trail::Trail;
 use memtide_model::{Shape, Unit};
@@ -33,14 +40,15 @@ pub(super) fn form(series: &Series, material: f64, trail: &mut Trail) -> Option<
     } else {
         0.0
     };
-    let fall_share = median_of(falls) / period;
+    let fall_share = median(&falls) / period;
+    let count = falls.len();
     let falls_fast = |trail: &mut Trail| {
         trail.below(
             "sawtooth: fall of the period",
             fall_share,
             Unit::Share,
             SAWTOOTH_FALL,
-        )
+        ) && has_teeth(series, &turns, count, trail)
     };
     let shape = match rising(&troughs, slope, series.span(), material, trail) {
         Rising::Proven => Shape::RisingSawtooth,
@@ -50,6 +58,7 @@ pub(super) fn form(series: &Series, material: f64, trail: &mut Trail) -> Option<
     };
     Some(Form {
         period: Some(period),
+        falls: count,
         trough_slope: Some(slope),
         troughs: troughs.len(),
         ..Form::of(shape)
@@ -92,6 +101,50 @@ fn rising(troughs: &Series, slope: f64, span: f64, material: f64, trail: &mut Tr
     } else {
         Rising::No
     }
+}
+
+/// True of enough falls or clean ones, over which it lies high for a fair share of the time.
+fn has_teeth(series: &Series, turns: &[Turn], falls: usize, trail: &mut Trail) -> bool {
+    (trail.at_least("sawtooth: falls", falls as f64, Unit::Count, TEETH as f64)
+        || trail.at_most(
+            "sawtooth: path over the straight way",
+            detour(series, turns),
+            Unit::Number,
+            CLEAN_PATH,
+        ))
+        && trail.at_least(
+            "sawtooth: time in its upper half",
+            high_share(series, turns),
+            Unit::Share,
+            BURSTS_SHARE,
+        )
+}
+
+/// The path over the straight way through the turning points: 1 if it does not turn round between them.
+fn detour(series: &Series, turns: &[Turn]) -> f64 {
+    let smooth = running_median(&series.y, 3);
+    let way = |points: &[f64]| -> f64 { points.windows(2).map(|w| (w[1] - w[0]).abs()).sum() };
+    let ends = [0, smooth.len() - 1];
+    let through: Vec<f64> = core::iter::once(ends[0])
+        .chain(turns.iter().map(|turn| turn.at()))
+        .chain([ends[1]])
+        .map(|k| smooth[k])
+        .collect();
+    way(&smooth) / way(&through).max(1.0)
+}
+
+/// Share of the time that it lies above the middle between its median peak and its median trough.
+fn high_share(series: &Series, turns: &[Turn]) -> f64 {
+    let level = |is_peak: bool| {
+        let of_kind = turns.iter().filter(|turn| turn.is_peak() == is_peak);
+        median_of(of_kind.map(|turn| series.y[turn.at()]).collect())
+    };
+    let middle = 0.5 * (level(true) + level(false));
+    let high: f64 = (series.t.windows(2).zip(&series.y))
+        .filter(|(_, y)| **y > middle)
+        .map(|(t, _)| t[1] - t[0])
+        .sum();
+    high / series.span()
 }
 
 /// Kendall's S of `count` values that rise all along.

@@ -2,8 +2,8 @@
 //!
 //! With D the growth, T the record: the late ratio is slope(last 40 %) / (D/T), the late share the
 //! growth in the last 28 % over D, the jump the largest growth within 4 % of the samples over D. In
-//! this order: stairs (mostly still, three jumps or more; stopped after a wait of 2.2 longest gaps),
-//! one step, plateau, accelerating, linear (late ratio, or a straight line as good as any bent curve
+//! this order: stairs (mostly still, three jumps or more, no fall; stopped after a wait of 2.2 longest gaps,
+//! of 1.6 where the gaps are alike), one step, plateau, accelerating, linear (late ratio, or a straight line as good as any bent curve
 //! by `AICc`), and what is left decelerates: its end cannot be told yet.
 
 use super::Form;
@@ -13,8 +13,8 @@ use crate::thresholds::{
     ACCELERATING_MIDDLE, ACCELERATING_RATIO, ENDS, JUMP_WINDOW, LAST_PART, LATE_PART, LINEAR_AICC,
     LINEAR_RATIO, LINEAR_RATIO_FITTED, PLATEAU_FALL, PLATEAU_FITTED_AICC, PLATEAU_FITTED_LINE,
     PLATEAU_FITTED_TAU, PLATEAU_LAST, PLATEAU_LAST_SLOW, PLATEAU_RATIO, PLATEAU_TAU,
-    PLATEAU_TAU_RATIO, STAIRS_DOUBT, STAIRS_JUMP, STAIRS_JUMPS, STAIRS_STILL, STAIRS_STOPPED,
-    STEP_JUMP, STEP_LAST, STILL_BYTES,
+    PLATEAU_TAU_RATIO, STAIRS_DOUBT, STAIRS_EVEN, STAIRS_JUMP, STAIRS_JUMPS, STAIRS_STILL,
+    STAIRS_STOPPED, STEP_JUMP, STEP_LAST, STILL_BYTES,
 };
 use crate::trail::Trail;
 use memtide_model::{Shape, Unit};
@@ -34,7 +34,7 @@ pub(super) fn form(series: &Series, material: f64, trail: &mut Trail) -> Form {
         });
     }
     let rise = Rise::of(series, delta.max(1.0));
-    if rise.is_stairs(trail) {
+    if rise.is_stairs(series, delta, trail) {
         return rise.form(rise.stairs(series.span(), trail), None);
     }
     if rise.is_step(trail) {
@@ -81,7 +81,7 @@ impl Rise {
         }
     }
 
-    fn is_stairs(&self, trail: &mut Trail) -> bool {
+    fn is_stairs(&self, series: &Series, delta: f64, trail: &mut Trail) -> bool {
         let (count, least) = (self.jumps.count as f64, STAIRS_JUMPS as f64);
         trail.above(
             "stairs: still samples",
@@ -94,6 +94,12 @@ impl Rise {
                 self.jumps.largest,
                 Unit::Share,
                 STAIRS_JUMP,
+            )
+            && trail.at_most(
+                "stairs: fall of the growth",
+                series.deepest_fall() / delta.max(1.0),
+                Unit::Share,
+                PLATEAU_FALL,
             )
     }
 
@@ -130,12 +136,12 @@ impl Rise {
     fn stairs(&self, span: f64, trail: &mut Trail) -> Shape {
         let (wait, late) = (self.jumps.wait, self.late_ratio);
         let longest = self.jumps.longest_gap.unwrap_or(span);
-        if trail.above(
-            "stopped: wait",
-            wait,
-            Unit::Seconds,
-            STAIRS_STOPPED * longest,
-        ) {
+        let patience = if self.jumps.even {
+            STAIRS_DOUBT
+        } else {
+            STAIRS_STOPPED
+        };
+        if trail.above("stopped: wait", wait, Unit::Seconds, patience * longest) {
             Shape::Plateau
         } else if trail.above(
             "may have stopped: wait",
@@ -289,6 +295,8 @@ struct Jumps {
     count: usize,
     /// Longest time between the starts of two of them; `None` with fewer than two.
     longest_gap: Option<f64>,
+    /// True of three gaps or more that are alike.
+    even: bool,
     /// Seconds since the last of them ended.
     wait: f64,
 }
@@ -303,12 +311,15 @@ impl Jumps {
         let starts: Vec<usize> = (0..rises.len())
             .filter(|&k| on(k) && (k == 0 || !on(k - 1)))
             .collect();
-        let gaps = starts.windows(2).map(|w| t[w[1]] - t[w[0]]);
+        let gaps: Vec<f64> = starts.windows(2).map(|w| t[w[1]] - t[w[0]]).collect();
+        let longest_gap = gaps.iter().copied().reduce(f64::max);
+        let shortest = STAIRS_EVEN * longest_gap.unwrap_or(0.0);
         let last = (0..rises.len()).rev().find(|&k| on(k));
         Self {
             largest: largest / delta,
             count: starts.len(),
-            longest_gap: gaps.reduce(f64::max),
+            longest_gap,
+            even: gaps.len() >= STAIRS_JUMPS && gaps.iter().all(|&gap| gap >= shortest),
             wait: t[n - 1] - last.map_or(t[0], |k| t[(k + width).min(n - 1)]),
         }
     }

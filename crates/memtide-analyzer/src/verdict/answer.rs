@@ -80,6 +80,8 @@ impl Answer {
             account: None,
             value: None,
             unit: None,
+            low: None,
+            high: None,
         });
         self
     }
@@ -92,7 +94,18 @@ impl Answer {
             account: None,
             value: Some(value),
             unit: Some(unit.to_owned()),
+            low: None,
+            high: None,
         });
+        self
+    }
+
+    /// With the 90 % interval of the last fact's number.
+    #[must_use]
+    pub fn within(mut self, low: f64, high: f64) -> Self {
+        if let Some(last) = self.evidence.last_mut() {
+            (last.low, last.high) = (Some(low), Some(high));
+        }
         self
     }
 
@@ -134,6 +147,8 @@ impl Answer {
             fact: format!("Also: {}.", lowercase_first(&other.headline)),
             account: first.as_ref().and_then(|first| first.account),
             value: first.as_ref().and_then(|first| first.value),
+            low: first.as_ref().and_then(|first| first.low),
+            high: first.as_ref().and_then(|first| first.high),
             unit: first.and_then(|first| first.unit),
         });
         let advice = other.advice.into_iter().next();

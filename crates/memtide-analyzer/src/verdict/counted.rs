@@ -9,8 +9,8 @@ use super::facts::Facts;
 use super::gate;
 use super::heap::{Owner, Subject};
 use super::looked;
-use super::split::{By, Cause, Parts};
-use super::words::{moved, rate_fact, rate_of, size_fact};
+use super::split::{self, By, Cause, Parts};
+use super::words::{moved, rate_fact, rate_of, rated_fact, size_fact};
 use crate::record::Track;
 use crate::stacks::{Listed, Stacks, site};
 use crate::statistics::theil_sen;
@@ -133,7 +133,8 @@ fn unsettled(facts: &Facts, subject: &Subject, parts: &Parts, turned: bool) -> &
 }
 
 fn leak(facts: &Facts, subject: &Subject, parts: &Parts) -> Answer {
-    let rate = text::rate(rate_of(subject).per_second);
+    let slope = split::live_rate(rate_of(subject), parts);
+    let rate = text::rate(slope.per_second);
     let leading = facts
         .stacks
         .and_then(|stacks| stacks.leading(StackKind::Heap));
@@ -147,7 +148,7 @@ fn leak(facts: &Facts, subject: &Subject, parts: &Parts) -> Answer {
         subject.name
     );
     let answer = Answer::decided(VerdictKind::HeapLeak, Standing::Measured, headline);
-    let mut answer = fact(parts, rate_fact(facts, subject, answer));
+    let mut answer = fact(parts, rated_fact(facts, subject, slope, answer));
     answer = looked::found(facts, with_stack(answer, leading), Cause::Live);
     let turnover = leading.and_then(|listed| listed.row.leak_score);
     if let Some(score) = turnover.filter(|&score| score < TURNOVER_SCORE) {
@@ -250,9 +251,10 @@ pub(super) fn unmap(facts: &Facts, leading: Option<&Listed>) -> String {
 }
 
 /// Growth that has ended: memory that was freed and is kept is no plateau of use. `None` where live
-/// blocks are what came.
+/// blocks are what came, and still are most of what malloc holds.
 pub(super) fn ended(facts: &Facts, subject: &Subject, parts: &Parts) -> Option<Answer> {
-    if parts.cause() != Cause::Kept {
+    let hollow = parts.cause() == Cause::Mixed && parts.kept >= FREE_SHARE && is_hollow(facts);
+    if parts.cause() != Cause::Kept && !hollow {
         return None;
     }
     // What is resident was in use at some time, or it never was. What came at one stroke was, even if
@@ -302,6 +304,13 @@ pub(super) fn ended(facts: &Facts, subject: &Subject, parts: &Parts) -> Option<A
         &HOLES
     };
     Some(kept(facts, answer, parts, general))
+}
+
+/// True if at most [`LIVE_SHARE`] of what malloc holds was live at the last look. Caches, tables and pools that are full had
+/// .91 to .99.
+fn is_hollow(facts: &Facts) -> bool {
+    let last = facts.record.heap.looks().last();
+    last.is_some_and(|look| look.live <= LIVE_SHARE * look.resident)
 }
 
 /// Level memory inside of which live blocks grow: free memory of the heap is used up first.

@@ -22,7 +22,8 @@ use crate::snapshots::Look;
 use crate::statistics::wave::{self, Wave};
 use crate::statistics::{Series, blocks};
 use crate::thresholds::{
-    ANON_MAPPINGS, CLASS_SHARE, FIRST_TOUCH_SHARE, MATERIAL_BYTES, PLATEAU_FALL,
+    ANON_MAPPINGS, CLASS_SHARE, FIRST_TOUCH_SHARE, LOOKS_THAT_LEAD, MATERIAL_BYTES, PLATEAU_FALL,
+    TEETH, TOOTH_FALL,
 };
 use crate::trail::{Trail, is_shaped};
 use crate::trend::{self, Form};
@@ -214,7 +215,7 @@ fn narrowed(mut answer: Answer, cause: Cause) -> Answer {
 }
 
 fn by_shape(facts: &Facts, subject: &Subject, parts: Option<&Parts>, trail: &mut Trail) -> Answer {
-    use VerdictKind::{Fragmentation, HeapLeak, NoGrowth, Plateau, Retention, Sawtooth};
+    use VerdictKind::{Fragmentation, HeapLeak, NoGrowth, Plateau, Retention};
     if matches!(
         subject.form.shape(),
         Shape::Step | Shape::Plateau | Shape::Decelerating
@@ -239,25 +240,41 @@ fn by_shape(facts: &Facts, subject: &Subject, parts: Option<&Parts>, trail: &mut
                 let candidates = [Plateau, HeapLeak, Fragmentation, Retention];
                 words::decelerating(facts, subject, &candidates)
             }),
-        Shape::Unclear if subject.form.period.is_some() => words::unclear(
-            facts,
-            subject,
-            &[Sawtooth, HeapLeak, Fragmentation, NoGrowth],
-        ),
-        Shape::Unclear if subject.fell() => words::unclear(
-            facts,
-            subject,
-            &[Plateau, NoGrowth, HeapLeak, Fragmentation],
-        ),
-        Shape::Unclear => words::unclear(facts, subject, &[Plateau, HeapLeak, Fragmentation]),
+        Shape::Unclear => words::unclear(facts, subject, unclear(facts, subject)),
         Shape::Linear | Shape::Accelerating | Shape::Stairs | Shape::RisingSawtooth => {
             growth(facts, subject, parts, trail)
         }
     }
 }
 
+/// What is not told from its swings, likeliest first. Few swings are no sawtooth yet, and a leak only where looks
+/// say so as well.
+fn unclear(facts: &Facts, subject: &Subject) -> &'static [VerdictKind] {
+    use VerdictKind::{Fragmentation, HeapLeak, NoGrowth, Plateau, Sawtooth};
+    let (swings, leads) = (subject.form.period.is_some(), more_at_every_look(facts));
+    match (swings, subject.fell()) {
+        (true, _) if subject.form.falls >= TEETH => &[Sawtooth, HeapLeak, Fragmentation, NoGrowth],
+        (true, _) if leads => &[HeapLeak, Sawtooth, Fragmentation, NoGrowth],
+        (true, _) => &[NoGrowth, HeapLeak, Sawtooth, Fragmentation],
+        (false, true) if leads => &[HeapLeak, Plateau, NoGrowth, Fragmentation],
+        (false, true) => &[Plateau, NoGrowth, HeapLeak, Fragmentation],
+        (false, false) => &[Plateau, HeapLeak, Fragmentation],
+    }
+}
+
+/// True if each of [`LOOKS_THAT_LEAD`] looks or more found more live bytes than the one before, and the last materially more than
+/// the first. It chooses what is named first and decides nothing: of random walks, all of which is live, one of eight does
+/// so at four looks.
+fn more_at_every_look(facts: &Facts) -> bool {
+    let looks = facts.record.heap.looks();
+    let rise = looks.windows(2).all(|pair| pair[0].live < pair[1].live);
+    let grown = |first: &Look, last: &Look| last.live - first.live >= facts.record.gate_material();
+    let ends = looks.first().zip(looks.last());
+    looks.len() >= LOOKS_THAT_LEAD && rise && ends.is_some_and(|(first, last)| grown(first, last))
+}
+
 fn growth(facts: &Facts, subject: &Subject, parts: Option<&Parts>, trail: &mut Trail) -> Answer {
-    use VerdictKind::{Fragmentation, HeapLeak, MmapLeak, NoGrowth, Plateau};
+    use VerdictKind::{Fragmentation, HeapLeak, MmapLeak, NoGrowth, Plateau, Sawtooth};
     let candidates: &[VerdictKind] = match subject.owner {
         Owner::Heap => &[HeapLeak, Fragmentation, Plateau],
         Owner::Anon => &[HeapLeak, MmapLeak, Fragmentation, Plateau],
@@ -272,6 +289,9 @@ fn growth(facts: &Facts, subject: &Subject, parts: Option<&Parts>, trail: &mut T
     match missing {
         Some(Missing::Steadiness) => {
             let mut more = candidates.to_vec();
+            if subject.series.deepest_fall() >= TOOTH_FALL * subject.series.range() {
+                more.insert(1, Sawtooth);
+            }
             more.push(NoGrowth);
             words::unproven(facts, subject, &more, Missing::Steadiness)
         }

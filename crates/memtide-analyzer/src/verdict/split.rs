@@ -28,9 +28,9 @@ use super::heap::Subject;
 use crate::record::Track;
 use crate::statistics::quantile::robust_deviation;
 use crate::statistics::{Series, blocks, theil_sen};
-use crate::thresholds::{BLOCKS, FREE_SHARE, LIVE_SHARE};
+use crate::thresholds::{BLOCKS, FORECAST_SLACK, FREE_SHARE, LIVE_SHARE};
 use crate::trail::Trail;
-use memtide_model::{HeapMode, MappingClass, Unit};
+use memtide_model::{HeapMode, MappingClass, Slope, Unit};
 
 /// One-sided 95 % quantile of the normal distribution.
 const NORMAL: f64 = 1.645;
@@ -168,6 +168,21 @@ impl Parts {
         } else {
             Cause::Mixed
         }
+    }
+}
+
+/// The rate at which live blocks grow, by the rate of what is judged and the share of it that they are. Resident memory
+/// differs from them by whole pages, headers and unused ends, .4 to 2.3 % of the growth in records that are so
+/// quiet that the interval of RSS is a tenth of that: hence the relative slack of forecasts in its half width.
+pub(super) fn live_rate(of_subject: Slope, parts: &Parts) -> Slope {
+    // Looks that meet swings at any phase know the share less well than RSS knows the rate.
+    let share = if parts.error > 0.0 { 1.0 } else { parts.live };
+    let per_second = share * of_subject.per_second;
+    let half = FORECAST_SLACK * per_second.abs();
+    Slope {
+        per_second,
+        low: share * of_subject.low - half,
+        high: share * of_subject.high + half,
     }
 }
 

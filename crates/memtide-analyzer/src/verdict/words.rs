@@ -415,7 +415,11 @@ fn deciding(facts: &Facts) -> Vec<String> {
 
 /// With the growth of the subject as a fact, whose number is its rate.
 pub(super) fn rate_fact(facts: &Facts, subject: &Subject, answer: Answer) -> Answer {
-    let slope = rate_of(subject);
+    rated_fact(facts, subject, rate_of(subject), answer)
+}
+
+/// The same with a rate that is known better than by the subject alone.
+pub(super) fn rated_fact(facts: &Facts, subject: &Subject, slope: Slope, answer: Answer) -> Answer {
     let moved = moved(facts, subject);
     let fact = if slope.low < slope.high {
         format!(
@@ -429,6 +433,7 @@ pub(super) fn rate_fact(facts: &Facts, subject: &Subject, answer: Answer) -> Ans
     };
     answer
         .number(fact, slope.per_second, "bytes/s")
+        .within(slope.low, slope.high)
         .of_account(subject.account)
 }
 

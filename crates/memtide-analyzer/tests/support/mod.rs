@@ -76,6 +76,7 @@ pub(crate) fn observations(samples: Vec<Sample>, runtime: &str) -> Observations 
         name: "case",
         runtime,
         age: Nanos::from_secs(3_600),
+        limits: memtide_model::Limits::default(),
     };
     let mut observations = memtide_import::observations(&known, samples, None);
     observations.target.exe = "/bin/case".to_owned();

@@ -231,6 +231,8 @@ fn fact(fact: &str, account: Option<Account>, value: f64, unit: &str) -> Evidenc
         account,
         value: Some(value),
         unit: Some(unit.to_owned()),
+        low: None,
+        high: None,
     }
 }
 

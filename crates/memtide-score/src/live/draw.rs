@@ -80,6 +80,7 @@ mod tests {
             name: "one".to_owned(),
             program: "src/one.c".to_owned(),
             run: run.split_whitespace().map(str::to_owned).collect(),
+            address_space_limit: None,
             label,
             outside: vec![label],
             series: String::new(),

@@ -5,7 +5,7 @@ use crate::observe::{PROCESS, looked_at};
 use memtide_analyzer::analyze;
 use memtide_import::{Known, heap_sample, observations};
 use memtide_model::report::Verdict;
-use memtide_model::{Bytes, HeapSnapshot, HeapTotals, Nanos, Sample, VerdictKind};
+use memtide_model::{Bytes, HeapSnapshot, HeapTotals, Limits, Nanos, Sample, VerdictKind};
 
 /// Second 0 on the boot clock.
 const ORIGIN: f64 = 100_000.0;
@@ -34,6 +34,7 @@ pub(super) fn judge(kind: &'static str, samples: &[Sample]) -> Simulated {
             name: "simulated",
             runtime: "none",
             age: Nanos::from_secs(3600),
+            limits: Limits::default(),
         };
         analyze(&observations(&known, samples.to_vec(), looks))
             .report
