@@ -159,8 +159,6 @@ pub fn allocators(inputs: Inputs) -> Comparison {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
     #[test]
     fn every_round_holds_every_arm_once_and_orders_differ() {
         let order = super::order(4, 50, 7);

@@ -53,12 +53,17 @@ pub fn of_ratio(values: &[f64], baseline: &[f64], rng: &mut Rng) -> Option<Inter
     interval(median(values) / below, &ratios)
 }
 
-/// The medians of resamples; of values that are all equal that value once.
+/// The medians of [`RESAMPLES`] resamples.
 fn resampled(values: &[f64], rng: &mut Rng) -> Vec<f64> {
+    if values
+        .windows(2)
+        .all(|pair| pair[0].total_cmp(&pair[1]).is_eq())
+    {
+        let only = values.first().copied().unwrap_or(0.0);
+        return vec![only; RESAMPLES as usize];
+    }
     let draw = |rng: &mut Rng| {
-        let picked = values
-            .iter()
-            .map(|_| rng.choice(values).copied().unwrap_or(0.0));
+        let picked = (0..values.len()).map(|_| values[rng.usize(..values.len())]);
         median_of(picked.collect())
     };
     (0..RESAMPLES).map(|_| draw(rng)).collect()

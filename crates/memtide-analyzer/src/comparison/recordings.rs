@@ -9,17 +9,17 @@
 //! intervals of 90 % that do not overlap are a test at about 2 % (Schenker and Gentleman 2001), of the two records and
 //! not of the programs: one run each has no spread between runs, so levels are shown and not judged.
 
-use super::words::list;
+mod said;
+
 use super::{arms, stacks};
 use crate::statistics::quantile::median_of;
 use crate::statistics::{Series, blocks};
-use crate::thresholds::{MATERIAL_BYTES, MATERIAL_SHARE, UNEQUAL_LENGTH};
+use crate::thresholds::{MATERIAL_BYTES, MATERIAL_SHARE};
 use memtide_model::comparison::{
-    Arm, Compared, Comparison, ComparisonKind, ComparisonVerdict, Medians, Overhead, Ratio, SCHEMA,
-    Statistics, Trial,
+    Arm, Compared, Comparison, Medians, Overhead, Ratio, SCHEMA, Statistics, Trial,
 };
-use memtide_model::report::{How, LedgerRow};
-use memtide_model::{Account, Findings, Shape, Slope, text};
+use memtide_model::report::LedgerRow;
+use memtide_model::{Account, Findings, Shape, Slope};
 
 /// Points of the chart at most.
 const MOST_POINTS: usize = 300;
@@ -44,8 +44,8 @@ pub fn recordings(recordings: Vec<(String, Findings)>) -> Comparison {
             ..Statistics::default()
         },
         overhead: Overhead::default(),
-        verdict: verdict(&sides),
-        warnings: warnings(&sides),
+        verdict: said::verdict(&sides),
+        warnings: said::warnings(&sides),
     }
 }
 
@@ -66,6 +66,13 @@ enum Direction {
     Slower,
     Faster,
     Same,
+}
+
+/// Which series says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum By {
+    Rss,
+    Live,
 }
 
 impl Side {
@@ -111,14 +118,21 @@ impl Side {
         Some(unbounded && self.rate?.low > 0.0)
     }
 
-    /// How its rate stands to that of the first; `None` where either has none.
-    fn direction(&self, first: &Self) -> Option<Direction> {
-        let material = self.material().max(first.material()) / self.seconds().min(first.seconds());
+    /// How its rate stands to that of the first, and by which series; `None` where either has no rate.
+    fn direction(&self, first: &Self) -> Option<(Direction, By)> {
+        let material = self.material_rate(first);
         let of_rss = direction(self.rate?, first.rate?, material);
         match (of_rss, self.live, first.live) {
-            (Direction::Same, Some(live), Some(before)) => Some(direction(live, before, material)),
-            _ => Some(of_rss),
+            (Direction::Same, Some(live), Some(before)) => {
+                Some((direction(live, before, material), By::Live))
+            }
+            _ => Some((of_rss, By::Rss)),
         }
+    }
+
+    /// Least difference of two rates that comes to anything in the time of the shorter recording.
+    fn material_rate(&self, first: &Self) -> f64 {
+        self.material().max(first.material()) / self.seconds().min(first.seconds())
     }
 
     /// Least movement that means anything, in bytes, as in the analysis of one recording.
@@ -208,7 +222,7 @@ impl Side {
             p_corrected: None,
             differs: self
                 .direction(first)
-                .is_some_and(|to| to != Direction::Same),
+                .is_some_and(|(to, _)| to != Direction::Same),
             detectable: None,
         })
     }
@@ -255,216 +269,6 @@ fn medians(trial: &Trial) -> Medians {
         heap_retained: trial.heap_retained.map(|bytes| bytes as f64),
         ..Medians::default()
     }
-}
-
-fn verdict(sides: &[Side]) -> ComparisonVerdict {
-    let Some((first, later)) = sides.split_first() else {
-        return answer(ComparisonKind::Undetermined, "There is nothing to compare.");
-    };
-    if later.is_empty() {
-        let alone = format!(
-            "{} is the only recording: there is nothing to hold it against.",
-            first.name
-        );
-        return answer(ComparisonKind::Undetermined, &alone);
-    }
-    // The newest stands last: what differs there is what counts now.
-    let differs = later
-        .iter()
-        .rev()
-        .find_map(|side| match side.direction(first)? {
-            Direction::Slower => Some((ComparisonKind::Better, side)),
-            Direction::Faster => Some((ComparisonKind::Worse, side)),
-            Direction::Same => None,
-        });
-    let mut verdict = match differs {
-        Some((kind, side)) => differing(kind, side, first),
-        None if later.iter().any(|side| side.direction(first).is_some()) => same(first, later),
-        None => too_short(),
-    };
-    verdict.evidence = later.iter().flat_map(|side| facts(side, first)).collect();
-    verdict
-}
-
-fn answer(kind: ComparisonKind, summary: &str) -> ComparisonVerdict {
-    ComparisonVerdict {
-        kind,
-        arm: None,
-        summary: summary.to_owned(),
-        evidence: Vec::new(),
-        advice: Vec::new(),
-    }
-}
-
-fn differing(kind: ComparisonKind, side: &Side, first: &Side) -> ComparisonVerdict {
-    let better = kind == ComparisonKind::Better;
-    let stopped = better && first.grows() == Some(true) && side.grows() == Some(false);
-    let how = match (better, stopped) {
-        (_, true) => "does not grow any more",
-        (true, _) => "grows more slowly",
-        (false, _) => "grows faster",
-    };
-    let of_rss = side.rate.zip(first.rate);
-    let of_live = side.live.zip(first.live);
-    let (name, before) = (&side.name, &first.name);
-    let rates = |rates: Option<(Slope, Slope)>| {
-        let (here, there) = rates.unwrap_or_default();
-        format!(
-            "{} against {}",
-            text::rate(here.per_second),
-            text::rate(there.per_second)
-        )
-    };
-    let apart = of_rss.is_some_and(|(a, b)| a.high < b.low || a.low > b.high);
-    let summary = if apart {
-        format!("{name} {how}: {} in {before}.", rates(of_rss))
-    } else {
-        format!(
-            "{name} {how} in live blocks: {} in {before}; RSS shows no difference yet.",
-            rates(of_live)
-        )
-    };
-    let mut verdict = answer(kind, &summary);
-    verdict.arm = Some(name.clone());
-    verdict
-        .advice
-        .push(if better && side.grows() != Some(true) {
-            "Record the new one once more, for longer and under real load, to be sure.".to_owned()
-        } else {
-            format!("What still grows, and why: memtide report {name}")
-        });
-    verdict
-}
-
-fn same(first: &Side, later: &[Side]) -> ComparisonVerdict {
-    let names: Vec<&str> = later.iter().map(|side| side.name.as_str()).collect();
-    let half = |slope: Slope| (slope.high - slope.low) / 2.0;
-    let could = (later.iter())
-        .filter_map(|side| Some(half(side.rate?) + half(first.rate?)))
-        .fold(0.0_f64, f64::max);
-    let mut verdict = answer(
-        ComparisonKind::NoDifference,
-        &format!(
-            "No difference in growth is shown between {} and {}; one of {} could have been seen.",
-            first.name,
-            list(&names),
-            text::rate(could)
-        ),
-    );
-    verdict
-        .advice
-        .push("Longer recordings see smaller differences.".to_owned());
-    verdict
-}
-
-fn too_short() -> ComparisonVerdict {
-    let mut verdict = answer(
-        ComparisonKind::Undetermined,
-        "The recordings are too short for rates of growth.",
-    );
-    verdict
-        .advice
-        .push("Record each for 20 seconds or more: memtide attach PID --for 1m -o FILE".to_owned());
-    verdict
-}
-
-/// Rates with their intervals, the account that changed most, and the levels at the end.
-fn facts(side: &Side, first: &Side) -> Vec<String> {
-    let (name, before) = (&side.name, &first.name);
-    let mut facts = Vec::new();
-    for (what, here, there) in [
-        ("RSS", side.rate, first.rate),
-        ("Live blocks", side.live, first.live),
-    ] {
-        if let (Some(here), Some(there)) = (here, there) {
-            facts.push(format!(
-                "{what}: {} in {name} ({}), {} in {before} ({}).",
-                text::rate(here.per_second),
-                text::rates(here.low, here.high),
-                text::rate(there.per_second),
-                text::rates(there.low, there.high)
-            ));
-        }
-    }
-    facts.extend(foremost_account(side, first));
-    if !side.rss.is_empty() && !first.rss.is_empty() {
-        facts.push(format!(
-            "At the end RSS is {} in {name} and {} in {before}.",
-            text::bytes(side.rss.end()),
-            text::bytes(first.rss.end())
-        ));
-    }
-    facts
-}
-
-/// The account whose growth differs most.
-fn foremost_account(side: &Side, first: &Side) -> Option<String> {
-    let grown = |findings, account| row(findings, account).map(|row| row.growth_bytes);
-    let each = Account::IN_RSS.into_iter().filter_map(|account| {
-        let (here, there) = (
-            grown(&side.findings, account),
-            grown(&first.findings, account),
-        );
-        here.zip(there).map(|(here, there)| (account, here, there))
-    });
-    let (account, here, there) = each.max_by_key(|(_, here, there)| here.abs_diff(*there))?;
-    (here != there).then(|| {
-        format!(
-            "The growth of {} differs most: {} in {} and {} in {}.",
-            account.name(),
-            text::signed_bytes(here as f64),
-            side.name,
-            text::signed_bytes(there as f64),
-            first.name
-        )
-    })
-}
-
-fn warnings(sides: &[Side]) -> Vec<String> {
-    let mut warnings = vec![
-        "One recording each: how much runs of the same program differ among themselves is not known. \
-         memtide compare --allocators repeats runs."
-            .to_owned(),
-    ];
-    let Some((first, later)) = sides.split_first() else {
-        return warnings;
-    };
-    let program = |side: &Side| side.findings.report.target.name.clone();
-    for side in later {
-        if program(side) != program(first) {
-            warnings.push(format!(
-                "{} is of the program {}, {} of {}.",
-                side.name,
-                program(side),
-                first.name,
-                program(first)
-            ));
-        }
-        let (short, long) = (
-            side.seconds().min(first.seconds()),
-            side.seconds().max(first.seconds()),
-        );
-        if long > short * (1.0 + UNEQUAL_LENGTH) {
-            warnings.push(format!(
-                "{} is {} long and {} {}: rates can be compared, levels and sums cannot.",
-                side.name,
-                text::duration(side.seconds()),
-                first.name,
-                text::duration(first.seconds())
-            ));
-        }
-    }
-    warnings.extend(
-        (sides.iter())
-            .filter(|side| side.findings.report.ended.how == How::Oom)
-            .map(|side| {
-                format!(
-                    "The OOM killer ended {}: its growth was cut off there.",
-                    side.name
-                )
-            }),
-    );
-    warnings
 }
 
 #[expect(

@@ -7,6 +7,7 @@
     reason = "each test file uses its own part of this module, and series hold small positive numbers"
 )]
 
+pub(crate) mod arms;
 pub(crate) mod judged;
 pub(crate) mod look;
 pub(crate) mod shim;
