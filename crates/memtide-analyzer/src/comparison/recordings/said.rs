@@ -172,43 +172,36 @@ pub(super) fn warnings(sides: &[Side]) -> Vec<String> {
          memtide compare --allocators repeats runs."
             .to_owned(),
     ];
-    let Some((first, later)) = sides.split_first() else {
-        return warnings;
-    };
-    let program = |side: &Side| side.findings.report.target.name.clone();
-    for side in later {
-        if program(side) != program(first) {
-            warnings.push(format!(
-                "{} is of the program {}, {} of {}.",
-                side.name,
-                program(side),
-                first.name,
-                program(first)
-            ));
-        }
-        let (short, long) = (
-            side.seconds().min(first.seconds()),
-            side.seconds().max(first.seconds()),
-        );
-        if long > short * (1.0 + UNEQUAL_LENGTH) {
-            warnings.push(format!(
-                "{} is {} long and {} {}: rates can be compared, levels and sums cannot.",
-                side.name,
-                text::duration(side.seconds()),
-                first.name,
-                text::duration(first.seconds())
-            ));
-        }
+    if let Some((first, later)) = sides.split_first() {
+        warnings.extend(later.iter().filter_map(|side| other_program(side, first)));
+        warnings.extend(later.iter().filter_map(|side| other_length(side, first)));
     }
-    warnings.extend(
-        (sides.iter())
-            .filter(|side| side.findings.report.ended.how == How::Oom)
-            .map(|side| {
-                format!(
-                    "The OOM killer ended {}: its growth was cut off there.",
-                    side.name
-                )
-            }),
-    );
+    let killed = (sides.iter()).filter(|side| side.findings.report.ended.how == How::Oom);
+    warnings.extend(killed.map(|side| {
+        let name = &side.name;
+        format!("The OOM killer ended {name}: its growth was cut off there.")
+    }));
     warnings
+}
+
+fn other_program(side: &Side, first: &Side) -> Option<String> {
+    let program = |side: &Side| side.findings.report.target.name.clone();
+    let (here, there) = (program(side), program(first));
+    (here != there).then(|| {
+        let (name, before) = (&side.name, &first.name);
+        format!("{name} is of the program {here}, {before} of {there}.")
+    })
+}
+
+fn other_length(side: &Side, first: &Side) -> Option<String> {
+    let (here, there) = (side.seconds(), first.seconds());
+    (here.max(there) > here.min(there) * (1.0 + UNEQUAL_LENGTH)).then(|| {
+        format!(
+            "{} is {} long and {} {}: rates can be compared, levels and sums cannot.",
+            side.name,
+            text::duration(here),
+            first.name,
+            text::duration(there)
+        )
+    })
 }
