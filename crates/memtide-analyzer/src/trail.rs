@@ -68,12 +68,13 @@ impl Trail {
         }
     }
 
-    /// Ends a question about one cause with the answer to it, or with what spoke against it.
+    /// Ends a question about one cause with the answer to it, or with what spoke against it. Where nothing was
+    /// measured nothing was asked.
     pub fn answer(&mut self, stage: Stage, question: &str, found: Option<&Answer>) {
         if let Some(answer) = found {
             let at = self.pass(stage, question, "");
             self.conclude(at, answer);
-        } else {
+        } else if !self.numbers.is_empty() {
             let against = self.against();
             self.pass(stage, question, &against);
         }
@@ -183,18 +184,24 @@ impl Trail {
         self.steps.len().saturating_sub(1)
     }
 
-    /// "No: …", with the number that spoke against it.
+    /// "No: …", with what spoke against it.
     fn against(&self) -> String {
-        let missed = self.numbers.iter().rev().find(|number| !number.is_met());
-        let said = missed.and_then(|number| {
-            let bound = number.bound()?;
-            Some(format!(
-                "No: {} is {}, not {bound}.",
-                number.name,
-                number.text()
-            ))
-        });
-        said.unwrap_or_else(|| "No.".to_owned())
+        let missed: Vec<&Number> = (self.numbers.iter())
+            .filter(|number| !number.is_met())
+            .collect();
+        match missed[..] {
+            [] => "No.".to_owned(),
+            [only] => format!(
+                "No: {} is {}, not {}.",
+                only.name,
+                only.text(),
+                only.bound().unwrap_or_default()
+            ),
+            _ => {
+                let names: Vec<&str> = missed.iter().map(|number| number.name.as_str()).collect();
+                format!("No: not by {}.", names.join("; "))
+            }
+        }
     }
 }
 

@@ -229,7 +229,7 @@ fn how_sure(facts: &Facts, answer: &Answer, trail: &mut Trail) -> f64 {
     let sure = confidence::confidence(answer, agreeing, facts.record.samples.len(), trail);
     let question = "How sure is it, and do shorter parts of the record say the same?";
     if trail.at_least("confidence", sure, Unit::Share, LEAST_CONFIDENCE) {
-        trail.pass(Stage::Confidence, question, "It may be said.");
+        trail.pass(Stage::Confidence, question, "Sure enough to be said.");
     } else {
         trail.doubt(Stage::Confidence, question, "Not sure enough to decide.");
     }

@@ -9,6 +9,7 @@
 mod support;
 
 use memtide_analyzer::{Suppressions, analyze, analyze_with, detectable, noise};
+use memtide_model::report::Report;
 use memtide_model::{
     Account, ArenaTotals, Bytes, CallStack, CodeModule, CodeModuleId, CodePlace, HeapClass,
     HeapMode, HeapObservations, HeapQuality, HeapSnapshot, HeapTotals, Lost, MappingClass, Maps,
@@ -294,6 +295,7 @@ fn any_looks_are_answered_and_every_tick_still_adds_up() {
             !text.contains("NaN") && !text.contains("inf "),
             "run {run}: {text}"
         );
+        reasoned(&findings.report);
         assert!(
             (0.0..=1.0).contains(&report.verdict.confidence),
             "run {run}"
@@ -324,6 +326,19 @@ fn any_looks_are_answered_and_every_tick_still_adds_up() {
         }
     }
     assert!(sums > 1_000 && split > 1_000, "{sums} sums, {split} split");
+}
+
+/// Nothing in a step is not finite, the stages are in order, and the last step names the verdict.
+fn reasoned(report: &Report) {
+    let steps = &report.reasoning.steps;
+    for number in steps.iter().flat_map(|step| &step.numbers) {
+        let threshold = number.threshold.map_or(0.0, |threshold| threshold.value);
+        let value = number.value.unwrap_or(0.0);
+        assert!(value.is_finite() && threshold.is_finite(), "{number:?}");
+    }
+    assert!(steps.is_sorted_by_key(|step| step.stage), "{steps:#?}");
+    let last = steps.last().and_then(|step| step.verdict);
+    assert_eq!(last, Some(report.verdict.kind));
 }
 
 #[test]

@@ -5,36 +5,10 @@
 
 mod support;
 
-use memtide_import::Held;
-use memtide_model::{HeapObservations, HeapSnapshot, Nanos, Observations, VerdictKind};
-use support::judged::{count, false_leaks, parts_make_hardly_any_false_leaks, table, verdicts};
-use support::{Case, log, window};
-
-/// A case with looks into it; `None` for the programs that have no truth log.
-fn looked(case: &Case, from: f64, to: f64) -> Option<Observations> {
-    let log = log(case)?;
-    let mut observations = window(case, from, to);
-    let first = observations.samples.first()?.at;
-    let last = observations.samples.last()?.at;
-    let moments = [0, 10, 20, 40].map(|after| first + Nanos::from_secs(after));
-    let looks = (moments.into_iter().filter(|at| *at < last).chain([last]))
-        .filter_map(|at| look(&observations, &log, at))
-        .collect();
-    observations.heap = Some(HeapObservations {
-        snapshots: looks,
-        unavailable: None,
-    });
-    Some(observations)
-}
-
-/// By the line of the log that is nearest.
-fn look(observations: &Observations, log: &[Held], at: Nanos) -> Option<HeapSnapshot> {
-    let held = log.iter().min_by_key(|held| held.at.0.abs_diff(at.0))?;
-    let sample = (observations.samples.iter()).rfind(|sample| sample.at <= at)?;
-    let mut look = held.as_snapshot(sample);
-    look.at = at;
-    Some(look)
-}
+use memtide_model::VerdictKind;
+use support::judged::{
+    count, false_leaks, looked, parts_make_hardly_any_false_leaks, table, verdicts,
+};
 
 #[test]
 fn a_few_looks_tell_leaks_from_fragmentation() {

@@ -101,7 +101,7 @@ impl Outcome {
         match self {
             Self::PassedOn => "passed on",
             Self::Decided => "decided",
-            Self::Doubted => "doubted",
+            Self::Doubted => "left open",
         }
     }
 }

@@ -34,6 +34,7 @@ pub mod live;
 mod names;
 pub mod png;
 pub mod preview;
+mod reasoning;
 mod sentences;
 pub mod terminal;
 

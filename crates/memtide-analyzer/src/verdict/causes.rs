@@ -115,8 +115,8 @@ fn cost(units: &Series, memory: &Series, books: f64, trail: &mut Trail) -> Optio
     }
     let fit = line(&x, &y);
     let (by_time, by_units) = (
-        "scatter about a line over time, of that over the units",
-        "scatter about a line over the units, of that over time",
+        "scatter over time / over units",
+        "scatter over units / over time",
     );
     let correlation = "correlation of the heap with the units";
     if !trail.above(correlation, fit.correlation, Unit::Number, LOAD_COLLINEAR) {

@@ -88,7 +88,7 @@ pub(super) fn shared(facts: &Facts, trail: &mut Trail) -> Option<Answer> {
         return None;
     }
     let space = facts.series(Track::ClassSize(MappingClass::Shared));
-    let name = "pool of fixed size: growth of its address space";
+    let name = "fixed size: address space, growth";
     let fixed = !space.is_empty()
         && trail.below(name, space.delta(), Unit::Bytes, FIXED_SIZE_SHARE * grown);
     let shape = trend::form(&series, facts.material).shape();

@@ -27,7 +27,8 @@ pub enum Missing {
 /// `None` if the claim passes.
 pub fn missing(facts: &Facts, series: &Series, form: &Form, trail: &mut Trail) -> Option<Missing> {
     let short = facts.seconds_missing();
-    if !trail.at_most("seconds missing", short.max(0.0), Unit::Seconds, 0.0) {
+    if short > 0.0 {
+        trail.at_most("seconds missing", short, Unit::Seconds, 0.0);
         return Some(Missing::Time(short));
     }
     let (grown, rate) = match (form.shape(), form.trough_slope) {

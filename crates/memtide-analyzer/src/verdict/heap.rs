@@ -70,6 +70,7 @@ pub(super) enum Owner {
 pub(super) fn decide(facts: &Facts, rest: Option<Series>, trail: &mut Trail) -> Answer {
     let at_equal_load = rest.is_some();
     let sum = rest.unwrap_or_else(|| facts.series(Track::Anon));
+    let owner = whose(facts, trail);
     let form = trend::form_told(&sum, facts.material, trail);
     let mut told = trail.pass(
         Stage::Shape,
@@ -85,7 +86,7 @@ pub(super) fn decide(facts: &Facts, rest: Option<Series>, trail: &mut Trail) -> 
     if hidden.is_some() || wave.is_some() {
         told = trail.last_of(Stage::Shape).unwrap_or(told);
     }
-    let whole = hidden.unwrap_or_else(|| visible(facts, sum, form, trail));
+    let whole = hidden.unwrap_or_else(|| visible(facts, sum, form, owner));
     let (subject, parts) = if let Some((wave, form)) = &wave {
         beside_wave(facts, &whole, wave, *form)
     } else {
@@ -365,34 +366,40 @@ fn swings(facts: &Facts, sum: &Series, class: &Series) -> bool {
     trend::form(&rest, facts.material).period.is_some()
 }
 
-/// The sum, with the classes that carry its growth.
-fn visible(facts: &Facts, sum: Series, form: Form, trail: &mut Trail) -> Subject {
-    let anon_class = facts.series(Track::ClassRss(MappingClass::Anon));
-    let carried = anon_class.delta();
-    let name = "anonymous mappings beside the heap, growth";
-    let by_anon = trail.above(name, carried, Unit::Bytes, CLASS_SHARE * facts.anon)
-        && trail.above(
-            "anonymous memory, growth",
-            facts.anon,
-            Unit::Bytes,
-            facts.material,
-        );
-    let owner = if by_anon && !anon_class.is_empty() {
+/// Who can own the growth of anonymous memory, by the classes that carry it.
+fn whose(facts: &Facts, trail: &mut Trail) -> Owner {
+    let carried = facts.delta(Track::ClassRss(MappingClass::Anon));
+    let grown = facts.anon;
+    let material = trail.above(
+        "anonymous memory, growth",
+        grown,
+        Unit::Bytes,
+        facts.material,
+    );
+    let name = "anonymous mappings, growth";
+    let by_anon = material && trail.above(name, carried, Unit::Bytes, CLASS_SHARE * grown);
+    let owner = if by_anon {
         anon_owner(facts, carried, trail)
     } else {
         Owner::Heap
     };
     told::owner(facts, owner, trail);
-    let known = !anon_class.is_empty();
+    owner
+}
+
+/// The sum, as what it is called.
+fn visible(facts: &Facts, sum: Series, form: Form, owner: Owner) -> Subject {
+    let known = !facts.series(Track::ClassRss(MappingClass::Anon)).is_empty();
+    let of_heap = owner == Owner::Heap && known;
     Subject {
         series: sum,
         form,
-        account: if owner == Owner::Heap && known {
+        account: if of_heap {
             Account::Heap
         } else {
             Account::Anon
         },
-        name: if owner == Owner::Heap && known {
+        name: if of_heap {
             "The heap"
         } else {
             "Anonymous memory"
@@ -405,14 +412,14 @@ fn visible(facts: &Facts, sum: Series, form: Form, trail: &mut Trail) -> Subject
 /// Who can own growth of anonymous mappings.
 fn anon_owner(facts: &Facts, carried: f64, trail: &mut Trail) -> Owner {
     let space = facts.delta(Track::ClassSize(MappingClass::Anon));
-    let touched = "of fixed size: growth of their address space";
+    let touched = "fixed size: address space, growth";
     if trail.below(touched, space, Unit::Bytes, FIRST_TOUCH_SHARE * carried) {
         return Owner::FirstTouch;
     }
     let count = Track::ClassCount(MappingClass::Anon);
     let target = &facts.observations.target;
     let nobody = target.runtime == "none" && target.allocator.starts_with("glibc");
-    if nobody && (facts.count("anonymous mappings", count, ANON_MAPPINGS, trail)).sustained {
+    if nobody && (facts.count("their number", count, ANON_MAPPINGS, trail)).sustained {
         Owner::Mappings
     } else {
         Owner::Anon

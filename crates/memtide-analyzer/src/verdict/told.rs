@@ -35,21 +35,23 @@ pub(super) fn gate(missing: Option<Missing>, trail: &mut Trail) {
 
 /// The step that says whose pages they are.
 pub(super) fn owner(facts: &Facts, owner: Owner, trail: &mut Trail) {
+    let target = &facts.observations.target;
     let whose = match owner {
-        Owner::Heap => "The heap's: it is judged with all anonymous memory.".to_owned(),
+        Owner::Heap => "Most of what grew is not in anonymous mappings beside the heap.".to_owned(),
         Owner::FirstTouch => {
-            "Of mappings whose size stays: they are being touched for the first time.".to_owned()
+            "They belong to mappings whose size stays, and are touched for the first time.".to_owned()
         }
         Owner::Mappings => {
-            "Of ever more anonymous mappings, which no runtime and no other allocator owns."
+            "They belong to ever more anonymous mappings, and no runtime or other allocator is there to own those."
                 .to_owned()
         }
-        Owner::Anon => {
-            let target = &facts.observations.target;
-            let who =
-                runtimes::owner(target).unwrap_or("malloc's large blocks or the program itself");
-            format!("Of anonymous mappings; they may belong to {who}.")
-        }
+        Owner::Anon => format!(
+            "They belong to anonymous mappings, which may be {}.",
+            runtimes::owner(target).map_or_else(
+                || "malloc's large blocks or the program's own".to_owned(),
+                |owner| format!("those of {owner}"),
+            )
+        ),
     };
     trail.pass(Stage::Shape, "Whose pages are they?", &whose);
 }
@@ -77,6 +79,9 @@ pub(super) fn parts(parts: Option<&Parts>, trail: &mut Trail) {
             );
         }
     }
+    if parts.error > 0.0 {
+        trail.tell("error of the live share", parts.error, Unit::Share);
+    }
     trail.tell("kept by the allocator", parts.kept, Unit::Share);
     trail.tell("mapped beside the heap", parts.mapped, Unit::Share);
     let by = match parts.by {
@@ -89,11 +94,7 @@ pub(super) fn parts(parts: Option<&Parts>, trail: &mut Trail) {
         Cause::Mapped => "mappings that are not malloc's",
         Cause::Mixed => "nothing that decides alone",
     };
-    trail.tell(
-        "highest live bytes of what is resident at the end",
-        parts.peak,
-        Unit::Share,
-    );
+    trail.tell("live at its highest, of the end", parts.peak, Unit::Share);
     trail.pass(Stage::Live, question, &format!("{by}: {what}."));
 }
 
@@ -101,7 +102,7 @@ pub(super) fn parts(parts: Option<&Parts>, trail: &mut Trail) {
 pub(super) fn causes(answer: &Answer, beside: &[Answer], trail: &mut Trail) {
     let most = answer.kind.words();
     let decision = if beside.is_empty() {
-        format!("None but it: {most}.")
+        format!("No other is proven: {most}.")
     } else {
         let others: Vec<&str> = beside.iter().map(|cause| cause.kind.words()).collect();
         format!("First: {most}. Beside it: {}.", others.join("; "))

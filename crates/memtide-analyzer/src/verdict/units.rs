@@ -90,7 +90,7 @@ fn load_of(facts: &Facts, track: Track, unit: &str, trail: &mut Trail) -> Option
             alone.correlation,
         )))
     };
-    let by_time = "their correlation with time, not to be told apart";
+    let by_time = "their correlation with time";
     if trail.at_least(by_time, with_time.abs(), Unit::Number, LOAD_COLLINEAR) {
         // Of two even ramps the one whose small steps the memory takes is its cause.
         let follows = trail.above(BY_LOAD, alone.correlation, Unit::Number, LOAD_COLLINEAR)
@@ -101,13 +101,7 @@ fn load_of(facts: &Facts, track: Track, unit: &str, trail: &mut Trail) -> Option
                 Unit::Bytes,
                 facts.material,
             )
-            && !fits_better(
-                &t,
-                &x,
-                &y,
-                "scatter about a line over time, of that over them",
-                trail,
-            );
+            && !fits_better(&t, &x, &y, "scatter over time / over them", trail);
         return follows.then(|| explain(alone.slope));
     }
     let (per_unit, per_second) = plane(&x, &t, &y)?;

@@ -1,9 +1,10 @@
 //! The cases that have a truth log, judged: what every way of knowing live bytes must hold.
 
-use super::{Case, cases};
+use super::{Case, cases, log, window};
 use memtide_analyzer::analyze;
+use memtide_import::Held;
 use memtide_model::report::Verdict;
-use memtide_model::{Observations, VerdictKind};
+use memtide_model::{HeapObservations, HeapSnapshot, Nanos, Observations, VerdictKind};
 use std::collections::BTreeMap;
 
 /// Verdicts of all cases for which `observed` has observations.
@@ -75,4 +76,31 @@ pub(crate) fn parts_make_hardly_any_false_leaks(
         );
         assert!(wrong.len() <= 1 && found >= 16, "{found} {wrong:?}");
     }
+}
+
+/// A case with looks into it at 0, 10, 20, 40 s and at the end, as few as the lens takes; `None` for the programs that
+/// have no truth log.
+pub(crate) fn looked(case: &Case, from: f64, to: f64) -> Option<Observations> {
+    let log = log(case)?;
+    let mut observations = window(case, from, to);
+    let first = observations.samples.first()?.at;
+    let last = observations.samples.last()?.at;
+    let moments = [0, 10, 20, 40].map(|after| first + Nanos::from_secs(after));
+    let looks = (moments.into_iter().filter(|at| *at < last).chain([last]))
+        .filter_map(|at| look(&observations, &log, at))
+        .collect();
+    observations.heap = Some(HeapObservations {
+        snapshots: looks,
+        unavailable: None,
+    });
+    Some(observations)
+}
+
+/// By the line of the log that is nearest.
+fn look(observations: &Observations, log: &[Held], at: Nanos) -> Option<HeapSnapshot> {
+    let held = log.iter().min_by_key(|held| held.at.0.abs_diff(at.0))?;
+    let sample = (observations.samples.iter()).rfind(|sample| sample.at <= at)?;
+    let mut look = held.as_snapshot(sample);
+    look.at = at;
+    Some(look)
 }

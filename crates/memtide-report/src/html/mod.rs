@@ -9,6 +9,7 @@
 
 pub(crate) mod chart;
 mod heap;
+mod reasoning;
 mod sections;
 pub(crate) mod stacks;
 pub(crate) mod summary;

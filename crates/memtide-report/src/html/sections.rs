@@ -3,7 +3,7 @@
 
 use super::chart::hex;
 use super::table::{NUMBERS, WORDS, cell, table};
-use super::{short, summary, text};
+use super::{reasoning, short, summary, text};
 use crate::allocations::LEAK_SCORE;
 use crate::chart::palette;
 use crate::{escape, heap, sentences};
@@ -19,6 +19,7 @@ pub(super) fn all(report: &Report) -> String {
     [
         ledger(report),
         more_evidence(report),
+        reasoning::section(report),
         counts(report),
         threads(report),
         events(report),

@@ -1,8 +1,8 @@
 //! What `--explain` adds: how to read the numbers, and those that the short report leaves out.
 
-use super::Page;
 use super::style::Tone;
 use super::table::{Table, numbers, words};
+use super::{Page, reasoning};
 use crate::allocations::LEAK_SCORE;
 use crate::{escape, heap, sentences};
 use memtide_model::report::{Report, ThreadRow};
@@ -13,6 +13,7 @@ const THREADS: usize = 12;
 
 /// All sections.
 pub(super) fn sections(page: &mut Page, report: &Report) {
+    reasoning::section(page, report);
     accounts(page, report);
     if report.stacks.is_some() {
         page.heading("How to read the stacks");

@@ -11,6 +11,7 @@ mod explain;
 mod heap;
 mod inspect;
 mod ledger;
+mod reasoning;
 pub(crate) mod sparkline;
 pub(crate) mod stacks;
 pub(crate) mod style;
@@ -30,7 +31,7 @@ pub struct Options {
     pub width: usize,
     /// Whether ANSI escape sequences may be written.
     pub color: bool,
-    /// Adds what each account means, more stacks with all their frames, more of the heap, the threads,
+    /// Adds how the verdict was reached, what each account means, more stacks with all their frames, more of the heap, the threads,
     /// all events and the cost of each kind of read.
     pub explain: bool,
 }

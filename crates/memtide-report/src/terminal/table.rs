@@ -125,6 +125,12 @@ impl Table {
         lines
     }
 
+    /// True if all columns fit, none of them cut.
+    pub(crate) fn fits(&self, width: usize) -> bool {
+        let shown: Vec<usize> = (0..self.columns.len()).collect();
+        total(&shown, &self.natural_widths()) <= width
+    }
+
     fn natural_widths(&self) -> Vec<usize> {
         (0..self.columns.len())
             .map(|index| {

@@ -10,6 +10,7 @@
 pub(crate) mod comparison;
 mod heap;
 mod odd;
+mod reasoning;
 mod stacks;
 
 pub(crate) use heap::{
@@ -19,6 +20,8 @@ pub(crate) use heap::{
 pub(crate) use odd::{
     empty, hostile, level, negative_unexplained, one_month, one_sample, small_growth, two_samples,
 };
+
+pub(crate) use reasoning::{hostile_reasoning, reasoned};
 
 pub(crate) use stacks::{
     c_full, cpp_templates, hostile_stacks, no_stacks_hold, rust_sampled, stripped, thousand_stacks,
@@ -487,5 +490,7 @@ pub(crate) fn all() -> Vec<(&'static str, Findings)> {
         ("heap-inconclusive", heap_inconclusive()),
         ("heap-arenas", heap_arenas()),
         ("hostile-heap", hostile_heap()),
+        ("reasoned", reasoned()),
+        ("hostile-reasoning", hostile_reasoning()),
     ]
 }
