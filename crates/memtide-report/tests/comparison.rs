@@ -281,7 +281,7 @@ fn the_page_can_be_copied_from_and_folds_its_runs() {
     );
     assert!(page.contains("<summary>24 runs</summary>"));
     assert!(
-        page.contains("<dd>-66 % <small>90 % interval "),
+        page.contains("<dd>-66 % <small>90\u{a0}% interval "),
         "the saving with its interval"
     );
     let fix = html(&made::fix()).unwrap();

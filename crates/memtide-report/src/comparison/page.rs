@@ -104,7 +104,8 @@ fn figures(comparison: &Comparison) -> String {
         let detail = if interval.is_empty() {
             String::new()
         } else {
-            format!("90 % interval {interval}")
+            // No line ends between a number and its sign of per cent.
+            format!("90 % interval {interval}").replace(" %", "\u{a0}%")
         };
         let _ = writeln!(
             html,
