@@ -134,6 +134,17 @@ fn the_kernels_mark_of_the_peak_and_what_thinning_folded_count() {
 }
 
 #[test]
+fn a_sample_of_a_program_that_is_ending_is_no_settling() {
+    let mut recording = recording();
+    // The work ends with the program: one more sample is taken while the kernel takes its memory away.
+    recording.samples.truncate(102);
+    recording.samples[101].memory.rss = Bytes(17 << 20);
+    let trial = measure(&recording, &phases(), &used());
+    near("end", mib(trial.end_rss), 69.5, 1e-6);
+    near("settled", mib(trial.settled_rss), 69.5, 1e-6);
+}
+
+#[test]
 fn what_was_there_before_an_exec_is_of_another_program() {
     let mut recording = recording();
     recording.samples[0].memory.rss = Bytes(1 << 40);

@@ -39,7 +39,7 @@ pub fn measure(observations: &Observations, phases: &Phases, used: &Used) -> Tri
     Trial {
         peak_rss: samples.iter().map(peak).max().unwrap_or(0),
         end_rss,
-        settled_rss: at_once(settling).unwrap_or(end_rss),
+        settled_rss: settled(settling).unwrap_or(end_rss),
         mean_rss: series(work, phases.started)
             .mean_over_time()
             .map_or(end_rss, whole),
@@ -100,6 +100,12 @@ fn end_rss(samples: &[Sample], work: &[Sample], phases: &Phases) -> u64 {
 /// RSS at the end of these samples; `None` of none.
 fn at_once(samples: &[Sample]) -> Option<u64> {
     median(&samples[samples.len().saturating_sub(AT_ONCE)..])
+}
+
+/// RSS after settling; `None` where fewer samples than a value takes came after the work: the only one
+/// may be of a program that just ended by itself, with half of its memory gone.
+fn settled(settling: &[Sample]) -> Option<u64> {
+    at_once(settling).filter(|_| settling.len() >= AT_ONCE)
 }
 
 fn median(samples: &[Sample]) -> Option<u64> {
