@@ -2,7 +2,8 @@
 //!
 //! 1. Could anything be shown? Too few runs that count, or too few for so many arms: `undetermined`.
 //! 2. Does the baseline grow? Then an arm is taken that stops the growth, gives it back, or slows it; where each
-//!    arm goes on at the rate of the baseline, `none_helps`: an allocator that starts lower only buys time.
+//!    arm goes on at the rate of the baseline, `none_helps`: an allocator that starts lower only buys time. One
+//!    whose rate is not known well enough is taken where it is shown to need less and not seen to grow.
 //! 3. Else the arm with the least settled RSS is taken, of those that are shown to need less by
 //!    [`LEAST_SAVING`] or more; the baseline itself where all others are shown to need more.
 //! 4. Else `no_difference`, with the saving that could have been seen.
@@ -114,7 +115,13 @@ impl Case<'_> {
         if let Some(&(course, arm)) = best {
             return Some(self.take(arm, Some(course)));
         }
-        if let Some((_, arm)) = courses.iter().find(|(course, _)| *course == Course::Unsure) {
+        let unsure = (courses.iter()).filter(|(course, _)| *course == Course::Unsure);
+        // What is shown to hold less and does not grow for certain helps, whatever its rate.
+        let savers = (unsure.clone()).filter(|(_, arm)| needs_less(arm) && arm.grows != Some(true));
+        if let Some((course, arm)) = savers.min_by(|a, b| by_settled(a.1, b.1)) {
+            return Some(self.take(arm, Some(*course)));
+        }
+        if let Some((_, arm)) = unsure.into_iter().next() {
             return Some(self.unsure(arm));
         }
         let goes_on = courses.iter().any(|(course, _)| *course == Course::GoesOn);
@@ -193,6 +200,7 @@ impl Case<'_> {
                     "what it grows by under load it gives back afterwards, which {name} does not"
                 )
             }
+            Course::Unsure => "whether it goes on growing under load is not shown".to_owned(),
             _ => format!("memory grows {pace}, but goes on growing"),
         }
     }
