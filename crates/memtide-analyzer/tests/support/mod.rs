@@ -80,7 +80,7 @@ pub(crate) fn observations(samples: Vec<Sample>, runtime: &str) -> Observations 
         limits: memtide_model::Limits::default(),
     };
     let mut observations = memtide_import::observations(&known, samples, None);
-    observations.target.exe = "/bin/case".to_owned();
+    "/bin/case".clone_into(&mut observations.target.exe);
     observations.target.cmdline = vec!["case".to_owned()];
     observations
 }
