@@ -12,7 +12,11 @@ pub(crate) fn default_file(name: &str, pid: Pid) -> PathBuf {
 /// `compare-server-20261121-093000` in the working directory, for the runs of a program.
 pub(crate) fn default_folder(program: &OsStr) -> PathBuf {
     let name = Path::new(program).file_name().unwrap_or(program);
-    PathBuf::from(format!("compare-{}-{}", plain(&name.to_string_lossy()), stamp()))
+    PathBuf::from(format!(
+        "compare-{}-{}",
+        plain(&name.to_string_lossy()),
+        stamp()
+    ))
 }
 
 /// A name without what shells and file systems take amiss.

@@ -373,9 +373,9 @@ impl TryFrom<args::Compare> for Compare {
         let what = match args.allocators {
             Some(_) => Compared::Allocators(Box::new(work(args)?)),
             None if args.recordings.len() >= 2 => Compared::Recordings(args.recordings),
-            None => bail!(
-                "compare what? give --allocators LIST -- COMMAND, or two recordings and more"
-            ),
+            None => {
+                bail!("compare what? give --allocators LIST -- COMMAND, or two recordings and more")
+            }
         };
         Ok(Self {
             what,
@@ -447,7 +447,9 @@ fn signal(name: &str) -> anyhow::Result<Signal> {
         "USR1" => Signal::USR1,
         "USR2" => Signal::USR2,
         "KILL" => Signal::KILL,
-        _ => bail!("--stop {name:?} is no signal that ends programs: give TERM, INT, QUIT, HUP, USR1, USR2 or KILL"),
+        _ => bail!(
+            "--stop {name:?} is no signal that ends programs: give TERM, INT, QUIT, HUP, USR1, USR2 or KILL"
+        ),
     })
 }
 

@@ -8,7 +8,7 @@ use crate::session::{Control, Order, Session};
 use memtide_analyzer::comparison::{Phases, Used};
 use memtide_launch::allocator::{self, Bound, Found};
 use memtide_launch::service::{Load, LoadEnd};
-use memtide_launch::{Ending, Launched};
+use memtide_launch::{Ending, ErrorKind, Launched};
 use memtide_model::text;
 use memtide_model::{EventKind, Nanos};
 use memtide_sampler::clock;
@@ -45,6 +45,8 @@ pub(super) struct Course<'a> {
     load: Option<Load>,
     load_end: Option<LoadEnd>,
     bound: Option<Bound>,
+    /// What it was found to run on in place of what was wanted, at the last look.
+    unbound: Option<String>,
     failed: Option<String>,
     ending: Option<Ending>,
 }
@@ -78,6 +80,7 @@ impl<'a> Course<'a> {
             load: None,
             load_end: None,
             bound: None,
+            unbound: None,
             failed: None,
             ending: None,
         }
@@ -94,8 +97,23 @@ impl<'a> Course<'a> {
         }
         match allocator::bound(self.launched.pid(), self.found) {
             Ok(bound) => self.bound = Some(bound),
-            Err(error) if now - self.started > BOUND_BY => {
-                self.failed = Some(format!("{:#}", anyhow::Error::new(error)));
+            Err(error) => {
+                if error.kind() == ErrorKind::Allocator {
+                    self.unbound = Some(error.to_string());
+                }
+                if now - self.started > BOUND_BY {
+                    self.failed = Some(format!("{:#}", anyhow::Error::new(error)));
+                }
+            }
+        }
+    }
+
+    /// Asked once more when the work is done: a wrapper may have become another program meanwhile.
+    fn verify_again(&mut self) {
+        match allocator::bound(self.launched.pid(), self.found) {
+            Ok(bound) => self.bound = Some(bound),
+            Err(error) if error.kind() == ErrorKind::Allocator => {
+                self.failed = Some(error.to_string());
             }
             Err(_) => {}
         }
@@ -148,6 +166,7 @@ impl<'a> Course<'a> {
     }
 
     fn end_work(&mut self, now: Nanos, session: &mut Session) -> anyhow::Result<()> {
+        self.verify_again();
         self.work_ended = Some(now);
         self.phase = Phase::Settling(now + self.setting.work.settle);
         session.note(EventKind::Recorder, "the work has ended".to_owned())
@@ -171,7 +190,11 @@ impl<'a> Course<'a> {
             }
         };
         self.ending = Some(ending);
-        let ended = if ended_itself { stopped } else { clock::boottime() };
+        let ended = if ended_itself {
+            stopped
+        } else {
+            clock::boottime()
+        };
         self.judge(ended_itself, load_runs);
         let work_end = self.work_ended.unwrap_or(stopped);
         let wall = match &self.load_end {
@@ -205,15 +228,15 @@ impl<'a> Course<'a> {
             return;
         }
         let interrupted = self.setting.stop.asked();
-        let how = self.ending.map_or_else(String::new, |ending| match ending.signal() {
-            Some(signal) => format!("signal {signal}"),
-            None => format!("exit code {}", ending.exit_code()),
-        });
+        let how = self
+            .ending
+            .map_or_else(String::new, |ending| match ending.signal() {
+                Some(signal) => format!("signal {signal}"),
+                None => format!("exit code {}", ending.exit_code()),
+            });
         let works = matches!(self.phase, Phase::Working(_));
         self.failed = match self.phase {
-            _ if interrupted.is_some() && !ended_itself => {
-                Some("it was interrupted".to_owned())
-            }
+            _ if interrupted.is_some() && !ended_itself => Some("it was interrupted".to_owned()),
             Phase::Starting if self.setting.checks.ready.is_some() => {
                 Some(format!("it ended with {how} before it was ready"))
             }
@@ -224,7 +247,9 @@ impl<'a> Course<'a> {
                 Some(format!("it ended with {how}"))
             }
             _ if self.bound.is_none() => {
-                Some("it lived too short to see which allocator it uses".to_owned())
+                Some(self.unbound.take().unwrap_or_else(|| {
+                    "it lived too short to see which allocator it uses".to_owned()
+                }))
             }
             _ => None,
         };
@@ -242,9 +267,8 @@ impl Drop for Course<'_> {
 
 impl Control for Course<'_> {
     fn wake_by(&self) -> Option<Nanos> {
-        let looks = self.bound.is_none()
-            || matches!(self.phase, Phase::Starting)
-            || self.load.is_some();
+        let looks =
+            self.bound.is_none() || matches!(self.phase, Phase::Starting) || self.load.is_some();
         let until = match self.phase {
             Phase::Working(until) => until,
             Phase::Settling(until) => Some(until),

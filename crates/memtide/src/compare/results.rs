@@ -72,7 +72,10 @@ pub(super) fn redact(comparison: &mut Comparison) {
     }
     for arm in &mut comparison.arms {
         for trial in &mut arm.runs {
-            let name = trial.recording.as_deref().and_then(|path| Path::new(path).file_name());
+            let name = trial
+                .recording
+                .as_deref()
+                .and_then(|path| Path::new(path).file_name());
             trial.recording = name.map(|name| name.to_string_lossy().into_owned());
             redact_why(&mut redactor, &mut trial.failed);
         }

@@ -78,7 +78,9 @@ pub(super) fn make(setting: &Setting<'_>, arm: &Arm, order: u64) -> Made {
 fn attempt(setting: &Setting<'_>, arm: &Arm, order: u64) -> anyhow::Result<Made> {
     let work = setting.work;
     wait_until_free(setting.checks)?;
-    let stem = setting.folder.join(format!("{order:03}-{}", plain(arm.name())));
+    let stem = setting
+        .folder
+        .join(format!("{order:03}-{}", plain(arm.name())));
     let log = stem.with_added_extension("log");
     let mut launch = Launch::new(&work.program, &work.arguments);
     launch
@@ -174,7 +176,13 @@ fn wait_until_free(checks: &Checks) -> anyhow::Result<()> {
 
 /// A name of an arm as it goes into a file's.
 fn plain(name: &str) -> String {
-    let plain = |c: char| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' };
+    let plain = |c: char| {
+        if c.is_ascii_alphanumeric() || c == '.' {
+            c
+        } else {
+            '-'
+        }
+    };
     name.chars().map(plain).take(48).collect()
 }
 
@@ -200,7 +208,11 @@ fn tail(path: &Path) -> anyhow::Result<Vec<u8>> {
 
 /// The number of the last match.
 fn find(regex: &Regex, output: &[u8]) -> anyhow::Result<Option<f64>> {
-    let Some(found) = regex.captures_iter(output).last().and_then(|all| all.get(1)) else {
+    let Some(found) = regex
+        .captures_iter(output)
+        .last()
+        .and_then(|all| all.get(1))
+    else {
         return Ok(None);
     };
     let text = String::from_utf8_lossy(found.as_bytes());
