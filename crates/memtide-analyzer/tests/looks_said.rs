@@ -290,12 +290,12 @@ fn the_line_to_try_has_the_arms_that_the_numbers_speak_for() {
     "/opt/a b/serve".clone_into(&mut holes.target.exe);
     assert_eq!(
         comparison(&holes),
-        "Try what helps, several runs of each: memtide compare --allocators glibc,tcmalloc,jemalloc,mimalloc -- '/opt/a b/serve' '--name=it'\\''s'"
+        "Try what helps, several runs of each: memtide compare --allocators glibc,tcmalloc,jemalloc,mimalloc --for 60s -- '/opt/a b/serve' '--name=it'\\''s'"
     );
     // A title that was written over the command line starts nothing.
     holes.target.cmdline = vec!["serve: worker 3".to_owned()];
     "/opt/serve".clone_into(&mut holes.target.exe);
-    assert!(comparison(&holes).ends_with("mimalloc -- CMD"));
+    assert!(comparison(&holes).ends_with("mimalloc --for 60s -- CMD"));
     "jemalloc".clone_into(&mut holes.target.allocator);
     let advice = verdict(&holes).advice;
     assert!(!advice.iter().any(|a| a.contains("compare")), "{advice:?}");

@@ -17,6 +17,8 @@ use memtide_model::{MappingClass, Target, text};
 
 /// Characters of a command line that advice repeats.
 const LONGEST_COMMAND: usize = 120;
+/// Seconds of a run that tries an allocator, at least and at most: some dozen runs are to end within a morning.
+const RUNS: [f64; 2] = [60.0, 300.0];
 /// Fewer arenas, as an arm of a comparison.
 const FEWER_ARENAS: &str = "glibc:arena_max=2";
 /// How the number of arenas is bounded.
@@ -76,14 +78,16 @@ pub(super) fn longer_because(facts: &Facts, seconds: f64, words: &str) -> String
     )
 }
 
-/// The line that tries other allocators and these settings on the same work; `None` where malloc is not glibc's.
+/// The line that tries other allocators and these settings on the same work, each run as long as this record within
+/// [`RUNS`]; `None` where malloc is not glibc's.
 fn comparison(facts: &Facts, arms: &[&str]) -> Option<String> {
     let target = &facts.observations.target;
     target.allocator.starts_with("glibc").then(|| {
         let arms = [&["glibc"], arms, &["tcmalloc", "jemalloc", "mimalloc"]].concat();
         format!(
-            "Try what helps, several runs of each: memtide compare --allocators {} -- {}",
+            "Try what helps, several runs of each: memtide compare --allocators {} --for {:.0}s -- {}",
             arms.join(","),
+            facts.record.seconds().ceil().clamp(RUNS[0], RUNS[1]),
             command(target)
         )
     })

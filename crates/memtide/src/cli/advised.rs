@@ -9,6 +9,7 @@ use super::options;
 use clap::{CommandFactory as _, Parser as _};
 use memtide_analyzer::analyze;
 use memtide_import::{Series, read_series, read_truth};
+use memtide_launch::allocator::Variant;
 use memtide_model::{
     Bytes, HeapObservations, HeapSnapshot, Limits, Nanos, Observations, Recording, Sample, Target,
 };
@@ -141,12 +142,6 @@ fn words(line: &str) -> Vec<String> {
 /// Takes the command as `main` would, up to where something would be done.
 fn check(line: &str) {
     let words = words(line);
-    let known = Args::command().find_subcommand(&words[1]).is_some();
-    if words[1] == "compare" && !known {
-        // Until this program has it only its program can be checked.
-        assert!(words.ends_with(&STARTED_BY.map(str::to_owned)), "{line}");
-        return;
-    }
     let args = Args::try_parse_from(&words).unwrap_or_else(|error| panic!("{line}: {error}"));
     let checked = match args.command {
         Command::Attach(args) => options::Attach::try_from(args).map(drop),
@@ -155,10 +150,13 @@ fn check(line: &str) {
             assert_eq!(args.command, STARTED_BY, "{line}");
             options::Run::try_from(args).map(drop)
         }
-        _ => {
-            assert!(words.ends_with(&STARTED_BY.map(str::to_owned)), "{line}");
-            Ok(())
+        Command::Compare(args) => {
+            assert_eq!(args.command, STARTED_BY, "{line}");
+            let arms = args.allocators.clone().unwrap_or_default();
+            Variant::parse_list(&arms).unwrap_or_else(|error| panic!("{line}: {error}"));
+            options::Compare::try_from(*args).map(drop)
         }
+        other => panic!("{line}: nobody checks {other:?}"),
     };
     checked.unwrap_or_else(|error| panic!("{line}: {error:#}"));
 }
