@@ -38,6 +38,7 @@ pub mod verdict;
 mod counts;
 mod ended;
 mod heap;
+mod order;
 mod report;
 mod stacks;
 mod threads;
@@ -53,7 +54,7 @@ use memtide_model::{Findings, Observations, VerdictKind};
 ///
 /// Never fails: what cannot be known is absent from the report, and a warning says why. If the
 /// process replaced its program (exec), only the part after the last exec is analysed; the timeline
-/// shows all of it.
+/// shows all of it. Samples may come in any order; of several of one moment one stands for all.
 pub fn analyze(observations: &Observations) -> Findings {
     analyze_with(observations, &Suppressions::default())
 }
@@ -80,5 +81,5 @@ pub fn analyze_looks(observations: &Observations) -> Findings {
 /// [`analyze`] with call stacks that are known and accepted: they stand last in the list, marked, no
 /// verdict names them, and what they never freed is counted apart.
 pub fn analyze_with(observations: &Observations, suppressions: &Suppressions) -> Findings {
-    report::assemble(observations, suppressions)
+    report::assemble(&order::in_order(observations), suppressions)
 }

@@ -169,7 +169,7 @@ pub fn class_maps(sample: &Sample) -> Option<&Maps> {
 }
 
 impl Record {
-    /// What of the observations is to be analysed.
+    /// What of the observations, whose samples are in order of time, is to be analysed.
     pub fn of(observations: &Observations) -> Self {
         let target = &observations.target;
         let from = last_exec(observations).map_or(0, |exec| {

@@ -13,10 +13,10 @@ use memtide_model::report::Report;
 use memtide_model::{
     Account, ArenaTotals, Bytes, CallStack, CodeModule, CodeModuleId, CodePlace, HeapClass,
     HeapMode, HeapObservations, HeapQuality, HeapSnapshot, HeapTotals, Lost, MappingClass, Maps,
-    Nanos, Observations, SizeClass, StackCounters, StackEnd, StackHistory, StackKind,
+    Nanos, Observations, Sample, SizeClass, StackCounters, StackEnd, StackHistory, StackKind,
     StackObservations, StackOwner, StackPoint, StackTotals, Symbol,
 };
-use support::{Random, heap_sample, observations};
+use support::{Random, assert_has_numbers_only, heap_sample, observations};
 
 /// A value from nothing to the largest there is.
 fn value(random: &mut Random) -> u64 {
@@ -190,12 +190,9 @@ fn any_stacks_are_answered_and_the_ledger_still_adds_up() {
         if run % 10 == 0 {
             observations.samples.clear();
         }
-        let report = analyze_with(&observations, &suppressions).report;
-        let text = serde_json::to_string(&report).expect("a report is JSON");
-        assert!(
-            !text.contains("NaN") && !text.contains("inf "),
-            "run {run}: {text}"
-        );
+        let findings = analyze_with(&observations, &suppressions);
+        assert_has_numbers_only(&findings, &format!("run {run}"));
+        let report = findings.report;
         let rows = report.stacks.expect("the shim looked");
         assert_eq!(rows.len(), listed, "run {run}");
         for row in &rows {
@@ -215,7 +212,7 @@ fn any_stacks_are_answered_and_the_ledger_still_adds_up() {
             .any(|row| row.account == Account::Stacks);
         if by_class && report.ledger.iter().all(small) {
             sums += 1;
-            let seen = |s: &memtide_model::Sample| i128::from(s.memory.rss.0) == sum;
+            let seen = |s: &Sample| i128::from(s.memory.rss.0) == sum;
             assert!(
                 observations.samples.iter().any(seen),
                 "run {run}: {:?}",
@@ -289,19 +286,9 @@ fn any_looks_are_answered_and_every_tick_still_adds_up() {
         let mut observations = hostile(&mut random);
         observations.heap = Some(hostile_looks(&mut random));
         let findings = analyze(&observations);
-        let report = &findings.report;
-        let text = serde_json::to_string(report).expect("a report is JSON");
-        assert!(
-            !text.contains("NaN") && !text.contains("inf "),
-            "run {run}: {text}"
-        );
+        assert_has_numbers_only(&findings, &format!("run {run}"));
         reasoned(&findings.report);
-        assert!(
-            (0.0..=1.0).contains(&report.verdict.confidence),
-            "run {run}"
-        );
-        let points = findings.timeline.points.iter();
-        for (point, sample) in points.zip(&observations.samples) {
+        for point in &findings.timeline.points {
             let accounts = &point.accounts;
             split += usize::from(
                 accounts
@@ -314,9 +301,10 @@ fn any_looks_are_answered_and_every_tick_still_adds_up() {
             }
             sums += 1;
             let sum: i64 = accounts.iter().map(|(_, value)| value).sum();
-            assert_eq!(
-                sum,
-                sample.memory.rss.0.cast_signed(),
+            assert_eq!(sum, point.rss.0.cast_signed(), "run {run}: {point:?}");
+            let seen = |sample: &Sample| sample.memory.rss == point.rss;
+            assert!(
+                observations.samples.iter().any(seen),
                 "run {run}: {point:?}"
             );
             let negative = accounts
@@ -347,15 +335,7 @@ fn anything_is_answered() {
     for run in 0..2_000 {
         let observations = hostile(&mut random);
         let findings = analyze(&observations);
-        let text = serde_json::to_string(&findings.report).expect("a report is JSON");
-        assert!(
-            !text.contains("NaN") && !text.contains("inf "),
-            "run {run}: {text}"
-        );
-        assert!(
-            (0.0..=1.0).contains(&findings.report.verdict.confidence),
-            "run {run}"
-        );
+        assert_has_numbers_only(&findings, &format!("run {run}"));
         let samples = &observations.samples;
         let every = Nanos::from_secs(1);
         let table = detectable(Bytes(value(&mut random)), noise(samples), every);

@@ -3,7 +3,7 @@
 //! Nothing here is escaped: what comes out goes through [`crate::escape`] where it is put into an
 //! output. Nothing is judged here: the cause, the confidence and the limit come with the report.
 
-use memtide_model::report::{Ended, Forecast, Growth, How, Oom, Report};
+use memtide_model::report::{Ended, Forecast, Growth, How, LedgerRow, Oom, Report};
 use memtide_model::{Account, Shape, VerdictKind, text};
 
 /// "97 %", or "unknown".
@@ -142,7 +142,18 @@ pub(crate) fn limit_words(limit: &str) -> &str {
 
 /// The sum over the accounts within RSS at the end of the window.
 pub(crate) fn rss_at_end(report: &Report) -> i64 {
-    report.ledger.iter().map(|row| row.end_bytes).sum()
+    total(report, |row| row.end_bytes)
+}
+
+/// The sum of a column over the accounts within RSS. Sizes that no process has, as raced or foreign rows may
+/// hold, stop at the largest number.
+pub(crate) fn total(report: &Report, value: fn(&LedgerRow) -> i64) -> i64 {
+    let sum = report
+        .ledger
+        .iter()
+        .map(|row| i128::from(value(row)))
+        .sum::<i128>();
+    i64::try_from(sum).unwrap_or(if sum < 0 { i64::MIN } else { i64::MAX })
 }
 
 /// The share of RSS as a cell of a table: a dash where it means nothing.

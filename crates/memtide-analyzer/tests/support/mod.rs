@@ -13,7 +13,9 @@ pub(crate) mod look;
 pub(crate) mod shim;
 
 use memtide_import::{Held, Known, read_series, read_truth};
-use memtide_model::{Bytes, Nanos, Observations, Pid, ProcessId, Sample, StartTime};
+use memtide_model::report::Report;
+use memtide_model::{Bytes, Findings, Nanos, Observations, Pid, ProcessId, Sample, StartTime};
+use memtide_report::terminal::{Options, render};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 
@@ -104,6 +106,28 @@ pub(crate) fn heap(points: impl IntoIterator<Item = (f64, f64)>) -> Observations
         points.into_iter().map(|(t, y)| heap_sample(t, y)).collect(),
         "none",
     )
+}
+
+/// A report may hold no number that is none, wherever it is shown: as JSON (where one would be a null), as text
+/// with all that can be asked for, on a page.
+pub(crate) fn assert_has_numbers_only(findings: &Findings, of: &str) {
+    let numbers = format!("{findings:?}");
+    let shown = |word: &str| ["NaN", "inf", "-inf", "infs"].contains(&word);
+    let apart = |c: char| !(c.is_alphanumeric() || c == '-' || c == '_');
+    let found = |text: &str| text.split(apart).any(shown);
+    assert!(!found(&numbers), "{of}: {numbers}");
+    let json = memtide_report::json::render(&findings.report);
+    let back: Report = serde_json::from_str(&json).expect("a report can be read again");
+    assert_eq!(back.verdict.kind, findings.report.verdict.kind, "{of}");
+    for explain in [false, true] {
+        let options = Options {
+            explain,
+            ..Options::default()
+        };
+        let text = render(findings, &options);
+        assert!(!text.is_empty() && !found(&text), "{of}: {text}");
+    }
+    assert!((0.0..=1.0).contains(&findings.report.verdict.confidence));
 }
 
 /// Random numbers that every run repeats: xorshift64* (Vigna 2016).

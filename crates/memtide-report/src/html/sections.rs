@@ -101,7 +101,7 @@ fn ledger_rows(html: &mut String, report: &Report) {
         };
         let _ = writeln!(html, "<tr{class}>{}</tr>", ledger_cells(&name, row, &bar));
     }
-    let sum = |value: fn(&LedgerRow) -> i64| report.ledger.iter().map(value).sum();
+    let sum = |value: fn(&LedgerRow) -> i64| sentences::total(report, value);
     let total = LedgerRow {
         account: Account::Unexplained,
         start_bytes: sum(|row| row.start_bytes),

@@ -47,7 +47,7 @@ pub(super) fn table(page: &mut Page, report: &Report) {
         );
     }
     table.rule();
-    let sum = |value: fn(&LedgerRow) -> i64| report.ledger.iter().map(value).sum::<i64>() as f64;
+    let sum = |value: fn(&LedgerRow) -> i64| sentences::total(report, value) as f64;
     table.row(
         Tone::Strong,
         [
@@ -101,7 +101,7 @@ pub(super) fn looks(page: &mut Page, report: &Report, twice: bool) {
         );
     }
     table.rule();
-    let sum = |value: fn(&LedgerRow) -> i64| report.ledger.iter().map(value).sum::<i64>();
+    let sum = |value: fn(&LedgerRow) -> i64| sentences::total(report, value);
     let (start, growth) = (sum(|row| row.start_bytes), sum(|row| row.growth_bytes));
     table.row(Tone::Strong, cells("TOTAL = RSS", start, rss, growth));
     let table = table.without_unknown_columns();
