@@ -182,12 +182,11 @@ impl<'a> Course<'a> {
         let by_itself = self.launched.wait_with_usage(Duration::ZERO)?;
         let ended_itself = by_itself.is_some();
         let work = self.setting.work;
-        let (ending, usage, killed) = match by_itself {
-            Some((ending, usage)) => (ending, usage, false),
-            None => {
-                let stopped = self.launched.stop(work.stop, duration(work.kill_after))?;
-                (stopped.ending, stopped.usage, stopped.killed)
-            }
+        let (ending, usage, killed) = if let Some((ending, usage)) = by_itself {
+            (ending, usage, false)
+        } else {
+            let stopped = self.launched.stop(work.stop, duration(work.kill_after))?;
+            (stopped.ending, stopped.usage, stopped.killed)
         };
         self.ending = Some(ending);
         let ended = if ended_itself {
