@@ -6,6 +6,7 @@
 mod snapshot;
 mod synthetic;
 
+use memtide_model::Shape;
 use memtide_model::comparison::Comparison;
 use memtide_report::comparison::{html, json, png, text};
 use memtide_report::{Error, terminal::Options};
@@ -144,6 +145,25 @@ fn an_arm_that_failed_says_so_and_has_no_numbers() {
         page.contains("failed: the load ended with exit code 1"),
         "the run's own reason"
     );
+}
+
+#[test]
+fn an_unclear_course_shows_the_rate_that_its_change_comes_from_and_a_plateau_none() {
+    let mut fix = made::fix();
+    let row = |comparison: &Comparison| {
+        let text = text(comparison, &options(120));
+        table(&text, "Growth of RSS")[2].to_owned()
+    };
+    fix.arms[1].median.bytes_per_second = Some(-683_008.0);
+    assert!(
+        !row(&fix).contains("-667 KiB/s"),
+        "a plateau: {}",
+        row(&fix)
+    );
+    assert!(html(&fix).unwrap().contains("no rate: plateau"));
+    fix.arms[1].runs[0].shape = Some(Shape::Unclear);
+    assert!(row(&fix).contains("-667 KiB/s"), "{}", row(&fix));
+    assert!(!html(&fix).unwrap().contains("no rate"));
 }
 
 #[test]

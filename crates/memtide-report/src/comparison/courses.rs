@@ -2,7 +2,7 @@
 //!
 //! Every run is a thin line in the colour of its arm; the run that stands for the arm
 //! ([`words::typical`]) is a thick one that ends in the arm's name. A dot marks where the work ended.
-//! Where that is at about the same time in all arms, what follows is shaded as settling. The memory axis
+//! Where that is at about the same time in all runs, what follows is shaded as settling. The memory axis
 //! starts at zero: arms are compared by their height.
 //!
 //! Failed runs are not drawn.
@@ -17,7 +17,7 @@ use memtide_model::comparison::{Compared, Comparison, Trial};
 use plotters::prelude::DrawingBackend;
 use plotters::style::text_anchor::{HPos, VPos};
 
-/// The work of all arms ends together if it does so within this share of the time axis.
+/// The work of all runs ends together if it does so within this share of the time axis.
 const TOGETHER: f64 = 0.15;
 
 /// Room under a label in logical pixels.
@@ -41,7 +41,7 @@ pub(super) struct Courses {
     x: (f64, f64),
     y: (f64, f64),
     lines: Vec<Course>,
-    /// From when on all arms settle.
+    /// From when on all runs settle.
     settling: Option<f64>,
     names: Vec<String>,
     /// What a line is, where there is one for each.
@@ -153,8 +153,9 @@ impl Courses {
         let how = Lettering::regular(12.5, palette::INK).at(HPos::Left, VPos::Center);
         let x = axes.inner.right;
         for ((arm, (from, height)), y) in ends.into_iter().zip(placed) {
+            // Dotted, for it is no run that goes on.
             let pen = Pen {
-                alpha: 0.55,
+                dashes: Some((1.5, 3.5)),
                 ..Pen::new(palette::arm(arm), 1.0)
             };
             canvas.trace(&[(from, height), (x + 4.0, height), (x + 14.0, y)], pen)?;
@@ -238,10 +239,10 @@ fn value_at(points: &[(f64, f64)], at: f64) -> Option<f64> {
     Some(earlier.1 + (later.1 - earlier.1) * part)
 }
 
-/// From when on all settle: the latest end of the work, if the ends are close together.
+/// From when on all settle: the latest end of the work of any run, if the ends are close together.
 fn settling(lines: &[Course], end: f64) -> Option<f64> {
     let mut ends = Vec::new();
-    for line in lines.iter().filter(|line| line.typical) {
+    for line in lines {
         ends.push(line.work_ended?.0);
     }
     let first = ends.iter().copied().reduce(f64::min)?;
@@ -323,6 +324,25 @@ mod tests {
         };
         let course = course(0, &run, true).unwrap();
         assert_eq!(course.work_ended, Some((5.0, 1.5)));
-        assert_eq!(settling(&[course], 10.0), Some(5.0));
+        let ending = |at: f64, typical: bool| Course {
+            work_ended: Some((at, 1.0)),
+            typical,
+            ..course.clone()
+        };
+        let together = [ending(5.0, true), ending(5.5, false)];
+        assert_eq!(
+            settling(&together, 10.0),
+            Some(5.5),
+            "a thin line counts, too"
+        );
+        assert_eq!(
+            settling(&[ending(5.0, true), ending(8.0, false)], 10.0),
+            None
+        );
+        let without = Course {
+            work_ended: None,
+            ..course.clone()
+        };
+        assert_eq!(settling(&[ending(5.0, true), without], 10.0), None);
     }
 }

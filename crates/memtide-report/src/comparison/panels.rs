@@ -10,6 +10,7 @@ use crate::Error;
 use crate::chart::canvas::{Canvas, Lettering, Pen, Rect};
 use crate::chart::font::Fonts;
 use crate::chart::palette;
+use memtide_model::Shape;
 use memtide_model::comparison::{Arm, Compared, Comparison, Ratio};
 use plotters::prelude::DrawingBackend;
 use plotters::style::text_anchor::{HPos, VPos};
@@ -367,14 +368,12 @@ fn cpu(arm: &Arm) -> Vec<Bar> {
 /// The rate of growth; zero where the growth has an end, and its shape instead of a number.
 fn growth(arm: &Arm) -> Vec<Bar> {
     let run = words::typical(arm);
-    if let Some(shape) = run
-        .and_then(|run| run.shape)
-        .filter(|shape| !shape.has_rate())
-    {
+    if !words::has_rate(run) {
+        let shape = run.and_then(|run| run.shape).map_or("", Shape::words);
         return vec![Bar {
             value: 0.0,
             interval: None,
-            words: format!("no rate: {}", shape.words()),
+            words: format!("no rate: {shape}"),
             pale: false,
         }];
     }

@@ -8,7 +8,7 @@ use super::words::{self, good};
 use crate::sentences;
 use crate::terminal::table::UNKNOWN;
 use memtide_model::comparison::{Arm, Compared, Comparison, Ratio, Trial};
-use memtide_model::{Account, Shape, text};
+use memtide_model::{Account, text};
 
 /// A column of a sheet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -220,12 +220,10 @@ fn rates(comparison: &Comparison) -> Sheet {
         let run = words::typical(arm);
         let ends = run.and_then(|run| Some((run.low?, run.high?)));
         let ends = ends.filter(|(low, high)| low.is_finite() && high.is_finite());
-        let ends = ends.filter(|_| run.and_then(|run| run.shape).is_none_or(Shape::has_rate));
+        let ends = ends.filter(|_| words::has_rate(run));
+        let rate = arm.median.bytes_per_second;
         vec![
-            run.and_then(|run| run.shape).map_or_else(
-                || words::rate(arm.median.bytes_per_second),
-                |shape| sentences::rate_cell(arm.median.bytes_per_second, shape),
-            ),
+            words::rate(rate.filter(|_| words::has_rate(run))),
             ends.map_or_else(|| UNKNOWN.to_owned(), |(low, high)| text::rates(low, high)),
             change(comparison, arm, arm.growth_ratio),
             words::interval(arm.growth_ratio),

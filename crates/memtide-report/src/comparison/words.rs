@@ -8,7 +8,7 @@ use crate::terminal::table::UNKNOWN;
 use memtide_model::comparison::{
     Arm, Compared, Comparison, ComparisonKind, Ratio, StackDifference, Trial,
 };
-use memtide_model::text;
+use memtide_model::{Shape, text};
 
 /// From this ratio on a change is told as a multiple: "+900 %" is hard to read.
 const MULTIPLE: f64 = 2.0;
@@ -152,6 +152,13 @@ pub(super) fn typical(arm: &Arm) -> Option<&Trial> {
     runs.sort_by_key(|run| run.settled_rss);
     let middle = runs.len().saturating_sub(1) / 2;
     runs.get(middle).copied()
+}
+
+/// True where a growth rate stands for the course of a run. That of an unclear course is shown with its
+/// interval, because the change against the baseline is reckoned from it.
+pub(super) fn has_rate(run: Option<&Trial>) -> bool {
+    let shape = run.and_then(|run| run.shape);
+    shape.is_none_or(|shape| shape.has_rate() || shape == Shape::Unclear)
 }
 
 /// What an arm is called in tables and charts: an allocator as it was given, but a long one without the
