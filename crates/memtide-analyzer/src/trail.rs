@@ -199,7 +199,7 @@ impl Trail {
             ),
             _ => {
                 let names: Vec<&str> = missed.iter().map(|number| number.name.as_str()).collect();
-                format!("No: not by {}.", names.join("; "))
+                format!("No: neither {}.", names.join(" nor "))
             }
         }
     }

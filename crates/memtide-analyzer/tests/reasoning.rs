@@ -141,7 +141,7 @@ fn a_counter_is_held_against_its_constant_and_decides() {
     assert_eq!(decided.len(), 1, "{decided:#?}");
     assert_eq!(decided[0].verdict, Some(VerdictKind::FdLeak));
     assert!(near(
-        threshold(&report, Stage::Units, "descriptors, growth"),
+        threshold(&report, Stage::Units, "growth of descriptors"),
         DESCRIPTORS
     ));
     // "Descriptors 10 → 227 in 47 s": the medians at the ends of the record.
@@ -150,14 +150,14 @@ fn a_counter_is_held_against_its_constant_and_decides() {
         .iter()
         .find(|row| row.count == "fds" && row.group.is_none());
     let row = row.expect("descriptors are counted");
-    let grown = value(&report, Stage::Units, "descriptors, growth");
+    let grown = value(&report, Stage::Units, "growth of descriptors");
     assert!(
         (grown - (row.end as f64 - row.start as f64)).abs() <= 1.0,
         "{grown} {row:?}"
     );
     for (name, constant) in [
-        ("zombies, growth", ZOMBIES),
-        ("processes, growth", PROCESSES),
+        ("growth of zombies", ZOMBIES),
+        ("growth of processes", PROCESSES),
     ] {
         assert!(
             near(threshold(&report, Stage::Counters, name), constant),

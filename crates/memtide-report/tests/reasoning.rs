@@ -45,7 +45,7 @@ fn no_number_is_lost_at_any_width() {
             assert!(words.contains(value), "{value} at {width}: {words}");
         }
         assert!(
-            words.contains("No: threads, growth is 2, not at least 5."),
+            words.contains("No: growth of threads is 2, not at least 5."),
             "{words}"
         );
     }
@@ -64,7 +64,7 @@ fn numbers_of_a_stage_stand_under_each_other() {
         column("late ratio r", "at least")
     );
     assert!(
-        !text.contains("threads, growth  "),
+        !text.contains("growth of threads  "),
         "a number that the decision names is not said twice"
     );
 }

@@ -36,7 +36,7 @@ pub fn growth_told(
 ) -> Growth {
     let n = series.len();
     let delta = series.delta();
-    if n < 3 || !trail.at_least(&format!("{name}, growth"), delta, unit, least) {
+    if n < 3 || !trail.at_least(&format!("growth of {name}"), delta, unit, least) {
         return Growth {
             delta,
             ..Growth::default()

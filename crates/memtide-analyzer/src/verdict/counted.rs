@@ -10,6 +10,7 @@ use super::gate;
 use super::heap::{Owner, Subject};
 use super::looked;
 use super::split::{self, By, Cause, Parts};
+use super::told;
 use super::words::{moved, rate_fact, rate_of, rated_fact, size_fact};
 use crate::record::Track;
 use crate::stacks::{Listed, Stacks, site};
@@ -17,7 +18,7 @@ use crate::statistics::theil_sen;
 use crate::thresholds::{FREE_SHARE, LIVE_SHARE, SURVIVORS_SHARE};
 use crate::trail::Trail;
 use crate::trend;
-use memtide_model::{Account, HeapMode, MappingClass, Shape, StackKind, VerdictKind, text};
+use memtide_model::{Account, HeapMode, MappingClass, Shape, StackKind, Unit, VerdictKind, text};
 
 /// Share of the growth from which a stack is named in the headline.
 const NAMED_SHARE: f64 = 0.2;
@@ -186,8 +187,14 @@ fn fragmentation(facts: &Facts, subject: &Subject, parts: &Parts) -> Answer {
 
 /// Growth that slows down without an end in sight: what malloc keeps of it and nobody ever used at one time
 /// are holes, wherever it ends. `None` where it was in use, or is.
-pub(super) fn slowing(facts: &Facts, subject: &Subject, parts: &Parts) -> Option<Answer> {
-    if parts.cause() != Cause::Kept || parts.peak >= LIVE_SHARE {
+pub(super) fn slowing(
+    facts: &Facts,
+    subject: &Subject,
+    parts: &Parts,
+    trail: &mut Trail,
+) -> Option<Answer> {
+    if parts.cause() != Cause::Kept || !trail.below(told::PEAK, parts.peak, Unit::Share, LIVE_SHARE)
+    {
         return None;
     }
     let headline = format!(
@@ -252,15 +259,23 @@ pub(super) fn unmap(facts: &Facts, leading: Option<&Listed>) -> String {
 
 /// Growth that has ended: memory that was freed and is kept is no plateau of use. `None` where live
 /// blocks are what came, and still are most of what malloc holds.
-pub(super) fn ended(facts: &Facts, subject: &Subject, parts: &Parts) -> Option<Answer> {
-    let hollow = parts.cause() == Cause::Mixed && parts.kept >= FREE_SHARE && is_hollow(facts);
+pub(super) fn ended(
+    facts: &Facts,
+    subject: &Subject,
+    parts: &Parts,
+    trail: &mut Trail,
+) -> Option<Answer> {
+    let hollow = parts.cause() == Cause::Mixed
+        && trail.at_least("kept share", parts.kept, Unit::Share, FREE_SHARE)
+        && is_hollow(facts, trail);
     if parts.cause() != Cause::Kept && !hollow {
         return None;
     }
     // What is resident was in use at some time, or it never was. What came at one stroke was, even if
     // nobody looked meanwhile. But where part of it lives on, that pins the pages around it: holes.
-    let used = parts.peak >= LIVE_SHARE || subject.form.shape() == Shape::Step;
-    let burst = used && parts.live < SURVIVORS_SHARE;
+    let used = trail.at_least(told::PEAK, parts.peak, Unit::Share, LIVE_SHARE)
+        || subject.form.shape() == Shape::Step;
+    let burst = used && trail.below("live share", parts.live, Unit::Share, SURVIVORS_SHARE);
     let (kind, why) = if burst {
         (
             VerdictKind::Retention,
@@ -308,9 +323,17 @@ pub(super) fn ended(facts: &Facts, subject: &Subject, parts: &Parts) -> Option<A
 
 /// True if at most [`LIVE_SHARE`] of what malloc holds was live at the last look. Caches, tables and pools that are full had
 /// .91 to .99.
-fn is_hollow(facts: &Facts) -> bool {
+fn is_hollow(facts: &Facts, trail: &mut Trail) -> bool {
     let last = facts.record.heap.looks().last();
-    last.is_some_and(|look| look.live <= LIVE_SHARE * look.resident)
+    let most = |held: f64| LIVE_SHARE * held;
+    last.is_some_and(|look| {
+        trail.at_most(
+            "live at the last look",
+            look.live,
+            Unit::Bytes,
+            most(look.resident),
+        )
+    })
 }
 
 /// Level memory inside of which live blocks grow: free memory of the heap is used up first.

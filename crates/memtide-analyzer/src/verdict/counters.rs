@@ -84,11 +84,11 @@ pub(super) fn processes(facts: &Facts, trail: &mut Trail) -> Option<Answer> {
 pub(super) fn shared(facts: &Facts, trail: &mut Trail) -> Option<Answer> {
     let series = facts.series(Track::Shared);
     let grown = series.delta();
-    if !carries("shared memory, growth", grown, facts, trail) {
+    if !carries("growth of shared memory", grown, facts, trail) {
         return None;
     }
     let space = facts.series(Track::ClassSize(MappingClass::Shared));
-    let name = "fixed size: address space, growth";
+    let name = "fixed size: growth of address space";
     let fixed = !space.is_empty()
         && trail.below(name, space.delta(), Unit::Bytes, FIXED_SIZE_SHARE * grown);
     let shape = trend::form(&series, facts.material).shape();
@@ -151,7 +151,7 @@ fn carries(name: &str, grown: f64, facts: &Facts, trail: &mut Trail) -> bool {
 /// True if anonymous memory grew materially, and by more than `share` in those pages.
 fn carries_anon(name: &str, grown: f64, share: f64, facts: &Facts, trail: &mut Trail) -> bool {
     trail.above(
-        "anonymous memory, growth",
+        "growth of anonymous memory",
         facts.anon,
         Unit::Bytes,
         facts.material,
@@ -161,7 +161,7 @@ fn carries_anon(name: &str, grown: f64, share: f64, facts: &Facts, trail: &mut T
 /// Mapped files: page cache, or mappings that are never undone.
 pub(super) fn files(facts: &Facts, trail: &mut Trail) -> Option<Answer> {
     let grown = facts.delta(Track::File);
-    if !carries("resident pages of files, growth", grown, facts, trail) {
+    if !carries("growth of resident pages of files", grown, facts, trail) {
         return None;
     }
     let rate = facts.rate(Track::File);
@@ -173,7 +173,7 @@ pub(super) fn files(facts: &Facts, trail: &mut Trail) -> Option<Answer> {
     let count = Track::ClassCount(MappingClass::File);
     let mappings = facts.count("file mappings", count, FILE_MAPPINGS, trail);
     let space = facts.delta(Track::ClassSize(MappingClass::File));
-    let name = "their address space, growth";
+    let name = "growth of their address space";
     if mappings.sustained && trail.above(name, space, Unit::Bytes, MAIN_SHARE * grown) {
         return Some(
             Answer::decided(
@@ -206,12 +206,12 @@ pub(super) fn files(facts: &Facts, trail: &mut Trail) -> Option<Answer> {
 /// Page tables for address space that is touched once and given back.
 pub(super) fn page_tables(facts: &Facts, trail: &mut Trail) -> Option<Answer> {
     let grown = facts.delta(Track::PageTables);
-    let name = "page tables, growth";
+    let name = "growth of page tables";
     let (rss, space) = (facts.rss.max(0.0), facts.delta(Track::Size));
     let by_rss = trail.above(name, grown, Unit::Bytes, PAGE_TABLE_BYTES)
         && trail.above(name, grown, Unit::Bytes, PAGE_TABLE_SHARE * rss);
     let most = PAGE_TABLE_SPACE * grown;
-    if !by_rss || !trail.below("address space, growth", space, Unit::Bytes, most) {
+    if !by_rss || !trail.below("growth of address space", space, Unit::Bytes, most) {
         return None;
     }
     let rate = facts.rate(Track::PageTables);
@@ -232,7 +232,7 @@ pub(super) fn page_tables(facts: &Facts, trail: &mut Trail) -> Option<Answer> {
 /// Huge pages that sparse touches brought in.
 pub(super) fn huge_pages(facts: &Facts, trail: &mut Trail) -> Option<Answer> {
     let huge = facts.delta(Track::Huge);
-    if !carries_anon("huge pages, growth", huge, HUGE_SHARE, facts, trail) {
+    if !carries_anon("growth of huge pages", huge, HUGE_SHARE, facts, trail) {
         return None;
     }
     let rate = facts.rate(Track::Huge);
@@ -253,7 +253,7 @@ pub(super) fn huge_pages(facts: &Facts, trail: &mut Trail) -> Option<Answer> {
 pub(super) fn lazy_free(facts: &Facts, trail: &mut Trail) -> Option<Answer> {
     let lazy = facts.delta(Track::LazyFree);
     if !carries_anon(
-        "given back (LazyFree), growth",
+        "growth of what was given back (LazyFree)",
         lazy,
         LAZY_SHARE,
         facts,
@@ -278,7 +278,7 @@ pub(super) fn lazy_free(facts: &Facts, trail: &mut Trail) -> Option<Answer> {
 pub(super) fn address_space(facts: &Facts, trail: &mut Trail) -> Option<Answer> {
     let grown = facts.delta(Track::Size);
     let (name, by_rss) = (
-        "address space, growth",
+        "growth of address space",
         VIRTUAL_MULTIPLE * facts.rss.max(facts.material),
     );
     if !trail.above(name, grown, Unit::Bytes, VIRTUAL_BYTES)

@@ -96,6 +96,9 @@ pub(super) fn decide(facts: &Facts, rest: Option<Series>, trail: &mut Trail) -> 
     // Live blocks are no bloat, however many arenas they lie in.
     let live = parts.is_some_and(|parts| parts.cause() == Cause::Live);
     let arenas = super::threads::arenas(facts, subject.form.shape(), trail).filter(|_| !live);
+    if live {
+        trail.note("Its blocks are live, which is no bloat.");
+    }
     trail.answer(
         Stage::Shape,
         "Do many arenas carry it, and none of them most?",
@@ -105,13 +108,13 @@ pub(super) fn decide(facts: &Facts, rest: Option<Series>, trail: &mut Trail) -> 
         return looked::found(facts, answer, Cause::Kept);
     }
     let mut answer = by_shape(facts, &subject, parts.as_ref(), trail);
-    conclude(told, &answer, trail);
     if let Some((wave, _)) = wave {
         answer = words::wave(&wave, answer);
     }
     if let Some(parts) = parts.filter(|_| answer.standing != Standing::Measured) {
         answer = counted::fact(&parts, narrowed(answer, parts.cause()));
     }
+    conclude(told, &answer, trail);
     if answer.goes_on {
         culprit::told(facts, &subject, answer)
     } else {
@@ -217,14 +220,8 @@ fn narrowed(mut answer: Answer, cause: Cause) -> Answer {
 
 fn by_shape(facts: &Facts, subject: &Subject, parts: Option<&Parts>, trail: &mut Trail) -> Answer {
     use VerdictKind::{Fragmentation, HeapLeak, NoGrowth, Plateau, Retention};
-    if matches!(
-        subject.form.shape(),
-        Shape::Step | Shape::Plateau | Shape::Decelerating
-    ) {
-        told::parts(parts, trail);
-    }
     match subject.form.shape() {
-        Shape::Flat if creeps(subject) => {
+        Shape::Flat if creeps(subject, trail) => {
             words::creeping(facts, subject, &[NoGrowth, HeapLeak, Plateau])
         }
         Shape::Flat | Shape::Fluctuating => {
@@ -232,20 +229,32 @@ fn by_shape(facts: &Facts, subject: &Subject, parts: Option<&Parts>, trail: &mut
             looked::level(facts, level)
         }
         Shape::Sawtooth => words::sawtooth(subject),
-        Shape::Step | Shape::Plateau => limit::met(facts, subject, parts)
-            .or_else(|| counted::ended(facts, subject, parts?))
-            .unwrap_or_else(|| words::ended(facts, subject)),
-        Shape::Decelerating => (parts)
-            .and_then(|parts| counted::slowing(facts, subject, parts))
-            .unwrap_or_else(|| {
-                let candidates = [Plateau, HeapLeak, Fragmentation, Retention];
-                words::decelerating(facts, subject, &candidates)
-            }),
+        Shape::Step | Shape::Plateau => stopped(facts, subject, parts, trail),
+        Shape::Decelerating => told::live(parts, trail, |parts, trail| {
+            counted::slowing(facts, subject, parts, trail)
+        })
+        .unwrap_or_else(|| {
+            let candidates = [Plateau, HeapLeak, Fragmentation, Retention];
+            words::decelerating(facts, subject, &candidates)
+        }),
         Shape::Unclear => words::unclear(facts, subject, unclear(facts, subject)),
         Shape::Linear | Shape::Accelerating | Shape::Stairs | Shape::RisingSawtooth => {
             growth(facts, subject, parts, trail)
         }
     }
+}
+
+/// Growth that ended: at a limit, in freed memory that is kept, or of itself.
+fn stopped(facts: &Facts, subject: &Subject, parts: Option<&Parts>, trail: &mut Trail) -> Answer {
+    let met = limit::met(facts, subject, parts, trail);
+    let question = "Did it stop where a limit is used up?";
+    trail.answer(Stage::Shape, question, met.as_ref());
+    let kept = told::live(parts, trail, |parts, trail| {
+        (met.is_none())
+            .then(|| counted::ended(facts, subject, parts, trail))
+            .flatten()
+    });
+    met.or(kept).unwrap_or_else(|| words::ended(facts, subject))
 }
 
 /// What is not told from its swings, likeliest first. Few swings are no sawtooth yet, and a leak only where looks
@@ -284,9 +293,6 @@ fn growth(facts: &Facts, subject: &Subject, parts: Option<&Parts>, trail: &mut T
     };
     let missing = gate::missing(facts, &subject.series, &subject.form, trail);
     told::gate(missing, trail);
-    if missing.is_none() {
-        told::parts(parts, trail);
-    }
     match missing {
         Some(Missing::Steadiness) => {
             let mut more = candidates.to_vec();
@@ -297,18 +303,30 @@ fn growth(facts: &Facts, subject: &Subject, parts: Option<&Parts>, trail: &mut T
             words::unproven(facts, subject, &more, Missing::Steadiness)
         }
         Some(missing) => words::unproven(facts, subject, candidates, missing),
-        None => (parts)
-            .and_then(|parts| counted::growing(facts, subject, parts))
-            .unwrap_or_else(|| match subject.owner {
-                Owner::Mappings => words::mappings(facts, subject),
-                _ => words::growing(facts, subject, candidates, parts),
-            }),
+        None => told::live(parts, trail, |parts, _| {
+            counted::growing(facts, subject, parts)
+        })
+        .unwrap_or_else(|| match subject.owner {
+            Owner::Mappings => words::mappings(facts, subject),
+            _ => words::growing(facts, subject, candidates, parts),
+        }),
     }
 }
 
 /// Less than is material, but rising in all six blocks: a large process that grows slowly.
-fn creeps(subject: &Subject) -> bool {
-    subject.series.delta() >= MATERIAL_BYTES && blocks::all_rise(&subject.series)
+fn creeps(subject: &Subject, trail: &mut Trail) -> bool {
+    let creeps = trail.at_least(
+        "growth",
+        subject.series.delta(),
+        Unit::Bytes,
+        MATERIAL_BYTES,
+    ) && blocks::all_rise_told(&subject.series, Unit::Bytes, trail);
+    if creeps {
+        trail.pass(Stage::Shape, "Does it creep up all the same?", "Yes.");
+    } else {
+        trail.forget();
+    }
+    creeps
 }
 
 /// A class that grows steadily while the sum of anonymous memory swings: its swings are another
@@ -371,19 +389,23 @@ fn whose(facts: &Facts, trail: &mut Trail) -> Owner {
     let carried = facts.delta(Track::ClassRss(MappingClass::Anon));
     let grown = facts.anon;
     let material = trail.above(
-        "anonymous memory, growth",
+        "growth of anonymous memory",
         grown,
         Unit::Bytes,
         facts.material,
     );
-    let name = "anonymous mappings, growth";
+    let name = "growth of anonymous mappings";
     let by_anon = material && trail.above(name, carried, Unit::Bytes, CLASS_SHARE * grown);
     let owner = if by_anon {
         anon_owner(facts, carried, trail)
     } else {
         Owner::Heap
     };
-    told::owner(facts, owner, trail);
+    if material {
+        told::owner(facts, owner, trail);
+    } else {
+        trail.forget();
+    }
     owner
 }
 
@@ -412,7 +434,7 @@ fn visible(facts: &Facts, sum: Series, form: Form, owner: Owner) -> Subject {
 /// Who can own growth of anonymous mappings.
 fn anon_owner(facts: &Facts, carried: f64, trail: &mut Trail) -> Owner {
     let space = facts.delta(Track::ClassSize(MappingClass::Anon));
-    let touched = "fixed size: address space, growth";
+    let touched = "fixed size: growth of address space";
     if trail.below(touched, space, Unit::Bytes, FIRST_TOUCH_SHARE * carried) {
         return Owner::FirstTouch;
     }

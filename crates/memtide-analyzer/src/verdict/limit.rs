@@ -13,16 +13,22 @@ use super::split::{Cause, Parts};
 use super::words;
 use crate::record::Track;
 use crate::thresholds::LIMIT_MET_SHARE;
-use memtide_model::{Shape, VerdictKind, text};
+use crate::trail::Trail;
+use memtide_model::{Shape, Unit, VerdictKind, text};
 
 /// The answer to growth that ended at a limit; `None` where it ended elsewhere, or at one stroke: a table that
 /// just fits.
-pub(super) fn met(facts: &Facts, subject: &Subject, parts: Option<&Parts>) -> Option<Answer> {
+pub(super) fn met(
+    facts: &Facts,
+    subject: &Subject,
+    parts: Option<&Parts>,
+    trail: &mut Trail,
+) -> Option<Answer> {
     use VerdictKind::{Fragmentation, HeapLeak, Plateau};
     if subject.form.shape() != Shape::Plateau || subject.series.delta() < facts.material {
         return None;
     }
-    let (name, limit, reached) = nearest(facts)?;
+    let (name, limit, reached) = nearest(facts, trail)?;
     let headline = format!(
         "{} and stopped where {name} is used up ({})",
         words::moved(facts, subject),
@@ -55,7 +61,7 @@ pub(super) fn met(facts: &Facts, subject: &Subject, parts: Option<&Parts>) -> Op
 }
 
 /// The limit that is used up, its size, and how much of it is used.
-fn nearest(facts: &Facts) -> Option<(&'static str, f64, f64)> {
+fn nearest(facts: &Facts, trail: &mut Trail) -> Option<(&'static str, f64, f64)> {
     let limits = &facts.observations.target.limits;
     let all = [
         ("RLIMIT_AS", limits.address_space, Track::Size),
@@ -63,6 +69,8 @@ fn nearest(facts: &Facts) -> Option<(&'static str, f64, f64)> {
     ];
     all.into_iter().find_map(|(name, limit, track)| {
         let (limit, reached) = (limit?.as_f64(), facts.series(track).end());
-        (reached >= (1.0 - LIMIT_MET_SHARE) * limit).then_some((name, limit, reached))
+        let used = format!("used of {name}");
+        let met = trail.at_least(&used, reached, Unit::Bytes, (1.0 - LIMIT_MET_SHARE) * limit);
+        met.then_some((name, limit, reached))
     })
 }

@@ -156,7 +156,7 @@ fn to_end(facts: &Facts, name: Option<String>, answer: Answer) -> Answer {
 pub(super) fn arenas(facts: &Facts, shape: Shape, trail: &mut Trail) -> Option<Answer> {
     let grown = facts.delta(ARENA_RSS);
     let level = matches!(shape, Shape::Sawtooth | Shape::Fluctuating | Shape::Flat);
-    let name = "memory of arenas, growth";
+    let name = "growth of memory of arenas";
     if level
         || !trail.above(name, grown, Unit::Bytes, facts.material)
         || !trail.above(name, grown, Unit::Bytes, ARENA_SHARE * facts.anon)

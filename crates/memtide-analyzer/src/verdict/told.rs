@@ -56,14 +56,29 @@ pub(super) fn owner(facts: &Facts, owner: Owner, trail: &mut Trail) {
     trail.pass(Stage::Shape, "Whose pages are they?", &whose);
 }
 
-/// The step of live blocks.
-pub(super) fn parts(parts: Option<&Parts>, trail: &mut Trail) {
+/// Name in the trail of live bytes at their highest over what is resident at the end.
+pub(super) const PEAK: &str = "live at its highest, of the end";
+
+/// The step of live blocks: their shares, and what those decide.
+pub(super) fn live(
+    parts: Option<&Parts>,
+    trail: &mut Trail,
+    decide: impl FnOnce(&Parts, &mut Trail) -> Option<Answer>,
+) -> Option<Answer> {
     let question = "What does it consist of?";
     let Some(parts) = parts else {
         let nobody = "Nobody knows: neither did the preload shim count blocks, nor do two looks into the heap span it.";
         trail.pass(Stage::Live, question, nobody);
-        return;
+        return None;
     };
+    let found = shares(parts, trail);
+    let answer = decide(parts, trail);
+    trail.pass(Stage::Live, question, &found);
+    answer
+}
+
+/// The shares of what grew, as numbers and as a sentence.
+fn shares(parts: &Parts, trail: &mut Trail) -> String {
     trail.tell("growth", parts.grown, Unit::Bytes);
     if let By::Looks {
         count,
@@ -94,8 +109,7 @@ pub(super) fn parts(parts: Option<&Parts>, trail: &mut Trail) {
         Cause::Mapped => "mappings that are not malloc's",
         Cause::Mixed => "nothing that decides alone",
     };
-    trail.tell("live at its highest, of the end", parts.peak, Unit::Share);
-    trail.pass(Stage::Live, question, &format!("{by}: {what}."));
+    format!("{by}: {what}.")
 }
 
 /// The step that chooses among causes.

@@ -96,7 +96,7 @@ fn load_of(facts: &Facts, track: Track, unit: &str, trail: &mut Trail) -> Option
         let follows = trail.above(BY_LOAD, alone.correlation, Unit::Number, LOAD_COLLINEAR)
             && trail.at_least(EACH, alone.slope, Unit::Bytes, LOAD_BYTES_PER_UNIT)
             && trail.above(
-                "anonymous memory, growth",
+                "growth of anonymous memory",
                 facts.anon,
                 Unit::Bytes,
                 facts.material,

@@ -2,7 +2,7 @@
 //!
 //! Unfolding is the browser's own (`<details>`), as for the stacks.
 
-use super::table::{NUMBERS, OPTIONAL_WORDS, WORDS, cell, table};
+use super::table::{NUMBERS, WORDS, cell, table};
 use super::text;
 use crate::reasoning;
 use memtide_model::Step;
@@ -32,13 +32,15 @@ fn one(step: &Step) -> String {
     let numbers = reasoning::numbers(step);
     if numbers.is_empty() {
         let question = text(&step.question);
-        return format!("<p>{question}</p>\n<p class=\"decision\">{decision}</p>\n");
+        return format!(
+            "<p class=\"question\">{question}</p>\n<p class=\"decision\">{decision}</p>\n"
+        );
     }
     let heads = [
         ("Number", WORDS),
         ("Value", NUMBERS),
         ("Threshold", WORDS),
-        ("Met", OPTIONAL_WORDS),
+        ("Met", WORDS),
     ];
     let rows: Vec<_> = (numbers.iter())
         .map(|number| reasoning::cells(number).map(cell).into())

@@ -48,7 +48,7 @@ fn last(kind: VerdictKind, decision: &str) -> Step {
 pub(crate) fn reasoned() -> Findings {
     let mut findings = linear_leak();
     let mib = super::MIB;
-    let threads = held("threads, growth", 2.0, Unit::Count, Side::AtLeast, 5.0);
+    let threads = held("growth of threads", 2.0, Unit::Count, Side::AtLeast, 5.0);
     let late = "linear: late ratio r";
     findings.report.reasoning = Reasoning {
         steps: vec![
@@ -56,7 +56,7 @@ pub(crate) fn reasoned() -> Findings {
                 Stage::Units,
                 "Do threads pile up?",
                 vec![threads],
-                "No: threads, growth is 2, not at least 5.",
+                "No: growth of threads is 2, not at least 5.",
             ),
             step(
                 Stage::Shape,
