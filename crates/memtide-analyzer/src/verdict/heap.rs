@@ -95,10 +95,11 @@ pub(super) fn decide(facts: &Facts, rest: Option<Series>, trail: &mut Trail) -> 
     };
     // Live blocks are no bloat, however many arenas they lie in.
     let live = parts.is_some_and(|parts| parts.cause() == Cause::Live);
-    let arenas = super::threads::arenas(facts, subject.form.shape(), trail).filter(|_| !live);
-    if live {
+    let arenas = super::threads::arenas(facts, subject.form.shape(), trail);
+    if live && arenas.is_some() {
         trail.note("Its blocks are live, which is no bloat.");
     }
+    let arenas = arenas.filter(|_| !live);
     trail.answer(
         Stage::Shape,
         "Do many arenas carry it, and none of them most?",

@@ -156,7 +156,7 @@ fn to_end(facts: &Facts, name: Option<String>, answer: Answer) -> Answer {
 pub(super) fn arenas(facts: &Facts, shape: Shape, trail: &mut Trail) -> Option<Answer> {
     let grown = facts.delta(ARENA_RSS);
     let level = matches!(shape, Shape::Sawtooth | Shape::Fluctuating | Shape::Flat);
-    let name = "growth of memory of arenas";
+    let name = "growth of arenas' memory";
     if level
         || !trail.above(name, grown, Unit::Bytes, facts.material)
         || !trail.above(name, grown, Unit::Bytes, ARENA_SHARE * facts.anon)
