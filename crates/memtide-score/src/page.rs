@@ -119,8 +119,8 @@ fn today() -> String {
 }
 
 const SLOPES: &str = "Of leaks of blocks that keep a log and grew at least 3 % of RSS: the rate that the verdict \
-    names against the slope of Theil and Sen of the log's live bytes over the same time; the 90 % interval \
-    is that of the growth of RSS.";
+    names against the slope of Theil and Sen of the log's live bytes over the same time, and the 90 % interval \
+    that it gives; of open answers, those of the growth of RSS. A record without an interval has none to be judged.";
 
 fn head(options: &Options, targets: &[Target], judged: &known::Judged<'_>) -> String {
     let missed = targets.iter().filter(|target| !target.held).count();

@@ -98,7 +98,7 @@ pub(crate) fn slopes(views: &[(String, View<'_>)]) -> String {
         "leaks",
         "error: median",
         "error: 90th percentile",
-        "90 % interval of RSS covers",
+        "90 % interval covers",
         "width / slope: median",
         "width / slope: 90th percentile",
     ]);

@@ -201,7 +201,7 @@ fn slopes(with: &View<'_>) -> Vec<Target> {
             most <= 0.15,
         ),
         Target::new(
-            "90 % interval of growth covers the true rate",
+            "90 % interval of the rate covers the true one",
             "85 to 99 %",
             covered.to_string(),
             (0.85..=0.99).contains(&covered.value()),
