@@ -153,3 +153,60 @@ fn a_rise_that_falls_back_on_its_way_has_not_surely_ended() {
     assert!(found.candidates.contains(&VerdictKind::NoGrowth));
     assert!(found.candidates.contains(&VerdictKind::Plateau));
 }
+
+/// Growth of 20 MiB that ends at second 30, half of it live.
+fn half(base: f64) -> Verdict {
+    let grown = |t: f64| 20.0 * MIB * (t / 30.0).min(1.0);
+    verdict(&looked(60, &AT, |t| Books {
+        live: base + 0.5 * grown(t),
+        free: MIB + 0.5 * grown(t),
+        ..Books::default()
+    }))
+}
+
+#[test]
+fn a_heap_that_is_half_empty_in_the_end_is_no_plateau() {
+    // 14 of 25 MiB are live, 50 of 61.
+    let (hollow, full) = (half(4.0 * MIB), half(40.0 * MIB));
+    assert_eq!(hollow.kind, VerdictKind::Fragmentation, "{hollow:#?}");
+    assert_eq!(full.kind, VerdictKind::Plateau, "{full:#?}");
+}
+
+/// RSS grows by a fiftieth more than live blocks do, as pages and headers make it.
+#[test]
+fn the_rate_of_a_leak_is_that_of_live_blocks_and_its_interval_holds_it() {
+    let rate = 0.3 * MIB;
+    let found = verdict(&looked(60, &AT, |t| Books {
+        live: 8.0 * MIB + rate * t,
+        free: MIB + 0.02 * rate * t,
+        ..Books::default()
+    }));
+    assert_eq!(found.kind, VerdictKind::HeapLeak, "{found:#?}");
+    let fact = (found.evidence.iter())
+        .find(|evidence| evidence.unit.as_deref() == Some("bytes/s"))
+        .expect("a rate");
+    let named = fact.value.expect("a number") / rate;
+    assert!((named - 1.0).abs() < 0.005, "{named}");
+    let (low, high) = fact.low.zip(fact.high).expect("an interval");
+    assert!(low < rate && rate < high, "{low} {high}");
+    // 2 % to each side, and what little RSS scatters by.
+    let width = (high - low) / rate;
+    assert!((0.04..0.06).contains(&width), "{width}");
+}
+
+/// Swings of 3 MiB with two falls over troughs that rise.
+#[test]
+fn few_swings_are_led_by_a_leak_only_where_every_look_found_more() {
+    let swings = |t: f64| {
+        let turn = core::f64::consts::TAU * t / 26.0;
+        20.0 * MIB + 0.06 * MIB * t + 1.5 * MIB * turn.sin()
+    };
+    let first = |at: &[f64]| {
+        let found = verdict(&looked(60, at, |t| live(swings(t))));
+        assert_eq!(found.kind, VerdictKind::Undetermined, "{found:#?}");
+        found.candidates[0]
+    };
+    // At the same phase of each swing, then on both sides of one.
+    assert_eq!(first(&[0.0, 26.0, 39.0, 52.0]), VerdictKind::HeapLeak);
+    assert_eq!(first(&[6.0, 20.0, 32.0, 46.0]), VerdictKind::NoGrowth);
+}
