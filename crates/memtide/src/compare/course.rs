@@ -56,6 +56,8 @@ pub(super) struct End {
     pub(super) phases: Phases,
     pub(super) used: Used,
     pub(super) failed: Option<String>,
+    /// Whether it ended before anybody asked it to.
+    pub(super) by_itself: bool,
     pub(super) killed: bool,
     pub(super) load_exit: Option<i32>,
     pub(super) load_output: Option<Vec<u8>>,
@@ -214,6 +216,7 @@ impl<'a> Course<'a> {
                 wall_seconds: wall,
             },
             failed: self.failed.take(),
+            by_itself: ended_itself,
             killed,
             load_exit: self.load_end.as_ref().map(|end| end.exit),
             load_output: self.load_end.take().map(|end| end.output),
@@ -301,10 +304,15 @@ fn duration(span: Nanos) -> Duration {
 }
 
 fn load_failure(end: &LoadEnd) -> String {
-    let output = String::from_utf8_lossy(&end.output);
-    let last = output.lines().rev().find(|line| !line.trim().is_empty());
-    let said = last.map_or_else(String::new, |line| {
-        format!(": {}", text::printable(line.trim().as_bytes()))
-    });
+    let said = last_words(&end.output);
     format!("the load failed with exit code {}{said}", end.exit)
+}
+
+/// The last line of what was printed, after a colon; empty where nothing was.
+pub(super) fn last_words(output: &[u8]) -> String {
+    let output = String::from_utf8_lossy(output);
+    let last = output.lines().rev().find(|line| !line.trim().is_empty());
+    last.map_or_else(String::new, |line| {
+        format!(": {}", text::printable(line.trim().as_bytes()))
+    })
 }

@@ -1,7 +1,7 @@
 //! One run of one arm: started, recorded, stopped, measured.
 
 use super::arms::Arm;
-use super::course::Course;
+use super::course::{Course, End, last_words};
 use crate::cli::options::{Outputs, Work};
 use crate::lens::Lens;
 use crate::session::{Session, Setup, Stage};
@@ -103,8 +103,13 @@ fn attempt(setting: &Setting<'_>, arm: &Arm, order: u64) -> anyhow::Result<Made>
     };
     let file = stem.with_added_extension("memtide");
     let recorded = record(work, &mut course, &file, &outputs);
-    let end = course.end()?;
-    let mut closed = recorded?.close(&[]);
+    let end = with_last_words(course.end()?, &log);
+    let session = match (recorded, &end.failed) {
+        // A program that ended at once could not be watched, but that is not why it failed.
+        (Err(_), Some(why)) if end.by_itself => anyhow::bail!("{why}"),
+        (recorded, _) => recorded?,
+    };
+    let mut closed = session.close(&[]);
     let observations = closed.observations()?;
     let measured = comparison::measure(&observations, &end.phases, &end.used);
     let metric = work.metric.as_ref().map(|regex| {
@@ -129,6 +134,15 @@ fn attempt(setting: &Setting<'_>, arm: &Arm, order: u64) -> anyhow::Result<Made>
         allocator: end.allocator,
         command: Some(observations.target.cmdline),
     })
+}
+
+/// What a program that failed by itself said last goes with why it failed.
+fn with_last_words(mut end: End, log: &Path) -> End {
+    if end.by_itself && end.load_exit.is_none() {
+        let said = tail(log).map_or_else(|_| String::new(), |output| last_words(&output));
+        end.failed = end.failed.map(|why| why + &said);
+    }
+    end
 }
 
 /// Records the course of the program from its start to where its end is due.
