@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 pub mod account;
+pub mod census;
 pub mod comparison;
 pub mod event;
 pub mod heap;
@@ -29,6 +30,9 @@ pub mod units;
 pub mod verdict;
 
 pub use account::Account;
+pub use census::{
+    Census, HeldTarget, Holding, KernelObject, Machine, ObjectKind, ProcessState, ThreadAtRest,
+};
 pub use event::{Event, EventKind};
 pub use heap::{
     ArenaTotals, HeapClass, HeapObservations, HeapQuality, HeapSnapshot, HeapTotals, SizeClass,

@@ -31,6 +31,9 @@ const ARROWS: &[(&str, &[&str])] = &[
         &["memtide-model", "memtide-proc", "memtide-region"],
     ),
     ("memtide-unwind", &[]),
+    ("memtide-events", &["memtide-model", "memtide-proc"]),
+    ("memtide-census", &["memtide-model", "memtide-proc"]),
+    ("memtide-oom", &["memtide-model", "memtide-proc"]),
     // A tool of the project, which no crate leans on.
     (
         "memtide-score",
@@ -40,11 +43,14 @@ const ARROWS: &[(&str, &[&str])] = &[
         "memtide",
         &[
             "memtide-analyzer",
+            "memtide-census",
             "memtide-collect",
+            "memtide-events",
             "memtide-import",
             "memtide-inspect",
             "memtide-launch",
             "memtide-model",
+            "memtide-oom",
             "memtide-proc",
             "memtide-record",
             "memtide-report",

@@ -1,0 +1,1 @@
+//! Every fork, exec and exit of a tree of processes, and the tree that they make.
