@@ -472,3 +472,59 @@ fn cgroups_of_fixtures_are_found_and_read() {
         .unwrap();
     assert_eq!(below.directory(), std::path::Path::new("/x/c"));
 }
+
+#[test]
+fn sockets_are_found_by_the_inode_in_their_link() {
+    use memtide_proc::parse::net;
+    use std::os::fd::AsRawFd as _;
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let here = listener.local_addr().unwrap();
+    let client = std::net::TcpStream::connect(here).unwrap();
+    let (accepted, _) = listener.accept().unwrap();
+    drop(accepted);
+    let inode = |fd: i32| {
+        let link = std::fs::read_link(format!("/proc/self/fd/{fd}")).unwrap();
+        let link = link.to_string_lossy().into_owned();
+        let digits = link
+            .strip_prefix("socket:[")
+            .and_then(|l| l.strip_suffix(']'));
+        digits.unwrap().parse::<u64>().unwrap()
+    };
+    let process = ProcRoot::system()
+        .unwrap()
+        .process(Pid(std::process::id()))
+        .unwrap();
+    let (mut buffer, wanted) = (Buffer::new(), inode(client.as_raw_fd()));
+    let state = || {
+        let mut found = None;
+        let bytes = process.read("net/tcp", &mut buffer).unwrap();
+        net::parse_internet("net/tcp", bytes, |socket| {
+            if socket.inode == wanted {
+                found = Some(socket);
+            }
+        })
+        .unwrap();
+        found.map(|socket| (socket.local, socket.remote, socket.state.name()))
+    };
+    let mut state = state;
+    let expected = Some((client.local_addr().unwrap(), here, "CLOSE_WAIT"));
+    common::wait_until("the other end hung up", || state() == expected);
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a b.sock");
+    let unix = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    let wanted = inode(unix.as_raw_fd());
+    let mut buffer = Buffer::new();
+    let bytes = process.read("net/unix", &mut buffer).unwrap();
+    let mut found = Vec::new();
+    net::parse_unix(bytes, |socket| {
+        if socket.inode == wanted {
+            found.push((socket.listens, socket.path.to_vec()));
+        }
+    })
+    .unwrap();
+    assert_eq!(
+        found,
+        [(true, path.as_os_str().as_encoded_bytes().to_vec())]
+    );
+}

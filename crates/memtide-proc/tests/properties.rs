@@ -8,7 +8,7 @@ use memtide_model::Bytes;
 use memtide_proc::parse::fd::FdKind;
 use memtide_proc::parse::smaps::{Sizes, SmapsParser};
 use memtide_proc::parse::{
-    cgroup, host, limits, maps, mountinfo, single, smaps, stat, statm, status,
+    cgroup, host, limits, maps, mountinfo, net, single, smaps, stat, statm, status,
 };
 use proptest::prelude::*;
 use std::fmt::Write as _;
@@ -35,6 +35,8 @@ fn give_to_all(bytes: &[u8]) {
     let _ = (single::parse_comm(bytes), single::parse_wchan(bytes));
     let _ = single::parse_children(bytes, |_| ());
     let _ = FdKind::of_link(bytes);
+    let _ = net::parse_internet("net/tcp", bytes, |_| ());
+    let _ = net::parse_unix(bytes, |_| ());
 }
 
 /// A mapping as it is meant.

@@ -13,20 +13,36 @@ pub struct MemInfo {
     pub free: Option<Bytes>,
     /// `MemAvailable` (since Linux 3.14).
     pub available: Option<Bytes>,
+    /// `Buffers`: page cache of block devices.
+    pub buffers: Option<Bytes>,
     /// `Cached`: page cache, tmpfs included.
     pub cached: Option<Bytes>,
+    /// `AnonPages`: anonymous memory that is mapped.
+    pub anon: Option<Bytes>,
     /// `Shmem`: tmpfs and shared memory.
     pub shmem: Option<Bytes>,
+    /// `SReclaimable`: slab that can be reclaimed: dentries, inodes.
+    pub slab_reclaimable: Option<Bytes>,
     /// `SUnreclaim`: slab that cannot be reclaimed.
     pub slab_unreclaimable: Option<Bytes>,
+    /// `KernelStack`.
+    pub kernel_stack: Option<Bytes>,
     /// `PageTables`.
     pub page_tables: Option<Bytes>,
-    /// `Committed_AS`.
+    /// `Committed_AS`: address space that was promised.
     pub committed: Option<Bytes>,
+    /// `CommitLimit`: what may be promised at most where overcommit is off (`vm.overcommit_memory` = 2).
+    pub commit_limit: Option<Bytes>,
     /// `SwapTotal`.
     pub swap_total: Option<Bytes>,
     /// `SwapFree`.
     pub swap_free: Option<Bytes>,
+    /// `HugePages_Total`: pages of the pool.
+    pub huge_pages: Option<u64>,
+    /// `HugePages_Free`: of them in use by nobody.
+    pub huge_pages_free: Option<u64>,
+    /// `Hugepagesize`: what each of them takes.
+    pub huge_page_size: Option<Bytes>,
 }
 
 /// Parses `meminfo`.
@@ -39,12 +55,29 @@ pub fn parse_meminfo(bytes: &[u8]) -> Result<MemInfo, Error> {
         let Some((key, value)) = scan::key_value(line) else {
             continue;
         };
+        let count = match key {
+            b"HugePages_Total" => Some(&mut info.huge_pages),
+            b"HugePages_Free" => Some(&mut info.huge_pages_free),
+            _ => None,
+        };
+        if let Some(count) = count {
+            let pages = scan::number(value);
+            *count =
+                Some(pages.ok_or(Error::malformed("meminfo", number, "value is no number"))?);
+            continue;
+        }
         let field = match key {
             b"MemTotal" => &mut info.total,
             b"MemFree" => &mut info.free,
             b"MemAvailable" => &mut info.available,
+            b"Buffers" => &mut info.buffers,
             b"Cached" => &mut info.cached,
+            b"AnonPages" => &mut info.anon,
             b"Shmem" => &mut info.shmem,
+            b"SReclaimable" => &mut info.slab_reclaimable,
+            b"KernelStack" => &mut info.kernel_stack,
+            b"CommitLimit" => &mut info.commit_limit,
+            b"Hugepagesize" => &mut info.huge_page_size,
             b"SUnreclaim" => &mut info.slab_unreclaimable,
             b"PageTables" => &mut info.page_tables,
             b"Committed_AS" => &mut info.committed,

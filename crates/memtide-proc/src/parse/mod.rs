@@ -12,6 +12,7 @@ pub mod host;
 pub mod limits;
 pub mod maps;
 pub mod mountinfo;
+pub mod net;
 pub mod single;
 pub mod smaps;
 pub mod stat;
