@@ -1,7 +1,9 @@
 //! The program that `run` has started: its end, the signals to it, its hello.
 
+use crate::cli::options::Limit;
 use crate::exit::Code;
 use crate::heap::Greeting;
+use crate::kin::Kin;
 use crate::session::{Control, Order, Session};
 use crate::signals::{Passed, Relay};
 use memtide_launch::{Ending, Launched};
@@ -15,18 +17,25 @@ use std::time::Duration;
 const GRACE: Nanos = Nanos::from_secs(5);
 /// The shim says hello before `main`; a program that loads a thousand libraries takes a moment.
 const HELLO_LIMIT: Nanos = Nanos::from_secs(2);
+/// Who was killed ends in so long, unless the kernel is stuck with it.
+const KILLED_WITHIN: Nanos = Nanos::from_secs(10);
+/// Orphans that have ended are collected so often.
+const COLLECT_EVERY: Nanos = Nanos::SECOND;
 /// How often an end is looked for that no descriptor tells of.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// A program of ours, until it has ended or is let go.
 pub(crate) struct Leash {
     launched: Launched,
+    kin: Kin,
     relay: Relay,
     ending: Option<Ending>,
     /// When it is asked to end.
     end: Option<Nanos>,
-    /// Until when it may run after it was asked.
+    /// Until when it may run after it was asked, or killed.
     grace: Option<Nanos>,
+    /// When orphans were last collected.
+    collected: Nanos,
     /// Until when a hello is waited for; `None` once it came, or was missed.
     hello_by: Option<Nanos>,
     /// Whether nobody else tells of its end.
@@ -37,15 +46,17 @@ pub(crate) struct Leash {
 }
 
 impl Leash {
-    /// Of a program that was just started, which is sent SIGTERM after `span`.
-    pub(crate) fn new(launched: Launched, relay: Relay, span: Option<Nanos>) -> Self {
+    /// Of a program that was just started.
+    pub(crate) fn new(launched: Launched, relay: Relay, limit: Limit) -> Self {
         let now = clock::boottime();
         Self {
+            kin: Kin::of(launched.pid(), limit.kill_after),
             launched,
             relay,
             ending: None,
-            end: span.map(|span| now + span),
+            end: limit.after.map(|span| now + span),
             grace: None,
+            collected: now,
             hello_by: Some(now + HELLO_LIMIT),
             is_unseen: false,
             timed_out: false,
@@ -78,8 +89,8 @@ impl Leash {
     pub(crate) fn see_off(&mut self) -> anyhow::Result<()> {
         while !self.let_go && !self.look(LOOK_EVERY)? {
             let now = clock::boottime();
-            if let Some(order) = self.ask(now) {
-                self.let_go = order == Asked::InVain;
+            if let Some(asked) = self.ask(now) {
+                self.let_go = asked == Asked::InVain;
             }
         }
         Ok(())
@@ -93,25 +104,65 @@ impl Leash {
         Ok(self.ending.is_some())
     }
 
-    /// Asks it to end where that is due.
+    /// Asks it to end where that is due; kills it where that was asked for and the time is over.
     fn ask(&mut self, now: Nanos) -> Option<Asked> {
         let passed = self.relay.taken();
         if self
             .grace
             .is_some_and(|grace| now >= grace || passed.is_some())
         {
-            return Some(Asked::InVain);
+            return Some(self.insist(now));
         }
         let is_up = self.grace.is_none() && self.end.is_some_and(|end| now >= end);
         let signal = passed
             .map(Passed::signal)
             .or(is_up.then_some(Signal::TERM))?;
-        self.launched.signal(signal);
-        self.grace = Some(now + GRACE);
+        let grace = self.kin.kill_after().unwrap_or(GRACE);
+        let whom = if self.kin.kill_after().is_some() {
+            self.kin.ask(signal)
+        } else {
+            self.launched.signal(signal);
+            "the program".to_owned()
+        };
+        self.grace = Some(now + grace);
         self.end = None;
         self.timed_out = passed.is_none();
         self.passed = passed;
-        Some(passed.map_or(Asked::TimeIsUp, |passed| Asked::ForOthers(passed.name())))
+        Some(Asked::ToEnd(match passed {
+            Some(passed) => format!("{} was passed on to {whom}", passed.name()),
+            None => format!("time is up: SIGTERM was sent to {whom}"),
+        }))
+    }
+
+    /// It was asked and has not ended.
+    fn insist(&mut self, now: Nanos) -> Asked {
+        if self.kin.kill_after().is_none() || self.kin.is_killed() {
+            return Asked::InVain;
+        }
+        self.grace = Some(now + KILLED_WITHIN);
+        Asked::ToEnd(self.kin.kill().unwrap_or_default())
+    }
+
+    /// After its end, or when it is let go: who was left, who did not end when asked. Those who were asked
+    /// are killed when their time is over.
+    pub(crate) fn aftermath(&mut self) -> Vec<String> {
+        if self.let_go {
+            return Vec::new();
+        }
+        let now = clock::boottime();
+        let left = self.grace.map_or(Nanos(0), |grace| grace - now.min(grace));
+        self.kin.aftermath(Duration::from_nanos(left.0))
+    }
+
+    /// Collects the orphans that have ended.
+    fn collect(&mut self, now: Nanos, session: &mut Session) -> anyhow::Result<()> {
+        if now - self.collected < COLLECT_EVERY {
+            return Ok(());
+        }
+        self.collected = now;
+        let told = self.kin.collect();
+        told.into_iter()
+            .try_for_each(|text| session.note(EventKind::Exit, text))
     }
 
     /// Waits for the hello of the program, and of each that replaces it.
@@ -157,12 +208,10 @@ impl Leash {
 }
 
 /// What came of asking it to end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Asked {
-    /// Its time was up.
-    TimeIsUp,
-    /// A signal to memtide was passed on.
-    ForOthers(&'static str),
+    /// It was, or was killed: a sentence says whom and why.
+    ToEnd(String),
     /// It was asked before and has not ended.
     InVain,
 }
@@ -182,6 +231,7 @@ impl Control for Leash {
 
     fn heed(&mut self, now: Nanos, session: &mut Session) -> anyhow::Result<Order> {
         self.heed_hello(now, session)?;
+        self.collect(now, session)?;
         // Whoever samples it sees its end first: it must not be reaped before.
         if self.is_unseen && self.look(Duration::ZERO)? {
             let event = self.ending.map(|ending| self.exit_event(ending));
@@ -193,14 +243,7 @@ impl Control for Leash {
                 let why = "recording ended; the program was asked to end and runs on";
                 return Ok(Order::End(why.to_owned()));
             }
-            Some(Asked::TimeIsUp) => {
-                let text = "time is up: the program was sent SIGTERM".to_owned();
-                session.note(EventKind::Recorder, text)?;
-            }
-            Some(Asked::ForOthers(signal)) => {
-                let text = format!("{signal} was passed on to the program");
-                session.note(EventKind::Recorder, text)?;
-            }
+            Some(Asked::ToEnd(text)) => session.note(EventKind::Recorder, text)?,
             None => {}
         }
         Ok(Order::GoOn)

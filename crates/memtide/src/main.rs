@@ -15,6 +15,7 @@ mod exit;
 mod heap;
 mod import;
 mod inspect;
+mod kin;
 mod leash;
 mod lens;
 mod names;

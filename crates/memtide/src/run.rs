@@ -18,9 +18,9 @@ use crate::signals::Relay;
 use crate::snapshots::Snapshots;
 use crate::suppressions;
 use memtide_launch::{
-    HeapMode, Launch, Program, Recording, RunDir, Shim, inspect_program, resolve,
+    Family, HeapMode, Launch, Program, Recording, RunDir, Shim, inspect_program, resolve,
 };
-use memtide_model::{Nanos, Pid, Visibility, text::printable};
+use memtide_model::{EventKind, Nanos, Pid, Visibility, text::printable};
 use memtide_sampler::{ErrorKind, Sampler, clock};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
@@ -51,7 +51,9 @@ pub(crate) fn run(options: &Run) -> anyhow::Result<Code> {
         };
         launch.record(shim, recording);
     }
-    let mut leash = Leash::new(launch.spawn(&program)?, relay, options.duration);
+    // Where the kernel refuses, orphans are init's: they are not found, and everything else works.
+    Family::adopt_orphans();
+    let mut leash = Leash::new(launch.spawn(&program)?, relay, options.limit);
     let session = open(options, &program, &inside, &mut leash);
     let outcome = session.and_then(|mut session| {
         let failure = session.record(&mut leash).err();
@@ -60,11 +62,18 @@ pub(crate) fn run(options: &Run) -> anyhow::Result<Code> {
             progress::warn(&text);
         }
         leash.see_off()?;
+        for text in leash.aftermath() {
+            progress::warn(&text);
+            session.note(EventKind::Recorder, text)?;
+        }
         session.finish(&options.outputs, &analysis, failure)
     });
     if let Err(failure) = outcome {
         error::print(&failure);
         leash.see_off()?;
+        for text in leash.aftermath() {
+            progress::warn(&text);
+        }
     }
     Ok(leash.code())
 }

@@ -208,6 +208,13 @@ pub(crate) struct Run {
     /// Send SIGTERM after this long, such as 30s, 10m, 2h; without it the program's end is awaited
     #[arg(long = "for", value_name = "DURATION", value_parser = parse_duration)]
     pub(crate) duration: Option<Duration>,
+    /// End the program and all that it started after this long: SIGTERM first, then SIGKILL
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, conflicts_with = "duration")]
+    pub(crate) timeout: Option<Duration>,
+    /// With --timeout, or when memtide is ended by a signal: kill who still runs this long after
+    /// SIGTERM (10s with --timeout)
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub(crate) kill_after: Option<Duration>,
     /// Take a sample this often
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = parse_duration)]
     pub(crate) every: Duration,

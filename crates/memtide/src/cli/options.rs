@@ -15,6 +15,9 @@ use std::time::Duration;
 /// The shortest interval between two samples: below it the reads themselves fill the time.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(1);
 
+/// With `--timeout` alone, this long after SIGTERM.
+const KILL_AFTER: Nanos = Nanos::from_secs(10);
+
 /// Which process.
 #[derive(Clone, Debug)]
 pub(crate) enum Who {
@@ -63,7 +66,7 @@ pub(crate) struct Run {
     pub(crate) shim: Option<PathBuf>,
     pub(crate) debug_dirs: Vec<PathBuf>,
     pub(crate) suppressions: Option<PathBuf>,
-    pub(crate) duration: Option<Nanos>,
+    pub(crate) limit: Limit,
     pub(crate) every: Nanos,
     /// Share of one core, 0 to 1.
     pub(crate) budget: f64,
@@ -73,6 +76,16 @@ pub(crate) struct Run {
     pub(crate) outputs: Outputs,
     pub(crate) program: OsString,
     pub(crate) arguments: Vec<OsString>,
+}
+
+/// How long a program of ours may run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Limit {
+    /// It is asked to end after so long.
+    pub(crate) after: Option<Nanos>,
+    /// Not only the program but all that descends from it is asked, and who runs on is killed so long
+    /// after it was asked; `None`: the program alone is asked, and nobody is killed.
+    pub(crate) kill_after: Option<Nanos>,
 }
 
 /// `memtide inspect`.
@@ -267,7 +280,7 @@ fn check_pace(every: Duration, duration: Option<Duration>, budget: f64) -> anyho
     );
     ensure!(
         duration.is_none_or(|duration| duration >= every),
-        "--for is shorter than --every: not one interval would be seen"
+        "--for or --timeout is shorter than --every: not one interval would be seen"
     );
     ensure!(
         budget > 0.0 && budget <= 100.0,
@@ -279,7 +292,7 @@ fn check_pace(every: Duration, duration: Option<Duration>, budget: f64) -> anyho
 impl TryFrom<args::Run> for Run {
     type Error = anyhow::Error;
     fn try_from(args: args::Run) -> anyhow::Result<Self> {
-        check_pace(args.every, args.duration, args.budget)?;
+        check_pace(args.every, args.duration.or(args.timeout), args.budget)?;
         let heap = match args.heap {
             args::Heap::Off => None,
             args::Heap::Sampled => Some(HeapMode::Sampled),
@@ -300,7 +313,13 @@ impl TryFrom<args::Run> for Run {
             shim: args.shim,
             debug_dirs: args.debug_dir,
             suppressions: args.suppressions,
-            duration: args.duration.map(nanos),
+            limit: Limit {
+                after: args.timeout.or(args.duration).map(nanos),
+                kill_after: args
+                    .kill_after
+                    .map(nanos)
+                    .or(args.timeout.map(|_| KILL_AFTER)),
+            },
             every: nanos(args.every),
             budget: args.budget / 100.0,
             inspects: !args.no_inspect,
