@@ -143,6 +143,11 @@ pub enum HeldTarget {
         /// Who else holds an end.
         peers: Vec<Pid>,
     },
+    /// A POSIX message queue, with its name (`/…`).
+    Queue {
+        /// Its name below the mount point of the queues.
+        name: String,
+    },
     /// A memfd, with its name.
     Memfd {
         /// The name that it was made with.

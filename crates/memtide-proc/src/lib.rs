@@ -43,7 +43,7 @@ pub mod threads;
 pub use buffer::Buffer;
 pub use cgroup::{CgroupLocation, CgroupVersion, MemoryCgroup};
 pub use error::{Error, ErrorKind};
-pub use fd_dir::FdDir;
+pub use fd_dir::{FdDir, FileStatus};
 pub use listing::Listing;
 pub use pagemap::{PageState, Pagemap};
 pub use pidfd::{ExitStatus, PidFd};

@@ -8,8 +8,8 @@ mod common;
 
 use common::Target;
 use memtide_model::Bytes;
-use memtide_proc::parse::{limits, maps, smaps, stat, statm, status};
-use memtide_proc::{Buffer, ProcessDir};
+use memtide_proc::parse::{ipc, limits, maps, net, smaps, stat, statm, status};
+use memtide_proc::{Buffer, ProcRoot, ProcessDir};
 use procfs::process::{LimitValue, MMapPath, Process};
 
 /// A child that sleeps, with mappings of several kinds: nothing that is compared changes under way.
@@ -191,5 +191,132 @@ fn limits_agree() {
         let ours = ours.unwrap();
         assert_eq!(ours.soft, value(theirs.soft_limit));
         assert_eq!(ours.hard, value(theirs.hard_limit));
+    }
+}
+
+#[test]
+fn tables_of_sockets_agree() {
+    // Its own sockets: others of the machine come and go between the two reads.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let near = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (_far, _) = listener.accept().unwrap();
+    let six = std::net::TcpListener::bind("[::1]:0");
+    let datagrams = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("plain.sock");
+    let _unix = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    let own = procfs::process::Process::myself().unwrap();
+    let root = ProcRoot::system().unwrap();
+    let process = root
+        .process(memtide_model::Pid(std::process::id()))
+        .unwrap();
+    let mut buffer = Buffer::new();
+    let mut table = |file: &'static str| {
+        let mut rows = Vec::new();
+        let bytes = process.read(file, &mut buffer).unwrap();
+        net::parse_internet(file, bytes, |row| rows.push(row)).unwrap();
+        rows
+    };
+    let (tcp, tcp6, udp) = (table("net/tcp"), table("net/tcp6"), table("net/udp"));
+    let mut compared = 0;
+    let mut seen = Vec::new();
+    for theirs in own.tcp().unwrap().into_iter().chain(own.tcp6().unwrap()) {
+        let ours = tcp
+            .iter()
+            .chain(&tcp6)
+            .find(|row| row.inode == theirs.inode);
+        let mine = [Some(theirs.local_address), Some(theirs.remote_address)]
+            .contains(&listener.local_addr().ok());
+        if !mine
+            && !six
+                .as_ref()
+                .is_ok_and(|six| six.local_addr().ok() == Some(theirs.local_address))
+        {
+            continue;
+        }
+        let ours = ours.unwrap();
+        assert_eq!(
+            (ours.local, ours.remote),
+            (theirs.local_address, theirs.remote_address)
+        );
+        assert_eq!(
+            (ours.state.0, ours.uid),
+            (theirs.state.clone() as u8, theirs.uid)
+        );
+        seen.push((ours.local, ours.peer(), ours.state.name()));
+        compared += 1;
+    }
+    assert_eq!(compared, 3 + usize::from(six.is_ok()));
+    let expected = (
+        near.local_addr().unwrap(),
+        near.peer_addr().ok(),
+        "ESTABLISHED",
+    );
+    assert!(seen.contains(&expected), "{seen:?}");
+    assert!(
+        udp.iter()
+            .any(|row| Some(row.local) == datagrams.local_addr().ok() && row.peer().is_none())
+    );
+    let mut found = Vec::new();
+    net::parse_unix(process.read("net/unix", &mut buffer).unwrap(), |row| {
+        if row.path == path.as_os_str().as_encoded_bytes() {
+            found.push((row.inode, row.listens));
+        }
+    })
+    .unwrap();
+    let theirs = own.unix().unwrap();
+    let theirs = theirs
+        .iter()
+        .find(|row| row.path.as_ref() == Some(&path))
+        .unwrap();
+    assert_eq!(found, [(theirs.inode, true)]);
+}
+
+#[test]
+fn segments_agree() {
+    let made = std::process::Command::new("ipcmk")
+        .args(["-M", "65536"])
+        .output();
+    let Ok(made) = made else {
+        println!("skipped: util-linux's ipcmk is not installed");
+        return;
+    };
+    let text = String::from_utf8(made.stdout).unwrap();
+    let id = text.split_whitespace().last().unwrap().to_owned();
+    let root = ProcRoot::system().unwrap();
+    let mut buffer = Buffer::new();
+    let mut rows = Vec::new();
+    let bytes = root.read("sysvipc/shm", &mut buffer).unwrap();
+    let text = bytes.to_vec();
+    ipc::parse_segments(&text, |row| rows.push(row)).unwrap();
+    let removed = std::process::Command::new("ipcrm")
+        .args(["-m", &id])
+        .status();
+    assert!(removed.unwrap().success());
+    let own = rows
+        .iter()
+        .find(|row| row.object.id.to_string() == id)
+        .unwrap();
+    assert_eq!(
+        (own.size, own.attached, own.resident),
+        (Bytes(65536), 0, Some(Bytes(0)))
+    );
+    let theirs: procfs::SharedMemorySegments = procfs::FromRead::from_read(&text[..]).unwrap();
+    assert_eq!(rows.len(), theirs.0.len());
+    for (ours, theirs) in rows.iter().zip(&theirs.0) {
+        assert_eq!(u64::from(ours.object.id), theirs.shmid);
+        assert_eq!(
+            (ours.size.0, ours.attached),
+            (theirs.size, u64::from(theirs.nattch))
+        );
+        assert_eq!(
+            (ours.creator.0, ours.last.0),
+            (theirs.cpid.cast_unsigned(), theirs.lpid.cast_unsigned())
+        );
+        assert_eq!(ours.resident.map(|rss| rss.0), Some(theirs.rss));
+        assert_eq!(
+            (ours.object.uid, ours.object.changed),
+            (u32::from(theirs.uid), theirs.ctime)
+        );
     }
 }

@@ -8,7 +8,7 @@ use memtide_model::Bytes;
 use memtide_proc::parse::fd::FdKind;
 use memtide_proc::parse::smaps::{Sizes, SmapsParser};
 use memtide_proc::parse::{
-    cgroup, host, limits, maps, mountinfo, net, single, smaps, stat, statm, status,
+    cgroup, host, ipc, limits, maps, mountinfo, net, single, smaps, stat, statm, status,
 };
 use proptest::prelude::*;
 use std::fmt::Write as _;
@@ -24,6 +24,15 @@ fn give_to_all(bytes: &[u8]) {
     let _ = smaps::parse_rollup(bytes);
     let _ = host::parse_meminfo(bytes);
     let _ = host::parse_pressure(bytes);
+    let _ = host::parse_pressure_shares(bytes);
+    let _ = host::parse_buddyinfo(bytes, &mut Vec::new());
+    let _ = net::parse_internet("net/tcp", bytes, |socket| _ = socket.peer());
+    let _ = net::parse_unix(bytes, |_| ());
+    let _ = net::parse_inodes("net/netlink", bytes, |_| ());
+    let _ = ipc::parse_segments(bytes, |_| ());
+    let _ = ipc::parse_queues(bytes, |_| ());
+    let _ = ipc::parse_semaphores(bytes, |_| ());
+    let _ = ipc::parse_posix_queue(bytes);
     let _ = limits::parse(bytes);
     let _ = mountinfo::parse(bytes, |mount| _ = mountinfo::unescape(mount.root).count());
     let _ = cgroup::parse_membership(bytes, |_| ());
@@ -34,9 +43,8 @@ fn give_to_all(bytes: &[u8]) {
     let _ = single::parse_number("oom_score", bytes);
     let _ = (single::parse_comm(bytes), single::parse_wchan(bytes));
     let _ = single::parse_children(bytes, |_| ());
+    let _ = single::parse_syscall(bytes);
     let _ = FdKind::of_link(bytes);
-    let _ = net::parse_internet("net/tcp", bytes, |_| ());
-    let _ = net::parse_unix(bytes, |_| ());
 }
 
 /// A mapping as it is meant.
@@ -184,10 +192,13 @@ proptest! {
 
     #[test]
     fn damaged_files_are_survived(
-        file in 0..4_usize,
+        file in 0..9_usize,
         changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
     ) {
-        let names = ["1234/smaps", "1234/status", "1234/stat", "meminfo"];
+        let names = [
+            "1234/smaps", "1234/status", "1234/stat", "meminfo", "net/tcp", "net/unix", "sysvipc/shm", "sysvipc/msg",
+            "buddyinfo",
+        ];
         let tree = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/linux-6.1/");
         let mut bytes = std::fs::read(format!("{tree}{}", names[file])).unwrap();
         for (place, byte) in changes {

@@ -7,7 +7,7 @@ use common::fixture;
 use core::fmt::Debug;
 use memtide_proc::Error;
 use memtide_proc::parse::{
-    cgroup, host, limits, maps, mountinfo, single, smaps, stat, statm, status,
+    cgroup, host, ipc, limits, maps, mountinfo, net, single, smaps, stat, statm, status,
 };
 
 /// Every value of `part` is the same in `whole`, or absent. Both are as `Debug` prints them; the
@@ -114,6 +114,7 @@ fn files_of_keys() {
         check(&file("meminfo"), host::parse_meminfo);
     }
     check("linux-5.10/pressure/memory", host::parse_pressure);
+    check("linux-5.10/pressure/memory", host::parse_pressure_shares);
     check("linux-5.10/1234/smaps_rollup", smaps::parse_rollup);
     check("cgroup-v1/memory.stat", cgroup::parse_stat_v1);
     check("cgroup-v1/memory.oom_control", |b| {
@@ -149,6 +150,30 @@ fn lists() {
     check_list("linux-6.1/mountinfo", |b| {
         let mut found = Vec::new();
         mountinfo::parse(b, |mount| found.push(format!("{mount:?}"))).map(|()| found)
+    });
+}
+
+#[test]
+fn tables_of_sockets_and_objects() {
+    check_list("linux-6.1/net/tcp", |b| {
+        let mut found = Vec::new();
+        net::parse_internet("net/tcp", b, |row| found.push(format!("{row:?}"))).map(|()| found)
+    });
+    check_list("linux-6.1/net/unix", |b| {
+        let mut found = Vec::new();
+        net::parse_unix(b, |row| found.push(format!("{row:?}"))).map(|()| found)
+    });
+    check_list("linux-6.1/sysvipc/shm", |b| {
+        let mut found = Vec::new();
+        ipc::parse_segments(b, |row| found.push(format!("{row:?}"))).map(|()| found)
+    });
+    check_list("linux-6.1/sysvipc/msg", |b| {
+        let mut found = Vec::new();
+        ipc::parse_queues(b, |row| found.push(format!("{row:?}"))).map(|()| found)
+    });
+    check_list("linux-6.1/sysvipc/sem", |b| {
+        let mut found = Vec::new();
+        ipc::parse_semaphores(b, |row| found.push(format!("{row:?}"))).map(|()| found)
     });
 }
 

@@ -9,6 +9,7 @@
 pub mod cgroup;
 pub mod fd;
 pub mod host;
+pub mod ipc;
 pub mod limits;
 pub mod maps;
 pub mod mountinfo;

@@ -6,12 +6,15 @@
 //! ```
 //! Paths have blank, tab, newline and backslash written as a backslash and three octal digits.
 
+use super::maps::Device;
 use super::scan;
 use crate::error::Error;
 
 /// A mount.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mount<'a> {
+    /// The device of the filesystem: the same for all its mounts.
+    pub device: Device,
     /// The directory of its filesystem that is mounted, escaped as printed.
     pub root: &'a [u8],
     /// Where it is mounted, escaped as printed.
@@ -46,17 +49,28 @@ pub fn parse<'a>(bytes: &'a [u8], mut each: impl FnMut(Mount<'a>)) -> Result<(),
 
 fn mount(line: &[u8]) -> Option<Mount<'_>> {
     let mut words = scan::words(line);
-    let root = words.nth(3)?;
+    let device = device(words.nth(2)?)?;
+    let root = words.next()?;
     let mount_point = words.next()?;
     words.find(|word| word == b"-")?;
     let kind = words.next()?;
     // The source comes between; it is empty for some mounts, and then the options follow at once.
     let super_options = words.last()?;
     Some(Mount {
+        device,
         root,
         mount_point,
         kind,
         super_options,
+    })
+}
+
+/// `major:minor` in decimal digits.
+fn device(word: &[u8]) -> Option<Device> {
+    let (major, minor) = scan::key_value(word)?;
+    Some(Device {
+        major: scan::number_u32(major)?,
+        minor: scan::number_u32(minor)?,
     })
 }
 
@@ -95,6 +109,7 @@ mod tests {
         let mut mounts = Vec::new();
         parse(text, |mount| mounts.push(mount)).unwrap();
         assert_eq!(mounts.len(), 3);
+        assert_eq!((mounts[1].device.major, mounts[1].device.minor), (0, 32));
         assert_eq!(mounts[1].root, b"/docker/ab");
         assert_eq!(mounts[1].kind, b"cgroup");
         assert!(mounts[1].has_super_option(b"memory"));

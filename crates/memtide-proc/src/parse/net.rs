@@ -1,5 +1,5 @@
 //! Sockets of a network namespace: `net/tcp`, `net/tcp6`, `net/udp`, `net/udp6`, `net/raw`, `net/raw6`
-//! and `net/unix` (proc(5), `proc_pid_net(5)`).
+//! and `net/unix` (proc(5), `proc_pid_net(5)`); the inodes of `net/netlink` and `net/packet`.
 //!
 //! An address is printed as the words of its network-order bytes, each as a number of this machine's
 //! byte order; the port as a plain number. `socket:[INODE]` of a descriptor is the inode in a line.
@@ -21,6 +21,14 @@ pub struct InternetSocket {
     pub uid: u32,
     /// What links of descriptors name; 0 of one that no descriptor holds any more.
     pub inode: u64,
+}
+
+impl InternetSocket {
+    /// The other end, where there is one.
+    pub fn peer(&self) -> Option<SocketAddr> {
+        let none = self.remote.port() == 0 && self.remote.ip().is_unspecified();
+        (!none).then_some(self.remote)
+    }
 }
 
 /// A state of TCP by the kernel's number (`include/net/tcp_states.h`).
@@ -159,6 +167,27 @@ fn unix(line: &[u8]) -> Option<UnixSocket<'_>> {
     })
 }
 
+/// Calls `each` with the column `Inode` of `net/netlink` or `net/packet`; `file` names it in errors.
+///
+/// # Errors
+/// No such column, a row without a number in it, a file that is empty or cut off.
+pub fn parse_inodes(
+    file: &'static str,
+    bytes: &[u8],
+    mut each: impl FnMut(u64),
+) -> Result<(), Error> {
+    let mut lines = scan::some_lines(file, bytes)?;
+    let column = lines
+        .next()
+        .and_then(|(_, line)| scan::words(line).position(|word| word == b"Inode"))
+        .ok_or(Error::malformed(file, 1, "no column of inodes"))?;
+    for (number, line) in lines {
+        let inode = scan::words(line).nth(column).and_then(scan::number);
+        each(inode.ok_or(Error::malformed(file, number, "no inode"))?);
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -225,5 +254,23 @@ mod tests {
         assert!(parse_internet("net/tcp", b"", |_| ()).is_err());
         assert!(parse_internet("net/tcp", b"sl\n0: zz\n", |_| ()).is_err());
         assert!(parse_internet("net/tcp", b"sl\n", |_| ()).is_ok());
+    }
+
+    #[test]
+    fn inodes_stand_where_the_header_says() {
+        let text = b"sk               Eth Pid        Groups   Rmem     Wmem     Dump  Locks    Drops    Inode\n\
+            0000000092ec4f90 0   0          00000000 0        0        0     2        0        1234\n";
+        let mut inodes = Vec::new();
+        parse_inodes("net/netlink", text, |inode| inodes.push(inode)).unwrap();
+        assert_eq!(inodes, [1234]);
+        for broken in [
+            &b"a b\n"[..],
+            b"a Inode\n1\n",
+            b"Inode\nx\n",
+            b"Inode\n1",
+            b"",
+        ] {
+            assert!(parse_inodes("net/netlink", broken, |_| ()).is_err());
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! Files that hold one thing: `comm`, `wchan`, `oom_score`, `children`, sysctl numbers.
+//! Files that hold one thing: `comm`, `wchan`, `oom_score`, `children`, `syscall`, sysctl numbers.
 
 use super::scan;
 use crate::error::Error;
@@ -29,6 +29,38 @@ pub fn parse_comm(bytes: &[u8]) -> Result<&[u8], Error> {
 pub fn parse_wchan(bytes: &[u8]) -> Option<&[u8]> {
     let name = bytes.strip_suffix(b"\n").unwrap_or(bytes);
     (!name.is_empty() && name != b"0").then_some(name)
+}
+
+/// A system call that a task is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InSyscall {
+    /// Its number in the table of the task's architecture.
+    pub number: i64,
+    /// Its first argument; of futex(2) the address.
+    pub first: u64,
+}
+
+/// The system call in `syscall` (`202 0x7f… …`); `None` where the task runs, or sleeps in the kernel for another
+/// reason (`-1`, a page fault).
+///
+/// # Errors
+/// Anything else in it.
+pub fn parse_syscall(bytes: &[u8]) -> Result<Option<InSyscall>, Error> {
+    let bad = || {
+        Error::malformed(
+            "syscall",
+            0,
+            "neither running nor a call with its arguments",
+        )
+    };
+    let line = bytes.strip_suffix(b"\n").ok_or_else(bad)?;
+    if line == b"running" {
+        return Ok(None);
+    }
+    let (number, rest) = scan::signed(line).ok_or_else(bad)?;
+    let first = rest.strip_prefix(b" 0x").and_then(scan::hexadecimal);
+    let (first, _) = first.ok_or_else(bad)?;
+    Ok((number >= 0).then_some(InSyscall { number, first }))
 }
 
 /// Calls `each` with the pids in `task/TID/children` (since Linux 3.5, with `CONFIG_PROC_CHILDREN`).
@@ -85,5 +117,21 @@ mod tests {
         assert_eq!(parse_wchan(b"0"), None);
         assert_eq!(parse_wchan(b""), None);
         assert_eq!(parse_wchan(b"ep_poll"), Some(&b"ep_poll"[..]));
+    }
+
+    #[test]
+    fn a_call_has_a_number_and_arguments() {
+        let call = |text: &[u8]| parse_syscall(text).unwrap();
+        let futex = b"202 0x5597de13b180 0x80 0x0 0x0 0x0 0x0 0x7f126e39be88 0x7f126e4a1829\n";
+        let expected = InSyscall {
+            number: 202,
+            first: 0x5597_de13_b180,
+        };
+        assert_eq!(call(futex), Some(expected));
+        assert_eq!(call(b"running\n"), None);
+        assert_eq!(call(b"-1 0x7ffc 0x7f12\n"), None);
+        for broken in [&b"202"[..], b"202\n", b"202 x\n", b"", b"\n", b"running"] {
+            assert!(parse_syscall(broken).is_err(), "{broken:?}");
+        }
     }
 }
