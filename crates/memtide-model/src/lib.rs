@@ -25,6 +25,7 @@ pub mod target;
 pub mod text;
 pub mod thread;
 pub mod timeline;
+pub mod tree;
 pub mod trend;
 pub mod units;
 pub mod verdict;
@@ -58,6 +59,7 @@ pub use stacks::{
 pub use target::{Limits, Target, Visibility};
 pub use thread::ThreadState;
 pub use timeline::{Band, Findings, Timeline, TimelinePoint};
+pub use tree::{TreeEnd, TreeMember, TreeTick};
 pub use trend::{Shape, Slope};
 pub use units::{Bytes, Nanos};
 pub use verdict::VerdictKind;

@@ -26,9 +26,11 @@ mod software;
 mod spaces;
 mod target;
 mod threads;
+mod tree;
 
 pub use error::{Error, ErrorKind};
 pub use family::{Found, matching};
 pub use memtide_proc::clock;
 pub use sampler::{Options, Outcome, Sampler};
 pub use schedule::Schedule;
+pub use tree::{Lineage, TreeSampler};

@@ -72,7 +72,7 @@ pub(crate) fn describe(stat: &Stat, uid: u32, around: &Surroundings) -> Target {
     }
 }
 
-fn cmdline(dir: &Path) -> Vec<String> {
+pub(crate) fn cmdline(dir: &Path) -> Vec<String> {
     let raw = fs::read(dir.join("cmdline")).unwrap_or_default();
     // A process that has written a title over its arguments (setproctitle) leaves zeros behind it.
     let end = raw.iter().rposition(|&byte| byte != 0);

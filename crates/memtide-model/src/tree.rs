@@ -1,0 +1,76 @@
+//! The processes that descend from the target, with their memory.
+
+use crate::ids::{Pid, ProcessId};
+use crate::units::{Bytes, Nanos};
+use std::sync::Arc;
+
+/// All of a tree at one moment.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TreeTick {
+    /// When it was looked at.
+    pub at: Nanos,
+    /// Those who were there, the target itself among them, in order of their pids.
+    pub members: Vec<TreeMember>,
+    /// Those who had been there at an earlier look and have ended since.
+    pub ended: Vec<TreeEnd>,
+    /// Processes that began and ended between two looks, all of them so far. Only an engine that is told
+    /// of every fork knows them; `None` where nobody is.
+    pub short_lived: Option<u64>,
+    /// Records that such an engine lost, so far.
+    pub lost: u64,
+}
+
+/// One process of a tree at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TreeMember {
+    /// Which process.
+    pub id: ProcessId,
+    /// Who started it. It never changes, whoever its parent is now.
+    pub parent: Option<Pid>,
+    /// Its `comm`, printable.
+    pub name: Arc<str>,
+    /// Its arguments, printable and joined by blanks, as they were when it last ran; empty of one that was a zombie already
+    /// at the first look.
+    pub cmdline: Arc<str>,
+    /// State letter, field 3 of `stat`.
+    pub state: u8,
+    /// Resident bytes, field 24 of `stat`: pages that it shares count in each process.
+    pub rss: Bytes,
+    /// Proportional set size (`smaps_rollup`) of its last read, which is rarer; `None` before the first, or
+    /// where it may not be read.
+    pub pss: Option<Bytes>,
+    /// True once its parent has ended before it.
+    pub orphaned: bool,
+}
+
+/// The end of one process of a tree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TreeEnd {
+    /// Which process.
+    pub id: ProcessId,
+    /// When, at the latest.
+    pub at: Nanos,
+    /// Wait status as of waitpid(2), where it is known.
+    pub status: Option<i32>,
+}
+
+impl TreeTick {
+    /// Resident bytes of all; shared pages count in each process.
+    pub fn rss(&self) -> Bytes {
+        self.members.iter().map(|member| member.rss).sum()
+    }
+
+    /// The sum of the proportional set sizes, which counts shared pages once; `None` unless it is known of
+    /// each that has memory.
+    pub fn pss(&self) -> Option<Bytes> {
+        let alive = self.members.iter().filter(|member| !member.is_zombie());
+        alive.map(|member| member.pss).sum()
+    }
+}
+
+impl TreeMember {
+    /// Whether it has ended and is not yet reaped.
+    pub const fn is_zombie(&self) -> bool {
+        matches!(self.state, b'Z' | b'X')
+    }
+}
