@@ -61,7 +61,7 @@ pub struct ProcessState {
     pub age: Nanos,
     /// CPU time, user and system, of all its threads.
     pub cpu: Nanos,
-    /// Resident bytes (`statm`).
+    /// Resident bytes (`stat`, field 24, the same count as `statm` has).
     pub rss: Bytes,
     /// Proportional set size (`smaps_rollup`), where it was asked for and allowed.
     pub pss: Option<Bytes>,
@@ -104,6 +104,20 @@ pub struct Holding {
     pub how: String,
     /// What.
     pub target: HeldTarget,
+    /// Which file it is, of what has a path or had one: two names of a file are one file.
+    #[serde(default)]
+    pub file: Option<FileId>,
+}
+
+/// A file, whatever it is called: the filesystem's device and the number in it (inode(7)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct FileId {
+    /// Major number of the device.
+    pub major: u32,
+    /// Minor number of the device.
+    pub minor: u32,
+    /// Inode.
+    pub inode: u64,
 }
 
 /// What a descriptor leads to (`/proc/PID/fd`, `/proc/net`).
@@ -140,7 +154,7 @@ pub enum HeldTarget {
     Pipe {
         /// Inode: both ends have the same.
         inode: u64,
-        /// Who else holds an end.
+        /// Who else holds an end, of the processes that were read; the first 64.
         peers: Vec<Pid>,
     },
     /// A POSIX message queue, with its name (`/…`).

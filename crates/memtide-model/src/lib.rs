@@ -32,7 +32,8 @@ pub mod verdict;
 
 pub use account::Account;
 pub use census::{
-    Census, HeldTarget, Holding, KernelObject, Machine, ObjectKind, ProcessState, ThreadAtRest,
+    Census, FileId, HeldTarget, Holding, KernelObject, Machine, ObjectKind, ProcessState,
+    ThreadAtRest,
 };
 pub use event::{Event, EventKind};
 pub use heap::{

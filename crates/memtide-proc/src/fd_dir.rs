@@ -2,75 +2,17 @@
 
 use crate::buffer::Buffer;
 use crate::error::{Error, Subject};
+use crate::file_status::FileStatus;
 use crate::listing::Listing;
 use crate::parse::fd::FdKind;
 use crate::process::{DecimalName, read_link};
-use memtide_model::{Bytes, Descriptors, Pid};
+use memtide_model::{Descriptors, Pid};
 use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
 /// The magic number of the filesystem of POSIX message queues (`ipc/mqueue.c`).
 const MQUEUE_MAGIC: u64 = 0x1980_0202;
-
-/// What stat(2) tells of a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FileStatus {
-    /// Its filesystem: major and minor number in one, as the kernel encodes them.
-    pub device: u64,
-    /// Its number there.
-    pub inode: u64,
-    /// Names that it has; 0 of one that was deleted.
-    pub links: u64,
-    /// Type and permissions (`st_mode`).
-    pub mode: u32,
-    /// Who owns it.
-    pub uid: u32,
-    /// Its length.
-    pub size: Bytes,
-    /// What it takes on its filesystem, of tmpfs in memory and swap.
-    pub allocated: Bytes,
-    /// When its contents last changed, seconds since 1970.
-    pub changed: i64,
-}
-
-impl From<&rustix::fs::Stat> for FileStatus {
-    // The fields have other types on other architectures.
-    #[allow(
-        clippy::unnecessary_cast,
-        clippy::cast_lossless,
-        clippy::useless_conversion,
-        reason = "see above"
-    )]
-    fn from(status: &rustix::fs::Stat) -> Self {
-        Self {
-            device: status.st_dev as u64,
-            inode: status.st_ino as u64,
-            links: status.st_nlink as u64,
-            mode: status.st_mode as u32,
-            uid: status.st_uid as u32,
-            size: Bytes(u64::try_from(status.st_size).unwrap_or(0)),
-            allocated: Bytes(
-                u64::try_from(status.st_blocks)
-                    .unwrap_or(0)
-                    .saturating_mul(512),
-            ),
-            changed: i64::from(status.st_mtime),
-        }
-    }
-}
-
-impl FileStatus {
-    /// True of a regular file: no directory, device, pipe or socket.
-    pub const fn is_regular(&self) -> bool {
-        self.mode & 0o170_000 == 0o100_000
-    }
-
-    /// True of a directory.
-    pub const fn is_directory(&self) -> bool {
-        self.mode & 0o170_000 == 0o040_000
-    }
-}
 
 /// The directory `fd` of a process, kept open.
 #[derive(Debug)]
@@ -128,15 +70,14 @@ impl FdDir {
         }
     }
 
-    /// What descriptor `number` leads to, by stat(2) through it; `None` where it was closed in the meantime.
-    /// Of a file on a network that does not answer this may wait, as every stat does.
+    /// What descriptor `number` leads to; `None` where it was closed in the meantime.
     ///
     /// # Errors
     /// Where it is denied.
     pub fn status(&self, number: u32) -> Result<Option<FileStatus>, Error> {
         let name = DecimalName::new(number);
-        match rustix::fs::statat(&self.directory, name.as_c_str(), AtFlags::empty()) {
-            Ok(status) => Ok(Some(FileStatus::from(&status))),
+        match FileStatus::read(&self.directory, name.as_c_str(), AtFlags::empty()) {
+            Ok(status) => Ok(Some(status)),
             Err(Errno::NOENT) => Ok(None),
             Err(errno) => Err(self.error(errno)),
         }

@@ -46,6 +46,7 @@ fn stat_agrees() {
         (ours.pgrp, ours.session),
         (theirs.pgrp.into(), theirs.session.into())
     );
+    assert_eq!(ours.flags, u64::from(theirs.flags));
     assert_eq!((ours.min_flt, ours.maj_flt), (theirs.minflt, theirs.majflt));
     assert_eq!((ours.utime, ours.stime), (theirs.utime, theirs.stime));
     assert_eq!(ours.num_threads, u64::try_from(theirs.num_threads).unwrap());

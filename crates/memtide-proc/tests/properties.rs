@@ -269,7 +269,7 @@ proptest! {
         ).into_bytes());
         let stat = stat::parse(&text).unwrap();
         prop_assert_eq!(stat.comm, &name[..]);
-        prop_assert_eq!((stat.state, stat.pgrp), (state as u8, -2));
+        prop_assert_eq!((stat.state, stat.pgrp, stat.flags), (state as u8, -2, 4_194_304));
         prop_assert_eq!([stat.min_flt, stat.maj_flt, stat.utime, stat.stime], [min_flt, maj_flt, utime, stime]);
         prop_assert_eq!((stat.starttime.0, stat.vsize.0, stat.num_threads), (starttime, vsize, 9));
         prop_assert_eq!((stat.startcode, stat.startstack, stat.exit_code), (6, 8, Some(3840)));

@@ -185,20 +185,8 @@ fn real_uid(status: &[u8]) -> Option<u32> {
     status::parse(status).ok()?.uid
 }
 
-/// `hidepid` stands among the super-block options of the first proc mount (proc(5)).
 fn hidepid_of(mounts: &[u8]) -> Option<String> {
-    let mut first = None;
-    // What is cut off tells nothing: the mounts before it were handed out already.
-    let _ = mountinfo::parse(mounts, |mount| {
-        if mount.kind == b"proc" && first.is_none() {
-            first = Some(mount.super_options);
-        }
-    });
-    let options = str::from_utf8(first?).ok()?.split(',');
-    options
-        .filter_map(|option| option.strip_prefix("hidepid="))
-        .next_back()
-        .map(str::to_owned)
+    Some(str::from_utf8(mountinfo::hidepid(mounts)?).ok()?.to_owned())
 }
 
 fn cgroup_versions(mounts: &[u8]) -> Vec<&'static str> {
@@ -239,14 +227,6 @@ fn in_container(root: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn hidepid_is_read_from_the_proc_mount_only() {
-        let plain = b"22 1 0:20 / /proc rw,nosuid - proc proc rw\n";
-        assert_eq!(hidepid_of(plain), None);
-        let hidden = b"22 1 0:20 / /proc rw,nosuid - proc proc rw,gid=5,hidepid=invisible\n";
-        assert_eq!(hidepid_of(hidden).as_deref(), Some("invisible"));
-    }
 
     #[test]
     fn v1_needs_the_memory_controller() {

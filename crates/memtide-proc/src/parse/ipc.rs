@@ -71,6 +71,10 @@ pub struct MessageQueue {
     pub last_sender: Pid,
     /// Who received last; 0: nobody.
     pub last_receiver: Pid,
+    /// When a message was last sent, seconds since 1970; 0: never.
+    pub sent_at: u64,
+    /// When a message was last received, seconds since 1970; 0: never.
+    pub received_at: u64,
 }
 
 /// A row of `sem`.
@@ -80,6 +84,8 @@ pub struct SemaphoreSet {
     pub object: SystemV,
     /// Semaphores in it.
     pub semaphores: u64,
+    /// When it was last operated on, seconds since 1970; 0: never.
+    pub used_at: u64,
 }
 
 /// Calls `each` with every row of `sysvipc/shm`.
@@ -125,7 +131,7 @@ pub fn parse_queues(bytes: &[u8], mut each: impl FnMut(MessageQueue)) -> Result<
         let (bytes, messages) = (Bytes(row.number()?), row.number()?);
         let (last_sender, last_receiver) = (row.pid()?, row.pid()?);
         let (uid, creator_uid) = row.owners()?;
-        let (_sent_at, _received_at, changed) = (row.number()?, row.number()?, row.number()?);
+        let (sent_at, received_at, changed) = (row.number()?, row.number()?, row.number()?);
         each(MessageQueue {
             object: SystemV {
                 key,
@@ -139,6 +145,8 @@ pub fn parse_queues(bytes: &[u8], mut each: impl FnMut(MessageQueue)) -> Result<
             messages,
             last_sender,
             last_receiver,
+            sent_at,
+            received_at,
         });
         Some(())
     })
@@ -153,7 +161,7 @@ pub fn parse_semaphores(bytes: &[u8], mut each: impl FnMut(SemaphoreSet)) -> Res
         let (key, id, mode) = row.head()?;
         let semaphores = row.number()?;
         let (uid, creator_uid) = row.owners()?;
-        let (_used_at, changed) = (row.number()?, row.number()?);
+        let (used_at, changed) = (row.number()?, row.number()?);
         each(SemaphoreSet {
             object: SystemV {
                 key,
@@ -164,6 +172,7 @@ pub fn parse_semaphores(bytes: &[u8], mut each: impl FnMut(SemaphoreSet)) -> Res
                 changed,
             },
             semaphores,
+            used_at,
         });
         Some(())
     })
@@ -282,6 +291,10 @@ mod tests {
         assert_eq!(
             (queues[0].last_sender, queues[0].last_receiver),
             (Pid(123), Pid(0))
+        );
+        assert_eq!(
+            (queues[0].sent_at, queues[0].received_at),
+            (1_732_200_001, 0)
         );
         let text = b"       key      semid perms      nsems   uid   gid  cuid  cgid      otime      ctime\n\
                      0          3   600         250     5     6     7     8          0 1732200000\n";

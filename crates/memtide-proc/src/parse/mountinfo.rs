@@ -65,6 +65,22 @@ fn mount(line: &[u8]) -> Option<Mount<'_>> {
     })
 }
 
+/// The option `hidepid` of the first /proc among the mounts, as it is printed: `1`, `invisible`, ….
+/// `None` where processes of other users are not hidden, or the file does not tell.
+pub fn hidepid(bytes: &[u8]) -> Option<&[u8]> {
+    let mut first = None;
+    // What is cut off tells nothing: the mounts before it were handed out already.
+    let _ = parse(bytes, |mount| {
+        if mount.kind == b"proc" && first.is_none() {
+            first = Some(mount.super_options);
+        }
+    });
+    first?
+        .split(|&byte| byte == b',')
+        .filter_map(|option| option.strip_prefix(b"hidepid="))
+        .next_back()
+}
+
 /// `major:minor` in decimal digits.
 fn device(word: &[u8]) -> Option<Device> {
     let (major, minor) = scan::key_value(word)?;
@@ -126,5 +142,14 @@ mod tests {
         assert_eq!(unescaped(br"a\134b\011c"), b"a\\b\tc");
         assert_eq!(unescaped(br"\04"), br"\04");
         assert_eq!(unescaped(br"\999\777"), br"\999\777");
+    }
+
+    #[test]
+    fn hidepid_is_read_from_the_proc_mount_only() {
+        let plain = b"22 1 0:20 / /proc rw,nosuid - proc proc rw\n\
+            23 1 0:21 / /x rw - tmpfs x rw,hidepid=2\n";
+        assert_eq!(hidepid(plain), None);
+        let hidden = b"22 1 0:20 / /proc rw,nosuid - proc proc rw,gid=5,hidepid=invisible\n";
+        assert_eq!(hidepid(hidden), Some(&b"invisible"[..]));
     }
 }

@@ -24,6 +24,8 @@ pub struct Stat<'a> {
     pub pgrp: i64,
     /// Field 6: session.
     pub session: i64,
+    /// Field 9: flags of the kernel (`PF_…`).
+    pub flags: u64,
     /// Field 10: minor faults since the start.
     pub min_flt: u64,
     /// Field 12: major faults since the start.
@@ -47,6 +49,16 @@ pub struct Stat<'a> {
     /// Field 52 (since Linux 3.5): the wait status as of waitpid(2); 0 while it runs and to readers
     /// without ptrace access.
     pub exit_code: Option<i32>,
+}
+
+/// `PF_KTHREAD`, include/linux/sched.h.
+const KERNEL_THREAD: u64 = 0x0020_0000;
+
+impl Stat<'_> {
+    /// True of a thread of the kernel, which has no memory of its own.
+    pub const fn is_kernel_thread(&self) -> bool {
+        self.flags & KERNEL_THREAD != 0
+    }
 }
 
 /// What a sweep over many threads needs; see [`Stat`] for the fields.
@@ -84,7 +96,8 @@ pub fn parse(bytes: &[u8]) -> Result<Stat<'_>, Error> {
         ppid: Pid(fields.natural_u32("parent is no number")?),
         pgrp: fields.integer("process group is no number")?,
         session: fields.integer("session is no number")?,
-        min_flt: fields.skip(3)?.natural("minor faults are no number")?,
+        flags: fields.skip(2)?.natural("flags are no number")?,
+        min_flt: fields.natural("minor faults are no number")?,
         maj_flt: fields.skip(1)?.natural("major faults are no number")?,
         utime: fields.skip(1)?.natural("user time is no number")?,
         stime: fields.natural("system time is no number")?,
