@@ -9,7 +9,8 @@
 //!                    └────► stacks   who asked for the memory, where the preload shim looked
 //! ```
 //!
-//! Beside it stands [`comparison`]: the same work under several allocators, or several recordings.
+//! Beside it stand [`comparison`]: the same work under several allocators, or several recordings; and
+//! [`processes`]: what is wrong with the processes of a machine, from looks at all of them.
 //!
 //! Every statistical step is a module of [`statistics`] with its formula, its assumption and its
 //! source; every number that a decision hangs on is a constant of [`thresholds`] with its reason.
@@ -26,6 +27,7 @@ pub mod comparison;
 pub mod detection;
 pub mod forecast;
 pub mod ledger;
+pub mod processes;
 pub mod record;
 pub mod shim;
 pub mod snapshots;

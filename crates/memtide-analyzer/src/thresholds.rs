@@ -346,3 +346,9 @@ pub const GIVEN_BACK_SHARE: f64 = 0.5;
 pub const UNEQUAL_LENGTH: f64 = 0.2;
 /// Stacks that a comparison lists at most.
 pub const MOST_DIFFERENCES: usize = 50;
+
+// --- processes of a machine ---------------------------------------------------------------------
+
+/// Seconds for which all threads of a process have to wait in futex before that is called a deadlock. Pools
+/// and pauses wait with timeouts of seconds; 10 s without a single wake-up is longer than any of libc's own.
+pub const SECONDS_FOR_STUCK: f64 = 10.0;

@@ -75,6 +75,32 @@ pub struct ProcessState {
     pub each_thread: Vec<ThreadAtRest>,
 }
 
+impl ProcessState {
+    /// A process of which nothing is known but which it is: it sleeps, of nobody, with one thread.
+    pub const fn of(id: ProcessId) -> Self {
+        Self {
+            id,
+            inner_pid: None,
+            ppid: Pid(0),
+            pgid: 0,
+            sid: 0,
+            uid: None,
+            state: 'S',
+            name: String::new(),
+            cmdline: Vec::new(),
+            wchan: None,
+            age: Nanos(0),
+            cpu: Nanos(0),
+            rss: Bytes(0),
+            pss: None,
+            threads: 1,
+            min_flt: 0,
+            kernel: false,
+            each_thread: Vec::new(),
+        }
+    }
+}
+
 /// What is needed to tell a thread that is stuck from one that works.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ThreadAtRest {

@@ -16,6 +16,7 @@ pub mod heap;
 pub mod ids;
 pub mod mapping;
 pub mod observations;
+pub mod processes;
 pub mod reasoning;
 pub mod redact;
 pub mod report;
@@ -44,6 +45,10 @@ pub use mapping::{Mapping, MappingClass, MappingState, PerClass};
 pub use observations::{
     MappingHistory, MappingPoint, Observations, ReadCost, ReadKind, Recording, ThreadHistory,
     ThreadPoint,
+};
+pub use processes::{
+    Difference, Finding, FindingKind, Followed, HolderRow, ProcessRow, ProcessesReport, Relative,
+    Remedy, Role, Snapshot, Weight,
 };
 pub use reasoning::{Number, Outcome, Reasoning, Side, Stage, Step, Threshold, Unit};
 pub use redact::{Redactor, SecretKind};

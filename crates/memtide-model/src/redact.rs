@@ -18,6 +18,7 @@
 //! for elsewhere, or no sentence would survive; words and numbers are looked for as whole words. It
 //! does no input or output, and it does not guess what else might be a secret.
 
+mod census;
 mod known;
 mod public;
 mod scan;

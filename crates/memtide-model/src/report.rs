@@ -5,6 +5,7 @@
 
 use crate::account::Account;
 use crate::event::EventKind;
+use crate::processes::ProcessRow;
 use crate::reasoning::Reasoning;
 use crate::stacks::{HeapMode, Lost, StackEnd, StackKind, StackOwner};
 use crate::trend::Shape;
@@ -51,7 +52,7 @@ pub struct Report {
     /// Classes of objects on the heap, those that grew most first (inspect).
     pub classes: Option<Vec<ClassRow>>,
     /// Processes.
-    pub processes: Option<Vec<NoLens>>,
+    pub processes: Option<Vec<ProcessRow>>,
     /// The malloc heap (inspect).
     pub heap: Option<Heap>,
     /// Unreachable blocks (inspect).

@@ -1,0 +1,102 @@
+//! Orphans: processes that run on after the one that started them has ended.
+//!
+//! They are told by [`super::kin`]; here they are put together by the job they belonged to, with the
+//! descendants that each of them has. Those that may be daemons are a note.
+
+use super::kin::Kinship;
+use super::words::{names, oldest, who, who_was};
+use super::{Scene, about, commands};
+use memtide_model::{Finding, FindingKind, Pid, ProcessState, Relative, Weight, text};
+use std::collections::BTreeMap;
+
+/// What orphans of one finding share: who has them now, their session and group, who had them.
+type Job = (Pid, i64, i64, Option<u32>);
+
+pub(super) fn find(scene: &Scene<'_>) -> Vec<Finding> {
+    let mut jobs: BTreeMap<Job, (Option<&Relative>, Vec<&ProcessState>)> = BTreeMap::new();
+    let mut daemons = Vec::new();
+    for process in scene.judged() {
+        let course = scene.courses.get(process.id);
+        if !course.is_some_and(|course| scene.courses.lasts(course.seen)) {
+            continue;
+        }
+        match scene.kin.kinship(process) {
+            Kinship::Child => {}
+            Kinship::MayBeDaemon(_) => daemons.push(process),
+            Kinship::Orphan(former) => {
+                let starter = former.map(|former| former.pid);
+                // A group of its own in a session that goes on: what a shell started, one by one.
+                let job = (process.ppid, process.sid, process.pgid, starter);
+                jobs.entry(job)
+                    .or_insert((former, Vec::new()))
+                    .1
+                    .push(process);
+            }
+        }
+    }
+    let orphans = jobs
+        .into_values()
+        .map(|(former, orphans)| finding(scene, former, &orphans));
+    orphans.chain(note(&daemons)).collect()
+}
+
+fn finding(scene: &Scene<'_>, former: Option<&Relative>, orphans: &[&ProcessState]) -> Finding {
+    let count = orphans.len() as u64;
+    let mut summary = format!("{}: {}", text::plural(count, "orphan"), names(orphans));
+    match former {
+        Some(former) => {
+            let ran = if count == 1 { "runs on" } else { "run on" };
+            summary = format!("{summary} {ran} after {} ended", who_was(former));
+        }
+        None if count == 1 => summary.push_str(" runs on after its parent ended"),
+        None => summary.push_str(" run on after their parent ended"),
+    }
+    let mut details = Vec::new();
+    if let Some(reaper) = orphans
+        .first()
+        .and_then(|orphan| scene.kin.get(orphan.ppid))
+    {
+        let age = oldest(orphans);
+        details.push(format!(
+            "now children of {}; the oldest was started {age} ago",
+            who(reaper)
+        ));
+    }
+    if let Some(session) = session(scene, orphans) {
+        details.push(session);
+    }
+    let remedy = commands::kill(scene, "TERM", orphans, "asks them to end");
+    Finding {
+        summary,
+        details,
+        parent: former.cloned(),
+        at_least_seconds: None,
+        remedies: remedy.into_iter().collect(),
+        ..about(FindingKind::Orphans, Weight::Problem, orphans)
+    }
+}
+
+/// Whose session they still are in.
+fn session(scene: &Scene<'_>, orphans: &[&ProcessState]) -> Option<String> {
+    let sid = orphans.first()?.sid;
+    let leader = scene.kin.get(Pid(u32::try_from(sid).ok()?))?;
+    (leader.sid == sid).then(|| format!("started in the session of {}", who(leader)))
+}
+
+fn note(daemons: &[&ProcessState]) -> Option<Finding> {
+    let one = daemons.len() == 1;
+    let (verb, starter) = if one { ("was", "it") } else { ("were", "them") };
+    (!daemons.is_empty()).then(|| Finding {
+        summary: format!(
+            "{} whose starter has ended: {}, which may be {}",
+            if one { "1 process".to_owned() } else { format!("{} processes", daemons.len()) },
+            names(daemons),
+            if one { "a daemon" } else { "daemons" }
+        ),
+        details: vec![format!(
+            "what started {starter} ended, as daemons want it; whether {starter} {verb} meant to go on the \
+             kernel does not tell"
+        )],
+        ..about(FindingKind::Orphans, Weight::Note, daemons)
+    })
+}
