@@ -13,6 +13,7 @@
 //! | a picture | [`png::render`] |
 //! | a page that opens from disk | [`html::render`] |
 //! | allocators or recordings side by side, in all four forms | [`comparison`] |
+//! | the processes of a machine, as text and JSON | [`processes`] |
 //! | who allocated it, as a flame graph or folded stacks | [`flamegraph`] |
 //!
 //! This crate refuses to look at files, clocks, the environment or the terminal, and to judge: every
@@ -34,6 +35,7 @@ pub mod live;
 mod names;
 pub mod png;
 pub mod preview;
+pub mod processes;
 mod reasoning;
 mod sentences;
 pub mod terminal;

@@ -38,6 +38,8 @@ pub(super) struct Kin<'a> {
     children: HashMap<Pid, Vec<&'a ProcessState>>,
     /// How many strangers to their parents' session there are in each group of a session.
     strangers: HashMap<(i64, i64), u64>,
+    /// How many there are of each starter that was seen to end.
+    bereaved: HashMap<u32, u64>,
     courses: &'a Courses,
 }
 
@@ -52,6 +54,7 @@ impl<'a> Kin<'a> {
             by_pid,
             children,
             strangers: HashMap::new(),
+            bereaved: HashMap::new(),
             courses,
         };
         let mut strangers = HashMap::new();
@@ -59,6 +62,11 @@ impl<'a> Kin<'a> {
             *strangers.entry((process.sid, process.pgid)).or_insert(0) += 1;
         }
         kin.strangers = strangers;
+        let mut bereaved = HashMap::new();
+        for former in census.processes.iter().filter_map(|p| kin.former(p)) {
+            *bereaved.entry(former.pid).or_insert(0) += 1;
+        }
+        kin.bereaved = bereaved;
         kin
     }
 
@@ -68,6 +76,12 @@ impl<'a> Kin<'a> {
 
     pub(super) fn children(&self, pid: Pid) -> &[&'a ProcessState] {
         self.children.get(&pid).map_or(&[], Vec::as_slice)
+    }
+
+    /// The parent that it had, where that was seen.
+    fn former(&self, process: &ProcessState) -> Option<&'a Relative> {
+        let course = self.courses.get(process.id)?;
+        course.former.as_ref()
     }
 
     /// Started by a member of a session that its parent is not in.
@@ -86,12 +100,13 @@ impl<'a> Kin<'a> {
         if process.kernel || first || is_zombie(process) {
             return Kinship::Child;
         }
-        let course = self.courses.get(process.id);
-        let former = course.and_then(|course| course.former.as_ref());
+        let former = self.former(process);
+        let siblings = former.and_then(|former| self.bereaved.get(&former.pid));
+        let alone = siblings.is_none_or(|&count| count <= 1);
         if !self.is_stranger(process) {
             return match former {
                 // A leader of its own session asked to be left alone.
-                Some(_) if leads(process, process.sid) => Kinship::MayBeDaemon(former),
+                Some(_) if alone && leads(process, process.sid) => Kinship::MayBeDaemon(former),
                 Some(_) => Kinship::Orphan(former),
                 None if self.left_its_group(process) => Kinship::Orphan(None),
                 None => Kinship::Child,

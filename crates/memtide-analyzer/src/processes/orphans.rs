@@ -1,7 +1,6 @@
 //! Orphans: processes that run on after the one that started them has ended.
 //!
-//! They are told by [`super::kin`]; here they are put together by the job they belonged to, with the
-//! descendants that each of them has. Those that may be daemons are a note.
+//! They are told by [`super::kin`]; here they are put together by the job they belonged to. Those that may be daemons are a note.
 
 use super::kin::Kinship;
 use super::words::{names, oldest, who, who_was};
@@ -9,7 +8,8 @@ use super::{Scene, about, commands};
 use memtide_model::{Finding, FindingKind, Pid, ProcessState, Relative, Weight, text};
 use std::collections::BTreeMap;
 
-/// What orphans of one finding share: who has them now, their session and group, who had them.
+/// What orphans of one finding share: who has them now, and who had them; where that was not seen, their
+/// session and group.
 type Job = (Pid, i64, i64, Option<u32>);
 
 pub(super) fn find(scene: &Scene<'_>) -> Vec<Finding> {
@@ -25,8 +25,12 @@ pub(super) fn find(scene: &Scene<'_>) -> Vec<Finding> {
             Kinship::MayBeDaemon(_) => daemons.push(process),
             Kinship::Orphan(former) => {
                 let starter = former.map(|former| former.pid);
-                // A group of its own in a session that goes on: what a shell started, one by one.
-                let job = (process.ppid, process.sid, process.pgid, starter);
+                // Where it was seen who started them, that is what they have in common.
+                let (session, group) = match starter {
+                    Some(_) => (0, 0),
+                    None => (process.sid, process.pgid),
+                };
+                let job = (process.ppid, session, group, starter);
                 jobs.entry(job)
                     .or_insert((former, Vec::new()))
                     .1
@@ -79,6 +83,9 @@ fn finding(scene: &Scene<'_>, former: Option<&Relative>, orphans: &[&ProcessStat
 /// Whose session they still are in.
 fn session(scene: &Scene<'_>, orphans: &[&ProcessState]) -> Option<String> {
     let sid = orphans.first()?.sid;
+    if orphans.iter().any(|orphan| orphan.sid != sid) {
+        return None;
+    }
     let leader = scene.kin.get(Pid(u32::try_from(sid).ok()?))?;
     (leader.sid == sid).then(|| format!("started in the session of {}", who(leader)))
 }

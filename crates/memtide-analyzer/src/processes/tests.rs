@@ -18,11 +18,11 @@ fn settings() -> Settings {
 }
 
 /// A process of user 1000 that was started at `pid` ticks after boot, so that higher pids are younger.
-fn process(pid: u32, ppid: u32, (sid, pgid): (i64, i64), name: &str) -> ProcessState {
+fn process(pid: u32, parent: u32, (session, group): (i64, i64), name: &str) -> ProcessState {
     ProcessState {
-        ppid: Pid(ppid),
-        pgid,
-        sid,
+        ppid: Pid(parent),
+        pgid: group,
+        sid: session,
         uid: Some(1000),
         name: name.to_owned(),
         cmdline: vec![name.to_owned(), format!("--id={pid}")],
@@ -35,12 +35,12 @@ fn process(pid: u32, ppid: u32, (sid, pgid): (i64, i64), name: &str) -> ProcessS
     }
 }
 
-fn zombie(pid: u32, ppid: u32) -> ProcessState {
+fn zombie(pid: u32, parent: u32) -> ProcessState {
     ProcessState {
         state: 'Z',
         cmdline: Vec::new(),
         rss: Bytes(0),
-        ..process(pid, ppid, (500, 500), "child")
+        ..process(pid, parent, (500, 500), "child")
     }
 }
 
@@ -337,6 +337,31 @@ fn the_parent_that_died_is_named_where_it_was_seen() {
         "{}",
         found[0].summary
     );
+}
+
+#[test]
+fn one_that_leads_its_own_session_may_be_a_daemon_and_several_of_one_starter_are_orphans() {
+    let of_starter = |pids: std::ops::Range<u32>| {
+        let children = |ppid| {
+            pids.clone()
+                .map(move |pid| process(pid, ppid, (pid.into(), pid.into()), "worker"))
+        };
+        let mut before: Vec<_> = children(600).collect();
+        before.push(process(600, 500, (500, 600), "master"));
+        let after = |second| census(second, children(1).collect());
+        of_kind(
+            &watch([census(0, before), after(1), after(2)]),
+            FindingKind::Orphans,
+        )
+    };
+    let weights = |found: &[Finding]| {
+        found
+            .iter()
+            .map(|f| (f.weight, f.count))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(weights(&of_starter(700..701)), [(Weight::Note, 1)]);
+    assert_eq!(weights(&of_starter(700..703)), [(Weight::Problem, 3)]);
 }
 
 #[test]

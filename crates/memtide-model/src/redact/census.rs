@@ -43,7 +43,9 @@ impl Redactor {
                     self.text(remote);
                 }
             }
-            HeldTarget::Unix { path: Some(path) } => *path = self.whole_path(path),
+            HeldTarget::Unix { path: Some(name) } | HeldTarget::Queue { name } => {
+                *name = self.whole_path(name);
+            }
             HeldTarget::Memfd { name } => *name = self.name(name),
             HeldTarget::Other { link } => self.text(link),
             HeldTarget::Unix { path: None }

@@ -111,9 +111,17 @@ impl Page {
 
     /// A sentence, wrapped; the lines after the first are indented under the mark.
     pub(crate) fn sentence(&mut self, mark: &str, tone: Tone, sentence: &str) {
+        self.wrapped(mark, tone, &escape::clip(sentence, SENTENCE_LIMIT));
+    }
+
+    /// The same of a sentence that is never cut: it lists numbers, and all of them are needed.
+    pub(crate) fn long_sentence(&mut self, mark: &str, tone: Tone, sentence: &str) {
+        self.wrapped(mark, tone, &escape::plain(sentence));
+    }
+
+    fn wrapped(&mut self, mark: &str, tone: Tone, safe: &str) {
         let indent = style::columns(mark);
-        let safe = escape::clip(sentence, SENTENCE_LIMIT);
-        for (index, line) in style::wrap(&safe, self.width - indent)
+        for (index, line) in style::wrap(safe, self.width - indent)
             .into_iter()
             .enumerate()
         {

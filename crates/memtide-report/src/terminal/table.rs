@@ -1,6 +1,6 @@
 //! The one table printer. It measures the width and drops whole columns, those that matter least
-//! first; it never cuts a number, and of the names only the first column's: at its end where nothing
-//! else helps, or in its middle before a column is dropped ([`long_words`]).
+//! first; it never cuts a number, and of the names only those of one column: the first one's at their end where nothing
+//! else helps, or those of [`long_words`] in their middle before a column is dropped.
 
 use super::style::{Ink, Tone, columns, cut};
 use crate::names;
@@ -26,7 +26,7 @@ pub(crate) struct Column {
 /// What stands in a cell whose value is not known.
 pub(crate) const UNKNOWN: &str = "-";
 
-/// A first column of names that may be longer than any line; `least` of them is always shown.
+/// The column of names that may be longer than any line, one at most; `least` of them is always shown.
 pub(crate) fn long_words(title: impl Into<Cow<'static, str>>, least: usize) -> Column {
     Column {
         title: title.into(),
@@ -145,7 +145,7 @@ impl Table {
     /// others are dropped where it may be.
     fn fit(&self, widths: &mut [usize], width: usize) -> Vec<usize> {
         let mut shown: Vec<usize> = (0..self.columns.len()).collect();
-        self.shorten_first(&shown, widths, width);
+        self.shorten_long(&shown, widths, width);
         while total(&shown, widths) > width {
             let last = shown
                 .iter()
@@ -160,24 +160,22 @@ impl Table {
                 break;
             };
             shown.retain(|&index| index != last);
-            self.shorten_first(&shown, widths, width);
+            self.shorten_long(&shown, widths, width);
         }
         shown
     }
 
-    /// Gives the first column what the others leave, if it may be shortened.
-    fn shorten_first(&self, shown: &[usize], widths: &mut [usize], width: usize) {
-        let Some(least) = self.columns.first().and_then(|column| column.least) else {
+    /// Gives the column of long words what the others leave, if there is one.
+    fn shorten_long(&self, shown: &[usize], widths: &mut [usize], width: usize) {
+        let mut lengths = self.columns.iter().map(|column| column.least);
+        let Some(long) = lengths.position(|least| least.is_some()) else {
             return;
         };
-        let natural = self.natural_widths().first().copied().unwrap_or(0);
-        if let Some(first) = widths.first_mut() {
-            *first = 0;
-        }
+        let least = self.columns[long].least.unwrap_or_default();
+        let natural = self.natural_widths()[long];
+        widths[long] = 0;
         let others = total(shown, widths);
-        if let Some(first) = widths.first_mut() {
-            *first = natural.min(width.saturating_sub(others).max(least));
-        }
+        widths[long] = natural.min(width.saturating_sub(others).max(least));
     }
 
     fn line(&self, shown: &[usize], widths: &[usize], cells: &[String]) -> String {
@@ -258,6 +256,21 @@ mod tests {
         assert_eq!(at(60), "shop::Registry<shop::Cart>::Node  12  +3 MiB");
         assert_eq!(at(30), "shop::…Cart>::Node  12  +3 MiB");
         assert_eq!(at(22), "shop:…t>::Node  +3 MiB");
+    }
+
+    #[test]
+    fn long_words_may_stand_in_the_last_column() {
+        let mut table = Table::new(&[
+            numbers("pid", 0),
+            words("user", 1),
+            long_words("command", 12),
+        ]);
+        let cells = ["4182", "alice", "python3 worker.py --queue jobs"];
+        table.row(Tone::Plain, cells.map(str::to_owned));
+        let at = |width| table.lines(width, Ink { color: false })[1].clone();
+        assert_eq!(at(60), "4182  alice  python3 worker.py --queue jobs");
+        assert_eq!(at(30), "4182  alice  python…queue jobs");
+        assert_eq!(at(20), "4182  pytho…eue jobs");
     }
 
     #[test]
