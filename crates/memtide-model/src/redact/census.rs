@@ -18,7 +18,7 @@ impl Redactor {
             }
         }
         for holding in census.holdings.iter_mut().flatten() {
-            self.held(&mut holding.target);
+            self.holding(&mut holding.target);
         }
         for object in census.objects.iter_mut().flatten() {
             if object.name.starts_with('/') {
@@ -32,7 +32,7 @@ impl Redactor {
         }
     }
 
-    fn held(&mut self, target: &mut HeldTarget) {
+    fn holding(&mut self, target: &mut HeldTarget) {
         match target {
             HeldTarget::File { path } | HeldTarget::Deleted { path } => {
                 *path = scan::path(&mut self.known, path);
