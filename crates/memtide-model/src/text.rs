@@ -132,12 +132,15 @@ pub fn duration(seconds: f64) -> String {
     }
 }
 
-/// `1 thread`, `2 threads`.
+/// `1 thread`, `2 threads`, `2 processes`, `2 entries`.
 pub fn plural(count: u64, noun: &str) -> String {
     if count == 1 {
-        format!("1 {noun}")
-    } else {
-        format!("{count} {noun}s")
+        return format!("1 {noun}");
+    }
+    match noun.strip_suffix('y') {
+        Some(stem) if !stem.ends_with(['a', 'e', 'o', 'u']) => format!("{count} {stem}ies"),
+        _ if noun.ends_with('s') => format!("{count} {noun}es"),
+        _ => format!("{count} {noun}s"),
     }
 }
 
@@ -247,6 +250,13 @@ mod tests {
         );
         assert_eq!(rates(-1024.0 * 5.0, 0.0), "-300 KiB/min to 0 B/min");
         assert_eq!(rates(0.0, 0.0), "0 B/s to 0 B/s");
+    }
+
+    #[test]
+    fn nouns_have_plurals() {
+        let told = ["thread", "process", "entry", "key"].map(|noun| plural(2, noun));
+        assert_eq!(told, ["2 threads", "2 processes", "2 entries", "2 keys"]);
+        assert_eq!(plural(1, "process"), "1 process");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use crate::file_status::FileStatus;
 use crate::listing::Listing;
 use crate::parse::fd::FdKind;
 use crate::process::{DecimalName, read_link};
+use crate::root::ProcRoot;
 use memtide_model::{Descriptors, Pid};
 use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, Mode, OFlags};
@@ -13,6 +14,18 @@ use rustix::io::Errno;
 
 /// The magic number of the filesystem of POSIX message queues (`ipc/mqueue.c`).
 const MQUEUE_MAGIC: u64 = 0x1980_0202;
+
+/// What the kernel calls the protocol of the socket that descriptor `number` of `pid` is: `TCP`, `UNIX`,
+/// `NETLINK`, …, of sockets that are in no table of /proc as well (`sockfs` tells it as an extended
+/// attribute, since Linux 3.7). `None` where it was closed, is no socket, or may not be looked at.
+pub fn socket_protocol(root: &ProcRoot, pid: Pid, number: u32) -> Option<Vec<u8>> {
+    const ATTRIBUTE: &str = "system.sockprotoname";
+    let path = root.path().join(format!("{pid}/fd/{number}"));
+    let mut name = [0; 64];
+    let length = rustix::fs::getxattr(path, ATTRIBUTE, &mut name).ok()?;
+    let name = name.get(..length)?;
+    Some(name.strip_suffix(b"\0").unwrap_or(name).to_vec())
+}
 
 /// The directory `fd` of a process, kept open.
 #[derive(Debug)]
