@@ -16,7 +16,7 @@ use memtide_model::{Nanos, Pid};
 use memtide_proc::clock;
 use memtide_proc::parse::stat;
 use memtide_proc::{Buffer, ProcRoot};
-use message::Message;
+use message::{Message, Place};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
@@ -105,7 +105,7 @@ impl Connector {
                         .to_owned(),
                 ));
             }
-            if let Some(Message::Answer(errno)) = self.next()? {
+            if let Some(Message::Answer { errno, .. }) = self.next()? {
                 let errno = i32::try_from(errno).unwrap_or(0);
                 return match errno {
                     0 => Ok(()),
@@ -125,7 +125,7 @@ impl Connector {
 
     /// Hands over all that has come.
     pub(crate) fn read(&mut self, mut each: impl FnMut(Record)) {
-        let ahead = clock::boottime() - clock::monotonic();
+        let ahead = boottime_ahead();
         loop {
             match recv(&self.socket, &mut self.buffer[..], RecvFlags::empty()) {
                 Ok((count, _)) => {
@@ -142,15 +142,16 @@ impl Connector {
     }
 
     fn take(&mut self, message: Option<Message>, ahead: Nanos) -> Option<Record> {
-        let Some(Message::Event {
+        let (place, record) = match message? {
+            Message::Answer { place, .. } => (place, None),
+            Message::Event { place, record } => (Some(place), record),
+        };
+        if let Some(Place {
             processor,
             sequence,
-            record,
-        }) = message
-        else {
-            return None;
-        };
-        if let Some(last) = self.sequences.insert(processor, sequence) {
+        }) = place
+            && let Some(last) = self.sequences.insert(processor, sequence)
+        {
             self.lost += u64::from(sequence.wrapping_sub(last).wrapping_sub(1));
         }
         let mut record = record?;
@@ -178,6 +179,19 @@ impl Connector {
     pub(crate) fn ready(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
+}
+
+/// By how much `CLOCK_BOOTTIME` is ahead of `CLOCK_MONOTONIC`: the time that was spent suspended. We may be put aside
+/// between two readings, so the tightest of a few counts.
+fn boottime_ahead() -> Nanos {
+    const TRIES: usize = 5;
+    let once = |_| {
+        let before = clock::monotonic();
+        let ahead = clock::boottime() - before;
+        (clock::monotonic() - before, ahead)
+    };
+    let tightest = (0..TRIES).map(once).min();
+    tightest.map_or(Nanos(0), |(_, ahead)| ahead)
 }
 
 fn refused(errno: Errno) -> Error {

@@ -22,6 +22,9 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// So many missing processes are named.
 const NAMED: usize = 8;
 
+/// An engine and the tree that it saw.
+type Followed = (Engine, Tree);
+
 /// How the trees of two engines differ.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
@@ -100,7 +103,7 @@ pub fn crosscheck(
 }
 
 /// Drains both until the first process has ended. A plain wait for it would take the stops away that ptrace waits for.
-fn follow(pid: Pid, one: Seen, two: Seen) -> Result<((Engine, Tree), (Engine, Tree)), Error> {
+fn follow(pid: Pid, one: Seen, two: Seen) -> Result<(Followed, Followed), Error> {
     let system = |error| Error::system("waiting for the storm of forks", error);
     let end = PidFd::open(pid).map_err(system)?;
     let mut sides = [one, two];
@@ -138,7 +141,7 @@ impl Seen {
         }
     }
 
-    fn finish(mut self) -> (Engine, Tree) {
+    fn finish(mut self) -> Followed {
         let engine = self.source.engine();
         let losses = self.source.finish(&mut self.events);
         self.events.iter().for_each(|event| self.tree.apply(event));
@@ -147,7 +150,7 @@ impl Seen {
     }
 }
 
-fn compare(one: &(Engine, Tree), two: &(Engine, Tree)) -> Difference {
+fn compare(one: &Followed, two: &Followed) -> Difference {
     let same = matches(&one.1, &two.1);
     let back: HashMap<NodeId, NodeId> = same.iter().map(|(one, two)| (*two, *one)).collect();
     let mut difference = Difference {
@@ -168,7 +171,7 @@ fn compare(one: &(Engine, Tree), two: &(Engine, Tree)) -> Difference {
     difference
 }
 
-fn side((engine, tree): &(Engine, Tree), same: &HashMap<NodeId, NodeId>) -> Side {
+fn side((engine, tree): &Followed, same: &HashMap<NodeId, NodeId>) -> Side {
     let alone: Vec<&Node> = tree
         .nodes()
         .filter(|node| !same.contains_key(&node.id))

@@ -185,7 +185,11 @@ impl Tracer {
         match status >> 8 {
             libc::PTRACE_EVENT_FORK | libc::PTRACE_EVENT_VFORK => self.forked(task, false),
             libc::PTRACE_EVENT_CLONE => self.forked(task, true),
-            libc::PTRACE_EVENT_EXEC => self.replaced(task),
+            libc::PTRACE_EVENT_EXEC => {
+                // A thread that took over its process's number answers to nothing before this.
+                let _ = calls::wait(Wait::Consume(task));
+                self.replaced(task);
+            }
             libc::PTRACE_EVENT_EXIT => return self.ending(task),
             libc::PTRACE_EVENT_STOP => {
                 if !self.processes.contains_key(&task) {

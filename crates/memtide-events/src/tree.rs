@@ -207,15 +207,18 @@ impl Tree {
         let id = self.alive.get(&pid).copied().unwrap_or_else(|| {
             self.counts.unseen_forks += 1;
             let id = NodeId { pid, forked: at };
-            self.insert(Node::new(id, None, None));
-            id
+            self.insert(Node::new(id, None, None))
         });
         self.nodes
             .entry(id)
             .or_insert_with(|| Node::new(id, None, None))
     }
 
-    fn insert(&mut self, node: Node) {
+    fn insert(&mut self, mut node: Node) -> NodeId {
+        // Two forks of one number in one nanosecond cannot be; events that say so are kept apart all the same.
+        while self.nodes.contains_key(&node.id) {
+            node.id.forked += Nanos(1);
+        }
         let id = node.id;
         if let Some(parent) = node.parent.and_then(|parent| self.nodes.get_mut(&parent)) {
             parent.children += 1;
@@ -224,5 +227,9 @@ impl Tree {
         self.nodes.insert(id, node);
         self.alive.insert(id.pid, id);
         self.counts.most_alive = self.counts.most_alive.max(self.alive.len());
+        id
     }
 }
+
+#[cfg(test)]
+mod tests;

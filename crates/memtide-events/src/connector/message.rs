@@ -26,17 +26,27 @@ const EXEC: u32 = 2;
 const COMM: u32 = 0x200;
 const EXIT: u32 = 0x8000_0000;
 
+/// The number of a message among those of one processor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) processor: u32,
+    pub(super) sequence: u32,
+}
+
 /// What one message says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Message {
-    /// The kernel has heard a request: an errno, 0 for yes.
-    Answer(u32),
-    /// The message number `sequence` of this processor.
+    /// The kernel has heard a request, of us or of another listener: an errno, 0 for yes.
+    Answer {
+        /// The errno.
+        errno: u32,
+        /// Where it stands in the count; answers are counted, too (before Linux 6.6 not, and without processor).
+        place: Option<Place>,
+    },
+    /// Something happened.
     Event {
-        /// The processor.
-        processor: u32,
-        /// Its number.
-        sequence: u32,
+        /// Where it stands in the count.
+        place: Place,
         /// What it says of processes, if anything; its time is of `CLOCK_MONOTONIC`.
         record: Option<Record>,
     },
@@ -65,40 +75,51 @@ pub(super) fn listen() -> [u8; 40] {
 /// Reads one message; `None` for one that is cut off.
 pub(super) fn parse(message: &[u8]) -> Option<Message> {
     let what = number_u32(message, EVENT)?;
-    if what == NONE {
-        return number_u32(message, BODY).map(Message::Answer);
-    }
-    Some(Message::Event {
+    let place = Place {
         processor: number_u32(message, EVENT + 4)?,
         sequence: number_u32(message, 24)?,
-        record: record(message, what),
-    })
+    };
+    if what == NONE {
+        return Some(Message::Answer {
+            errno: number_u32(message, BODY)?,
+            place: (place.processor != u32::MAX).then_some(place),
+        });
+    }
+    let record = record(message, what);
+    Some(Message::Event { place, record })
 }
 
 fn record(message: &[u8], what: u32) -> Option<Record> {
     let at = Nanos(number_u64(message, EVENT + 8)?);
     let word = |index: usize| number_u32(message, BODY + 4 * index);
     let (task, pid) = (word(0)?, Pid(word(1)?));
-    let (change, task, leader) = match what {
+    let change = match what {
         FORK => {
             let child = Pid(word(3)?);
-            (Change::Fork { child }, word(2)?, child)
+            let task = word(2)?;
+            // The message names the parent of a new thread's process, which has not made it.
+            let maker = if task == child.0 { pid } else { child };
+            return Some(Record {
+                event: TreeEvent {
+                    at,
+                    pid: maker,
+                    change: Change::Fork { child },
+                },
+                thread: task != child.0,
+            });
         }
         // The message does not hold the new name.
-        EXEC => (Change::Exec { comm: None }, task, pid),
-        COMM => (Change::Comm(Comm::new(message.get(BODY + 8..)?)), task, pid),
-        EXIT => {
-            let change = Change::Exit {
-                status: Some(word(2)?.cast_signed()),
-                parent: word(5).map(Pid),
-            };
-            (change, task, pid)
-        }
+        EXEC => Change::Exec { comm: None },
+        COMM => Change::Comm(Comm::new(message.get(BODY + 8..)?)),
+        EXIT => Change::Exit {
+            status: Some(word(2)?.cast_signed()),
+            parent: word(5).map(Pid),
+        },
         _ => return None,
     };
     Some(Record {
         event: TreeEvent { at, pid, change },
-        thread: task != leader.0,
+        thread: task != pid.0,
     })
 }
 
@@ -106,6 +127,11 @@ fn record(message: &[u8], what: u32) -> Option<Record> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    const PLACE: Place = Place {
+        processor: 1,
+        sequence: 9,
+    };
 
     fn message(what: u32, words: &[u32]) -> Vec<u8> {
         let mut message = vec![0; 24];
@@ -124,8 +150,7 @@ mod tests {
     fn event(what: u32, words: &[u32]) -> Record {
         match parse(&message(what, words)) {
             Some(Message::Event {
-                processor: 1,
-                sequence: 9,
+                place: PLACE,
                 record: Some(record),
             }) => record,
             other => panic!("{other:?}"),
@@ -138,7 +163,8 @@ mod tests {
         assert_eq!(fork.event.pid, Pid(10), "the process, not the thread");
         assert_eq!(fork.event.change, Change::Fork { child: Pid(20) });
         assert_eq!((fork.event.at, fork.thread), (Nanos(77), false));
-        assert!(event(FORK, &[10, 10, 21, 10]).thread);
+        let thread = event(FORK, &[1, 1, 21, 10]);
+        assert!(thread.thread && thread.event.pid == Pid(10), "its process");
         let exit = event(EXIT, &[20, 20, 0x700, 17, 10, 10]);
         let end = Change::Exit {
             status: Some(0x700),
@@ -148,7 +174,11 @@ mod tests {
         let name = u32::from_ne_bytes(*b"a)\n(");
         let comm = event(COMM, &[20, 20, name, 0, 0, 0]);
         assert_eq!(comm.event.change, Change::Comm(Comm::new(b"a)\n(")));
-        assert_eq!(parse(&message(NONE, &[1])), Some(Message::Answer(1)));
+        let answer = Message::Answer {
+            errno: 1,
+            place: Some(PLACE),
+        };
+        assert_eq!(parse(&message(NONE, &[1])), Some(answer));
     }
 
     proptest! {

@@ -5,7 +5,7 @@
 //! have children (a process that forks and ends, again and again), the first of them is taken out; its children keep
 //! its identity as their parent's, but no node answers to it.
 
-use super::{NodeId, Tree};
+use super::{Node, NodeId, Tree};
 use std::collections::VecDeque;
 
 /// Who may be folded, in the order in which they became so.
@@ -40,6 +40,9 @@ impl Tree {
     }
 
     fn fold(&mut self, id: NodeId) {
+        if self.nodes.get(&id).is_none_or(Node::is_alive) {
+            return;
+        }
         let Some(node) = self.nodes.remove(&id) else {
             return;
         };
