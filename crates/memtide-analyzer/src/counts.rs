@@ -1,15 +1,21 @@
 //! Rows of the things that are counted: threads, descriptors, mappings, processes.
 //!
 //! Ends are medians of a twelfth, rates robust slopes. A group that is zero at both ends is left out;
-//! what was never read has no row.
+//! what was never read has no row. Behind the kinds of descriptors stand the [`MOST_GROUPS`] targets that
+//! moved most, or that most lead to: "tcp 10.0.0.5:5432 `CLOSE_WAIT`".
 
+use crate::held::{self, Moved};
 use crate::record::{Record, Track};
 use crate::statistics::{Series, blocks};
-use memtide_model::Descriptors;
 use memtide_model::report::CountRow;
+use memtide_model::{Descriptors, Observations};
+use std::cmp::Ordering;
+
+/// Targets that have a row.
+const MOST_GROUPS: usize = 16;
 
 /// All rows, totals before their groups.
-pub(crate) fn rows(record: &Record) -> Vec<CountRow> {
+pub(crate) fn rows(record: &Record, observations: &Observations) -> Vec<CountRow> {
     let mut rows = Vec::new();
     rows.extend(row("threads", None, &record.series(Track::Threads)));
     rows.extend(row("fds", None, &record.series(Track::Descriptors)));
@@ -20,6 +26,16 @@ pub(crate) fn rows(record: &Record) -> Vec<CountRow> {
         });
         rows.extend(row("fds", Some(name), &group).filter(is_there));
     }
+    let groups = held::groups(record, observations);
+    rows.extend(targets("fds", &groups, |group| {
+        // What has no name and no state is its kind, and has a row already.
+        group.target.kind.is_descriptor() && group.target.label() != group.target.kind.name()
+    }));
+    rows.extend(row("queues", None, &record.series(Track::Queues)).filter(is_there));
+    rows.extend(row("segments", None, &record.series(Track::Segments)).filter(is_there));
+    rows.extend(targets("kernel objects", &groups, |group| {
+        !group.target.kind.is_descriptor()
+    }));
     rows.extend(row("mappings", None, &record.series(Track::Mappings)));
     rows.extend(processes(record));
     rows
@@ -48,6 +64,18 @@ fn processes(record: &Record) -> Vec<CountRow> {
         rows.extend(row("processes", Some(name), group).filter(is_there));
     }
     rows
+}
+
+/// The groups that moved most, and then the largest.
+fn targets(count: &str, groups: &[Moved], is_one: impl Fn(&Moved) -> bool) -> Vec<CountRow> {
+    let mut its: Vec<&Moved> = groups.iter().filter(|group| is_one(group)).collect();
+    its.sort_by(|a, b| {
+        let rank = |group: &Moved| (group.series.delta().abs(), group.series.end());
+        rank(b).partial_cmp(&rank(a)).unwrap_or(Ordering::Equal)
+    });
+    let rows = its.into_iter().take(MOST_GROUPS);
+    let rows = rows.filter_map(|group| row(count, Some(&group.target.label()), &group.series));
+    rows.filter(is_there).collect()
 }
 
 fn is_there(row: &CountRow) -> bool {

@@ -40,6 +40,7 @@ pub mod verdict;
 mod counts;
 mod ended;
 mod heap;
+mod held;
 mod order;
 mod report;
 mod stacks;

@@ -62,6 +62,12 @@ pub enum Track {
     Descriptors,
     /// Of them sockets.
     Sockets,
+    /// Message queues of the process, POSIX and System V.
+    Queues,
+    /// System V segments that the process made.
+    Segments,
+    /// Bytes of both.
+    QueueBytes,
     /// Zombie children.
     Zombies,
     /// Children and the other processes of the session.
@@ -110,6 +116,7 @@ impl Track {
             Self::Shared => (memory.rss_shmem.map(|all| all.saturating_sub(own().shared)))
                 .or_else(|| sum(classes, &[MappingClass::Shared])),
             Self::PageTables => memory.page_tables,
+            Self::QueueBytes => sample.counts.queues.map(|queues| queues.bytes),
             Self::ClassSize(class) => classes.map(|maps| maps.classes.get(class).size),
             Self::ClassRss(class) => classes.map(|maps| maps.rss(class)),
             Self::Huge => sample.maps.map(|maps| maps.anon_huge),
@@ -130,6 +137,8 @@ impl Track {
             Self::Threads
             | Self::Descriptors
             | Self::Sockets
+            | Self::Queues
+            | Self::Segments
             | Self::Zombies
             | Self::Processes
             | Self::Mappings
@@ -145,6 +154,8 @@ impl Track {
             Self::Threads => Some(counts.threads),
             Self::Descriptors => counts.descriptors.map(|fds| fds.total),
             Self::Sockets => counts.descriptors.map(|fds| fds.socket),
+            Self::Queues => (counts.queues).map(|all| all.posix.saturating_add(all.system_v)),
+            Self::Segments => counts.queues.map(|all| all.segments),
             Self::Zombies => counts.children.map(|kids| kids.zombies),
             Self::Processes => {
                 (counts.children).map(|kids| kids.total.saturating_add(kids.session_others))

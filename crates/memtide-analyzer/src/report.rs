@@ -43,7 +43,7 @@ pub(crate) fn assemble(observations: &Observations, suppressions: &Suppressions)
             .as_ref()
             .map_or_else(Vec::new, |ledger| rows(&record, ledger)),
         beside: ledger.as_ref().map_or_else(Vec::new, beside),
-        counts: counts::rows(&record),
+        counts: counts::rows(&record, observations),
         forecast,
         threads: threads::rows(observations),
         allocations: stacks.as_ref().map(|stacks| stacks.allocations.clone()),

@@ -91,6 +91,7 @@ fn day(path: &Path) -> Observations {
         samples: Vec::with_capacity(86_400),
         mappings: Vec::new(),
         threads: Vec::new(),
+        held: Vec::new(),
         events: Vec::new(),
         stacks: None,
         heap: None,

@@ -83,6 +83,7 @@ fn counts(row: Row<'_>) -> Counts {
             ..Children::default()
         }),
         oom_score: None,
+        queues: None,
     }
 }
 

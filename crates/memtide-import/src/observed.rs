@@ -54,6 +54,7 @@ pub fn observations(
         samples,
         mappings: Vec::new(),
         threads: Vec::new(),
+        held: Vec::new(),
         events: Vec::new(),
         stacks: None,
         heap: looks.map(|snapshots| HeapObservations {

@@ -34,6 +34,23 @@ pub struct HeapSnapshot {
     pub sizes: Vec<SizeClass>,
     /// By C++ class, most bytes first; empty where nothing has a class or nobody asked.
     pub classes: Vec<HeapClass>,
+    /// Threads that ended and were never joined; `None` where glibc's own list of stacks was not found.
+    pub ended_threads: Option<EndedThreads>,
+}
+
+/// Threads of glibc that ended, are not detached, and were not joined: each keeps its stack until it is.
+/// Counted in glibc's own records (`struct pthread`), so that stacks which it keeps for the next thread
+/// (`glibc.pthread.stack_cache_size`, 40 MiB) are not among them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndedThreads {
+    /// How many.
+    pub count: u64,
+    /// Address space of their stacks, guard pages included.
+    pub stack_bytes: Bytes,
+    /// Of it resident.
+    pub stack_resident: Bytes,
+    /// Threads with a stack of glibc's that live, in the same list; the first thread has none.
+    pub alive: u64,
 }
 
 /// Sums over the heap, in bytes of chunks.

@@ -13,6 +13,7 @@ pub mod census;
 pub mod comparison;
 pub mod event;
 pub mod heap;
+pub mod held;
 pub mod ids;
 pub mod mapping;
 pub mod observations;
@@ -38,8 +39,10 @@ pub use census::{
 };
 pub use event::{Event, EventKind};
 pub use heap::{
-    ArenaTotals, HeapClass, HeapObservations, HeapQuality, HeapSnapshot, HeapTotals, SizeClass,
+    ArenaTotals, EndedThreads, HeapClass, HeapObservations, HeapQuality, HeapSnapshot, HeapTotals,
+    SizeClass,
 };
+pub use held::{GroupTarget, HeldGroup, HeldHistory, HeldKind, HeldPoint};
 pub use ids::{Pid, ProcessId, StartTime, ThreadId, Tid};
 pub use mapping::{Mapping, MappingClass, MappingState, PerClass};
 pub use observations::{
@@ -55,7 +58,7 @@ pub use redact::{Redactor, SecretKind};
 pub use report::Report;
 pub use sample::{
     Activity, Cgroup, Children, ClassTotals, Counts, Descriptors, Host, Maps, Memory, Merged,
-    Pressure, Sample, Tick,
+    Pressure, Queues, Sample, Tick,
 };
 pub use stacks::{
     CallStack, CodeModule, CodeModuleId, CodePlace, HeapMode, Lost, StackCounters, StackEnd,

@@ -2,6 +2,7 @@
 
 use crate::event::Event;
 use crate::heap::HeapObservations;
+use crate::held::HeldHistory;
 use crate::mapping::Mapping;
 use crate::sample::Sample;
 use crate::stacks::StackObservations;
@@ -24,6 +25,8 @@ pub struct Observations {
     pub mappings: Vec<MappingHistory>,
     /// The threads that were recorded one by one.
     pub threads: Vec<ThreadHistory>,
+    /// The groups of descriptors and of kernel objects whose number moved most.
+    pub held: Vec<HeldHistory>,
     /// What happened.
     pub events: Vec<Event>,
     /// Call stacks, where the preload shim looked.
@@ -87,11 +90,13 @@ pub enum ReadKind {
     Cgroup,
     /// meminfo, pressure, `oom_score`.
     Host,
+    /// Message queues and segments: `sysvipc`, `/dev/mqueue`.
+    Queues,
 }
 
 impl ReadKind {
     /// All kinds.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Basics,
         Self::Smaps,
         Self::SmapsRollup,
@@ -102,6 +107,7 @@ impl ReadKind {
         Self::Session,
         Self::Cgroup,
         Self::Host,
+        Self::Queues,
     ];
 
     /// Its name in recordings and reports.
@@ -117,6 +123,7 @@ impl ReadKind {
             Self::Session => "session",
             Self::Cgroup => "cgroup",
             Self::Host => "host",
+            Self::Queues => "queues",
         }
     }
 

@@ -26,6 +26,7 @@ mod scan;
 mod tests;
 
 use crate::event::Event;
+use crate::held::{GroupTarget, HeldKind};
 use crate::mapping::Mapping;
 use crate::observations::Observations;
 use crate::sample::Tick;
@@ -149,9 +150,32 @@ impl Redactor {
         for thread in tick.threads.iter_mut().flatten() {
             self.shared_name(&mut thread.name);
         }
+        for group in tick.held.iter_mut().flatten() {
+            self.held(&mut group.target);
+        }
         for event in &mut tick.events {
             self.event(event);
         }
+    }
+
+    /// Redacts paths, addresses and names of what is held. The state and the port of a socket stay.
+    fn held(&mut self, target: &mut GroupTarget) {
+        if target.name.is_empty() {
+            return;
+        }
+        let shown = match target.kind {
+            HeldKind::File | HeldKind::Deleted | HeldKind::Memfd | HeldKind::PosixQueue
+                if target.name.starts_with('/') =>
+            {
+                scan::path(&mut self.known, &target.name)
+            }
+            // A path, or a name that the program chose.
+            HeldKind::Unix | HeldKind::Memfd | HeldKind::PosixQueue => {
+                self.known.add_sought(SecretKind::Path, &target.name)
+            }
+            _ => scan::redact(&mut self.known, &target.name),
+        };
+        target.name = shown.into();
     }
 
     /// Redacts the paths of the files whose code is in stacks.
@@ -191,6 +215,9 @@ impl Redactor {
         }
         for history in &mut observations.threads {
             self.shared_name(&mut history.last.name);
+        }
+        for history in &mut observations.held {
+            self.held(&mut history.target);
         }
         for event in &mut observations.events {
             self.event(event);

@@ -6,6 +6,7 @@
 
 use crate::account::Account;
 use crate::event::Event;
+use crate::held::HeldGroup;
 use crate::ids::ProcessId;
 use crate::mapping::{MappingClass, MappingState, PerClass};
 use crate::thread::ThreadState;
@@ -20,6 +21,8 @@ pub struct Tick {
     pub mappings: Option<Vec<MappingState>>,
     /// Every thread, where they were read at this tick.
     pub threads: Option<Vec<ThreadState>>,
+    /// Every group of descriptors and of kernel objects, where one of the two was read at this tick.
+    pub held: Option<Vec<HeldGroup>>,
     /// What happened since the tick before.
     pub events: Vec<Event>,
 }
@@ -153,6 +156,23 @@ pub struct Counts {
     pub children: Option<Children>,
     /// `oom_score`.
     pub oom_score: Option<u64>,
+    /// Queues and segments that the process made.
+    pub queues: Option<Queues>,
+}
+
+/// Kernel objects that outlive the process, as far as they are its own: it or a descendant made a
+/// segment (`cpid`), sent last to a System V queue (`lspid`); of a POSIX queue the kernel tells the
+/// owner only, so all of the process's user are counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Queues {
+    /// POSIX message queues.
+    pub posix: u64,
+    /// System V message queues.
+    pub system_v: u64,
+    /// System V segments.
+    pub segments: u64,
+    /// Memory of all of them: resident bytes of segments, bytes of waiting messages.
+    pub bytes: Bytes,
 }
 
 /// Open descriptors by what they are. `total` may be newer than its parts: it is one cheap read,
@@ -246,8 +266,19 @@ pub struct Host {
     pub shmem: Option<Bytes>,
     /// `SUnreclaim`.
     pub slab_unreclaimable: Option<Bytes>,
+    /// `SReclaimable`.
+    pub slab_reclaimable: Option<Bytes>,
     /// `SwapFree`.
     pub swap_free: Option<Bytes>,
+    /// `CommitLimit`.
+    pub commit_limit: Option<Bytes>,
+    /// `Cached` and `Buffers` without `Shmem`: files that the kernel keeps as long as nobody needs the room.
+    pub page_cache: Option<Bytes>,
+    /// `AnonPages`: anonymous memory of all processes.
+    pub anon: Option<Bytes>,
+    /// `PageTables`, `KernelStack`, and the pool of huge pages (`HugePages_Total` × `Hugepagesize`): no
+    /// process's RSS has them.
+    pub kernel: Option<Bytes>,
     /// Memory pressure, where the kernel measures it (since Linux 4.20, when on).
     pub pressure: Option<Pressure>,
 }

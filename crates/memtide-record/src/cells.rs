@@ -9,12 +9,12 @@
 
 use memtide_model::{
     Activity, Bytes, Cgroup, Children, ClassTotals, Counts, Descriptors, Host, Maps, Memory,
-    Pressure, Sample,
+    Pressure, Queues, Sample,
 };
 use rusqlite::Row;
 
 /// The columns of a row, padded with `None` to the widest group.
-pub(crate) type Cells = [Option<i64>; 10];
+pub(crate) type Cells = [Option<i64>; 13];
 /// Of each of [`GROUPS`] its cells.
 pub(crate) type Rows = [Cells; GROUPS.len()];
 
@@ -32,7 +32,7 @@ pub(crate) struct Group {
 }
 
 /// The series that have a value at every tick.
-pub(crate) const GROUPS: [Group; 8] = [
+pub(crate) const GROUPS: [Group; 9] = [
     required(
         "memory",
         &[
@@ -116,10 +116,16 @@ pub(crate) const GROUPS: [Group; 8] = [
             "swap_free",
             "pressure_some_us",
             "pressure_full_us",
+            "slab_reclaimable",
+            "commit_limit",
+            "page_cache",
+            "anon",
+            "kernel",
         ],
         restless: true,
         required: false,
     },
+    group("queues", &["posix", "system_v", "segments", "bytes"]),
 ];
 
 /// The sums over all mappings, at ticks at which smaps was read.
@@ -231,6 +237,11 @@ pub(crate) fn of_sample(sample: &Sample) -> Rows {
             .as_ref()
             .map_or_else(Cells::default, of_cgroup),
         sample.host.as_ref().map_or_else(Cells::default, of_host),
+        sample
+            .counts
+            .queues
+            .as_ref()
+            .map_or_else(Cells::default, of_queues),
     ]
 }
 
@@ -245,10 +256,12 @@ pub(crate) fn to_parts(rows: &Rows) -> (Memory, Activity, Counts, Option<Cgroup>
         children,
         cgroup,
         host,
+        queues,
     ] = rows;
     let mut counts = to_counts(counts);
     counts.descriptors = to_descriptors(descriptors);
     counts.children = to_children(children);
+    counts.queues = to_queues(queues);
     (
         to_memory(memory, layout),
         to_activity(activity),
@@ -297,6 +310,7 @@ fn to_memory(memory: &Cells, layout: &Cells) -> Memory {
         data,
         page_tables,
         swap,
+        ..,
     ] = *memory;
     let [stack, text, libraries, locked, pinned, hugetlb, ..] = *layout;
     Memory {
@@ -473,6 +487,11 @@ fn of_host(host: &Host) -> Cells {
         maybe(host.swap_free),
         host.pressure.and_then(|pressure| int(pressure.some_us)),
         host.pressure.and_then(|pressure| int(pressure.full_us)),
+        maybe(host.slab_reclaimable),
+        maybe(host.commit_limit),
+        maybe(host.page_cache),
+        maybe(host.anon),
+        maybe(host.kernel),
     ])
 }
 
@@ -486,7 +505,11 @@ fn to_host(cells: &Cells) -> Option<Host> {
         swap_free,
         some_us,
         full_us,
-        ..,
+        slab_reclaimable,
+        commit_limit,
+        page_cache,
+        anon,
+        kernel,
     ] = *cells;
     known?;
     Some(Host {
@@ -494,11 +517,35 @@ fn to_host(cells: &Cells) -> Option<Host> {
         committed: maybe_bytes(committed),
         shmem: maybe_bytes(shmem),
         slab_unreclaimable: maybe_bytes(slab),
+        slab_reclaimable: maybe_bytes(slab_reclaimable),
         swap_free: maybe_bytes(swap_free),
+        commit_limit: maybe_bytes(commit_limit),
+        page_cache: maybe_bytes(page_cache),
+        anon: maybe_bytes(anon),
+        kernel: maybe_bytes(kernel),
         pressure: some_us.map(|some_us| Pressure {
             some_us: some_us.cast_unsigned(),
             full_us: number(full_us),
         }),
+    })
+}
+
+fn of_queues(queues: &Queues) -> Cells {
+    padded([
+        int(queues.posix),
+        int(queues.system_v),
+        int(queues.segments),
+        size(queues.bytes),
+    ])
+}
+
+fn to_queues(cells: &Cells) -> Option<Queues> {
+    let [posix, system_v, segments, held, ..] = *cells;
+    Some(Queues {
+        posix: posix?.cast_unsigned(),
+        system_v: number(system_v),
+        segments: number(segments),
+        bytes: bytes(held),
     })
 }
 

@@ -5,7 +5,8 @@
 //! much of one snapshot a file holds; they hold for readers, too, whatever a file promises.
 
 use memtide_model::{
-    ArenaTotals, Bytes, HeapClass, HeapQuality, HeapSnapshot, HeapTotals, Nanos, SizeClass,
+    ArenaTotals, Bytes, EndedThreads, HeapClass, HeapQuality, HeapSnapshot, HeapTotals, Nanos,
+    SizeClass,
 };
 use rusqlite::types::Value;
 use rusqlite::{Result, Row};
@@ -61,6 +62,7 @@ pub(crate) fn of_snapshot(snapshot: &HeapSnapshot) -> Result<Vec<Value>> {
         arenas: _,
         sizes: _,
         classes: _,
+        ended_threads: _,
     } = snapshot;
     let number = |value: u64| Value::Integer(value.cast_signed());
     let facts = [
@@ -96,6 +98,31 @@ pub(crate) fn to_snapshot(row: &Row<'_>, first: usize) -> Result<HeapSnapshot> {
         totals: to_totals(row, totals)?,
         quality,
         ..HeapSnapshot::default()
+    })
+}
+
+/// The columns of table `ended_threads`, but for the key.
+pub(crate) const ENDED: &str = "count, stack_bytes, stack_resident, alive";
+
+/// Ended threads as a row of [`ENDED`].
+pub(crate) fn of_ended(ended: &EndedThreads) -> [i64; 4] {
+    let EndedThreads {
+        count,
+        stack_bytes,
+        stack_resident,
+        alive,
+    } = *ended;
+    [count, stack_bytes.0, stack_resident.0, alive].map(u64::cast_signed)
+}
+
+/// Back to ended threads, of the columns from `first` on.
+pub(crate) fn to_ended(row: &Row<'_>, first: usize) -> Result<EndedThreads> {
+    let number = |offset| row.get(first + offset).map(i64::cast_unsigned);
+    Ok(EndedThreads {
+        count: number(0)?,
+        stack_bytes: Bytes(number(1)?),
+        stack_resident: Bytes(number(2)?),
+        alive: number(3)?,
     })
 }
 

@@ -4,7 +4,8 @@
 //! | --- | --- | --- |
 //! | 1 | memtide 0.1, before it had call stacks | memtide 0.1 and later |
 //! | 2 | memtide 0.1, before it looked into heaps | memtide 0.1 with call stacks, and later |
-//! | 3 | memtide 0.1 | memtide 0.1 with snapshots of the heap, and later |
+//! | 3 | memtide 0.1, before it told descriptors by target | memtide 0.1 with snapshots of the heap, and later |
+//! | 4 | memtide 0.1 | memtide 0.1 with what is held, and later |
 //!
 //! An older file is never changed. Each entry of [`MIGRATIONS`] brings a *reading connection* one
 //! version further: a script that shadows old tables with temporary views of the new shape (SQLite
@@ -15,13 +16,14 @@ use memtide_model::{MappingClass, StackEnd, StackKind, StackOwner};
 /// `application_id` of the SQLite header: "mTid".
 pub(crate) const APPLICATION_ID: i32 = 0x6d54_6964;
 /// `user_version` of the SQLite header: the newest schema that this crate writes and reads.
-pub(crate) const VERSION: u32 = 3;
+pub(crate) const VERSION: u32 = 4;
 /// Tables and views of [`VERSION`].
 pub(crate) const SQL: &str = include_str!("schema.sql");
 /// `MIGRATIONS[n]` makes a connection to a file of schema n + 1 look like schema n + 2.
 pub(crate) const MIGRATIONS: [&str; VERSION as usize - 1] = [
     include_str!("schema-1-to-2.sql"),
     include_str!("schema-2-to-3.sql"),
+    include_str!("schema-3-to-4.sql"),
 ];
 
 /// `parts` of a tick: smaps was read.
@@ -30,6 +32,8 @@ pub(crate) const PART_MAPS: i64 = 1;
 pub(crate) const PART_MAPPINGS: i64 = 2;
 /// `parts` of a tick: threads were given.
 pub(crate) const PART_THREADS: i64 = 4;
+/// `parts` of a tick: what is held was given.
+pub(crate) const PART_HELD: i64 = 16;
 /// `parts` of a tick: no sample belongs to it, only call stacks do.
 pub(crate) const NO_SAMPLE: i64 = 8;
 

@@ -1,6 +1,6 @@
--- Schema 3 of a memtide recording. Sizes are bytes, times are CLOCK_BOOTTIME nanoseconds.
+-- Schema 4 of a memtide recording. Sizes are bytes, times are CLOCK_BOOTTIME nanoseconds.
 -- "As of": a row of a series holds from its tick until the series' next row. NULL: not known.
--- Start with the views at the end: select * from samples, classes, mappings, threads, stacks, frames,
+-- Start with the views at the end: select * from samples, classes, mappings, threads, held_points, stacks, frames,
 -- stack_points, stack_totals, heap, heap_arenas, heap_sizes, heap_classes, events.
 
 CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -20,7 +20,8 @@ CREATE TABLE read_cost (
   longest_ns INTEGER) WITHOUT ROWID;
 
 -- One row per tick; numbers are given in order and never again. `parts`: what was read at that
--- very tick, 1 smaps, 2 mappings one by one, 4 threads; 8: nothing but call stacks, no sample.
+-- very tick, 1 smaps, 2 mappings one by one, 4 threads, 16 what is held; 8: nothing but call stacks, no
+-- sample.
 CREATE TABLE tick (tick INTEGER PRIMARY KEY, boottime_ns INTEGER, parts INTEGER);
 -- Ticks that stand for more than themselves, after thinning.
 CREATE TABLE merged (tick INTEGER PRIMARY KEY, samples INTEGER, rss_min INTEGER, rss_max INTEGER);
@@ -50,7 +51,11 @@ CREATE TABLE cgroup (
 CREATE TABLE host (
   tick INTEGER PRIMARY KEY, known INTEGER, available INTEGER, committed INTEGER, shmem INTEGER,
   slab_unreclaimable INTEGER, swap_free INTEGER, pressure_some_us INTEGER,
-  pressure_full_us INTEGER);
+  pressure_full_us INTEGER, slab_reclaimable INTEGER, commit_limit INTEGER, page_cache INTEGER,
+  anon INTEGER, kernel INTEGER);
+-- Kernel objects that the process made.
+CREATE TABLE queues (
+  tick INTEGER PRIMARY KEY, posix INTEGER, system_v INTEGER, segments INTEGER, bytes INTEGER);
 CREATE TABLE maps_total (
   tick INTEGER PRIMARY KEY, pss INTEGER, private_dirty INTEGER, lazy_free INTEGER,
   anon_huge INTEGER, swap INTEGER, rollup_only INTEGER);
@@ -81,6 +86,13 @@ CREATE TABLE thread_sample (
 CREATE TABLE thread_rest (
   tick INTEGER PRIMARY KEY, count INTEGER, min_flt INTEGER, maj_flt INTEGER, cpu_ticks INTEGER);
 CREATE TABLE wchan (wchan INTEGER PRIMARY KEY, name TEXT UNIQUE);
+
+-- Descriptors and kernel objects by what they lead to. A row of count 0: none any more.
+CREATE TABLE held (held INTEGER PRIMARY KEY, since INTEGER, kind TEXT, name TEXT, state TEXT);
+CREATE TABLE held_sample (
+  tick INTEGER, held INTEGER, count INTEGER, PRIMARY KEY (tick, held)) WITHOUT ROWID;
+-- The groups that have no row of their own, together.
+CREATE TABLE held_rest (tick INTEGER PRIMARY KEY, groups INTEGER, count INTEGER);
 
 -- Call stacks, where the preload shim looked. A place is a return address as its file's own tables
 -- count it (without a module: as the process did). The caller of node n is node n - up; none: 0.
@@ -140,6 +152,10 @@ CREATE TABLE heap_class (
   snapshot INTEGER, position INTEGER, name INTEGER, runtime TEXT, count INTEGER, bytes INTEGER,
   PRIMARY KEY (snapshot, position)) WITHOUT ROWID;
 CREATE TABLE heap_text (text INTEGER PRIMARY KEY, name TEXT UNIQUE);
+-- Threads that ended and were never joined, at the moment of a snapshot.
+CREATE TABLE ended_threads (
+  snapshot INTEGER PRIMARY KEY, count INTEGER, stack_bytes INTEGER, stack_resident INTEGER,
+  alive INTEGER);
 
 -- For people.
 CREATE VIEW times AS
@@ -176,8 +192,13 @@ CREATE VIEW samples AS
     c.limit_hits AS cgroup_limit_hits,
     h.available AS host_available_bytes, h.committed AS host_committed_bytes,
     h.shmem AS host_shmem_bytes, h.slab_unreclaimable AS host_slab_unreclaimable_bytes,
+    h.slab_reclaimable AS host_slab_reclaimable_bytes, h.page_cache AS host_page_cache_bytes,
+    h.anon AS host_anon_bytes, h.kernel AS host_kernel_bytes,
+    h.commit_limit AS host_commit_limit_bytes,
     h.swap_free AS host_swap_free_bytes, h.pressure_some_us AS host_pressure_some_us,
-    h.pressure_full_us AS host_pressure_full_us
+    h.pressure_full_us AS host_pressure_full_us,
+    q.posix AS posix_queues, q.system_v AS system_v_queues, q.segments AS system_v_segments,
+    q.bytes AS queue_bytes
   FROM times t
   LEFT JOIN merged g ON g.tick = t.tick
   LEFT JOIN memory m ON m.tick = (SELECT max(tick) FROM memory WHERE tick <= t.tick)
@@ -189,6 +210,7 @@ CREATE VIEW samples AS
   LEFT JOIN maps_total p ON p.tick = (SELECT max(tick) FROM maps_total WHERE tick <= t.tick)
   LEFT JOIN cgroup c ON c.tick = (SELECT max(tick) FROM cgroup WHERE tick <= t.tick)
   LEFT JOIN host h ON h.tick = (SELECT max(tick) FROM host WHERE tick <= t.tick)
+  LEFT JOIN queues q ON q.tick = (SELECT max(tick) FROM queues WHERE tick <= t.tick)
   WHERE NOT t.parts & 8;
 
 -- One row per tick with smaps and class that was ever in use.
@@ -213,6 +235,11 @@ CREATE VIEW threads AS
     AS seconds, t.tid, t.start_ticks, t.name, char(s.state) AS state, w.name AS wchan,
     s.min_flt AS minor_faults, s.maj_flt AS major_faults, s.cpu_ticks, s.state IS NULL AS ended
   FROM thread_sample s JOIN thread t USING (thread) LEFT JOIN wchan w USING (wchan);
+
+CREATE VIEW held_points AS
+  SELECT s.tick, (SELECT seconds FROM times WHERE tick <= s.tick ORDER BY tick DESC LIMIT 1)
+    AS seconds, h.held, h.kind, h.name, h.state, s.count
+  FROM held_sample s JOIN held h USING (held);
 
 -- One row per stack; its frames are in `frames`.
 CREATE VIEW stacks AS
@@ -263,8 +290,10 @@ CREATE VIEW heap AS
     trimmable AS trimmable_bytes, stuck AS stuck_bytes, overhead_bytes, swapped AS swapped_bytes,
     parsed AS parsed_bytes, skipped AS skipped_bytes, bad_headers, reread AS reread_headers,
     system_bytes, walked_bytes, mmaps_counted, mmaps_found, layout, untested,
-    doubts IS NULL AS conclusive, doubts
-  FROM heap_snapshot ORDER BY snapshot;
+    doubts IS NULL AS conclusive, doubts, e.count AS ended_threads,
+    e.stack_bytes AS ended_stack_bytes, e.stack_resident AS ended_stack_resident_bytes,
+    e.alive AS living_threads
+  FROM heap_snapshot LEFT JOIN ended_threads e USING (snapshot) ORDER BY snapshot;
 
 CREATE VIEW heap_arenas AS
   SELECT a.snapshot, h.seconds, printf('%x', a.address) AS address, a.main, a.threads,

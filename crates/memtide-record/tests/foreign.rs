@@ -5,8 +5,8 @@ mod common;
 use common::stacks::Stacks;
 use common::{BOOT, Random, Simulation, heap, start, target};
 use memtide_model::{
-    Bytes, HeapMode, HeapObservations, Nanos, Observations, Sample, StackHistory,
-    StackObservations, StackTotals, Symbol,
+    Bytes, GroupTarget, HeapMode, HeapObservations, HeldGroup, HeldKind, Nanos, Observations,
+    Sample, StackHistory, StackObservations, StackTotals, Symbol,
 };
 use memtide_record::{Error, ErrorKind, Reader, Result, Writer, store_symbols};
 use std::path::{Path, PathBuf};
@@ -19,6 +19,18 @@ fn refused(path: &Path) -> Error {
     Reader::open(path).expect_err("it is no sound recording")
 }
 
+fn held(count: u64) -> HeldGroup {
+    HeldGroup {
+        number: 1,
+        target: GroupTarget {
+            kind: HeldKind::Tcp,
+            name: "10.0.0.5:5432".into(),
+            state: "CLOSE_WAIT".into(),
+        },
+        count,
+    }
+}
+
 fn recording(path: &Path, ticks: usize) -> Vec<u8> {
     let mut simulation = Simulation::ordinary();
     let mut program = Stacks::new(60, 3, 20, 100_000);
@@ -28,7 +40,9 @@ fn recording(path: &Path, ticks: usize) -> Vec<u8> {
         .expect("there is room");
     let mut random = Random(21);
     for number in 0..ticks as u64 {
-        writer.tick(&simulation.next()).expect("there is room");
+        let mut tick = simulation.next();
+        tick.held = Some(vec![held(number + 1)]);
+        writer.tick(&tick).expect("there is room");
         writer.stacks(&program.next()).expect("there is room");
         if number % 10 == 0 {
             let snapshot = heap::snapshot(&mut random, number, (4, 30, 40));
@@ -127,11 +141,11 @@ fn a_newer_schema_is_refused_with_both_versions() {
         .expect("it can be written");
     file.close().expect("it closes");
     let error = refused(&path);
-    assert_eq!(error.kind(), ErrorKind::NewerSchema { found: 7, known: 3 });
+    assert_eq!(error.kind(), ErrorKind::NewerSchema { found: 7, known: 4 });
     assert!(
         error
             .to_string()
-            .ends_with("has schema 7, this memtide reads up to 3"),
+            .ends_with("has schema 7, this memtide reads up to 4"),
         "{error}"
     );
 }
@@ -408,16 +422,32 @@ fn the_stored_file_of_schema_2_opens_and_takes_names() {
 
 /// Written once with `MEMTIDE_STORE=1`, then kept.
 #[test]
-fn the_stored_file_of_schema_3_opens() {
+fn the_stored_file_of_schema_4_opens() {
     if std::env::var_os("MEMTIDE_STORE").is_some() {
-        let stored = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/schema-3.sqlite");
+        let stored = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/schema-4.sqlite");
         let _ = std::fs::remove_file(&stored);
         recording(&stored, 20);
     }
     let place = tempfile::tempdir().expect("a directory");
+    let seen = open(&stored("schema-4.sqlite", place.path())).expect("version 4 opens");
+    assert_eq!((seen.samples.len(), seen.recording.samples), (20, 20));
+    let host = seen.samples[0].host.expect("it was read");
+    assert_eq!(host.commit_limit, Some(Bytes(4 << 30)));
+    let held = &seen.held[0];
+    assert_eq!(held.target.label(), "tcp 10.0.0.5:5432 CLOSE_WAIT");
+    let counts: Vec<u64> = held.points.iter().map(|point| point.count).collect();
+    assert_eq!(counts, (1..=20).collect::<Vec<_>>());
+}
+
+#[test]
+fn the_stored_file_of_schema_3_opens() {
+    let place = tempfile::tempdir().expect("a directory");
     let seen = open(&stored("schema-3.sqlite", place.path())).expect("version 3 opens");
     assert_eq!((seen.samples.len(), seen.recording.samples), (20, 20));
     assert_eq!(seen.recording.lenses, ["sampler", "shim", "inspect"]);
+    assert_eq!(seen.held, [], "nobody looked");
+    let host = seen.samples[0].host.expect("it was read");
+    assert!(host.available.is_some() && host.commit_limit.is_none());
     as_the_program_was(&seen.stacks.expect("the shim looked"));
     let mut random = Random(21);
     let snapshots = [0, 10].map(|second| heap::snapshot(&mut random, second, (4, 30, 40)));

@@ -5,8 +5,8 @@ mod common;
 use common::{BOOT, process, start, target};
 use memtide_model::{
     Activity, Bytes, Cgroup, Children, ClassTotals, Counts, Descriptors, Event, EventKind, Host,
-    Mapping, MappingClass, MappingState, Maps, Memory, Merged, Nanos, Pid, Pressure, ReadCost,
-    ReadKind, Sample, StartTime, ThreadId, ThreadState, Tick, Tid,
+    Mapping, MappingClass, MappingState, Maps, Memory, Merged, Nanos, Pid, Pressure, Queues,
+    ReadCost, ReadKind, Sample, StartTime, ThreadId, ThreadState, Tick, Tid,
 };
 use memtide_record::{Clock, Reader, Writer};
 use proptest::collection::vec;
@@ -92,11 +92,18 @@ prop_compose! {
 }
 
 prop_compose! {
+    fn queues()(all in vec(number(), 4)) -> Queues {
+        Queues { posix: all[0], system_v: all[1], segments: all[2], bytes: Bytes(all[3]) }
+    }
+}
+
+prop_compose! {
     fn counts()(
         threads in number(), mappings in option::of(number()), oom_score in option::of(number()),
-        descriptors in option::of(descriptors()), children in option::of(children())
+        descriptors in option::of(descriptors()), children in option::of(children()),
+        queues in option::of(queues())
     ) -> Counts {
-        Counts { threads, mappings, descriptors, children, oom_score }
+        Counts { threads, mappings, descriptors, children, oom_score, queues }
     }
 }
 
@@ -111,10 +118,11 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn host()(all in vec(maybe(), 5), pressure in option::of((number(), number()))) -> Host {
+    fn host()(all in vec(maybe(), 10), pressure in option::of((number(), number()))) -> Host {
         Host {
             available: all[0], committed: all[1], shmem: all[2], slab_unreclaimable: all[3],
-            swap_free: all[4],
+            swap_free: all[4], slab_reclaimable: all[5], commit_limit: all[6], page_cache: all[7],
+            anon: all[8], kernel: all[9],
             pressure: pressure.map(|(some_us, full_us)| Pressure { some_us, full_us }),
         }
     }
@@ -155,7 +163,7 @@ proptest! {
         let path = place.path().join("a.memtide");
         let mut writer = Writer::create(&path, &target(), &start(Nanos::SECOND)).expect("new");
         for sample in &samples {
-            let tick = Tick { sample: *sample, mappings: None, threads: None, events: Vec::new() };
+            let tick = Tick { sample: *sample, mappings: None, threads: None, held: None, events: Vec::new() };
             writer.tick(&tick).expect("there is room");
         }
         let live = Reader::open(&path).and_then(|reader| reader.observations(1_000)).expect("live");

@@ -507,6 +507,7 @@ fn suspect() -> (Target, Sample) {
             }),
             children: None,
             oom_score: None,
+            queues: None,
         },
         cgroup: None,
         host: None,

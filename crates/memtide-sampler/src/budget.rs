@@ -31,7 +31,7 @@ const fn share_of(kind: ReadKind) -> f64 {
         ReadKind::Smaps => 0.48,
         ReadKind::Threads => 0.15,
         ReadKind::SmapsRollup | ReadKind::Descriptors | ReadKind::Children => 0.07,
-        ReadKind::Session | ReadKind::Cgroup | ReadKind::Host => 0.03,
+        ReadKind::Session | ReadKind::Cgroup | ReadKind::Host | ReadKind::Queues => 0.03,
         ReadKind::Wchan => 0.02,
     }
 }

@@ -1,7 +1,8 @@
 //! What surrounds the process: its memory cgroup and the machine.
 
 use memtide_model::{Bytes, Cgroup, Host};
-use memtide_proc::parse::{host, single};
+use memtide_proc::parse::host::{self, MemInfo};
+use memtide_proc::parse::single;
 use memtide_proc::{Buffer, CgroupLocation, Error, KeptFile, MemoryCgroup, ProcRoot, ProcessDir};
 use std::path::Path;
 
@@ -82,7 +83,12 @@ impl Surroundings {
             committed: info.committed,
             shmem: info.shmem,
             slab_unreclaimable: info.slab_unreclaimable,
+            slab_reclaimable: info.slab_reclaimable,
             swap_free: info.swap_free,
+            commit_limit: info.commit_limit,
+            page_cache: page_cache(&info),
+            anon: info.anon,
+            kernel: kernel(&info),
             pressure: pressure.and_then(|bytes| host::parse_pressure(bytes).ok()),
         }))
     }
@@ -91,4 +97,17 @@ impl Surroundings {
         let bytes = self.oom_score.as_ref()?.read(buffer).ok()?;
         single::parse_number("oom_score", bytes).ok()
     }
+}
+
+/// Files in memory: `Cached` holds shared memory and tmpfs, too, which cannot be dropped.
+fn page_cache(info: &MemInfo) -> Option<Bytes> {
+    let files = info.cached?.saturating_sub(info.shmem.unwrap_or_default());
+    Some(files + info.buffers.unwrap_or_default())
+}
+
+/// What the kernel takes for itself beside slab, and the pool of huge pages.
+fn kernel(info: &MemInfo) -> Option<Bytes> {
+    let pool = info.huge_pages.unwrap_or(0);
+    let pool = Bytes(pool.saturating_mul(info.huge_page_size.unwrap_or_default().0));
+    Some(info.page_tables? + info.kernel_stack.unwrap_or_default() + pool)
 }

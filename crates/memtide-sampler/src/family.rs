@@ -152,7 +152,8 @@ pub fn matching(root: &Path, fits: impl Fn(&[u8]) -> bool) -> std::io::Result<Ve
     Ok(found)
 }
 
-fn ancestors(root: &Path, pid: u32) -> Vec<u32> {
+/// The process and those that it descends from, itself first.
+pub(crate) fn ancestors(root: &Path, pid: u32) -> Vec<u32> {
     let mut line = vec![pid];
     while let Some(&last) = line.last() {
         let stat_file = fs::read(root.join(last.to_string()).join("stat")).unwrap_or_default();

@@ -1,11 +1,15 @@
 //! One process, tick by tick.
 
-use crate::basics::{Basics, Image, Pulse, Reading};
+mod parts;
+
+use crate::basics::{Basics, Image, Pulse};
 use crate::budget::{Budget, DEFAULT_SHARE, ROLLUP_WHEN_SMAPS_EVERY, Spent};
-use crate::descriptors::Fds;
 use crate::environment::{Group, Surroundings};
 use crate::error::{Error, ErrorKind};
-use crate::family::{self, Search};
+use crate::family::Search;
+use crate::held::Groups;
+use crate::held::descriptors::Fds;
+use crate::held::queues::Queues;
 use crate::host::{Access, Machine, is_own_proc};
 use crate::life::{self, End};
 use crate::spaces::{Read, Spaces};
@@ -64,6 +68,8 @@ pub struct Sampler {
     spaces: Spaces,
     threads: Threads,
     fds: Fds,
+    queues: Queues,
+    groups: Groups,
     group: Group,
     surroundings: Surroundings,
     pidfd: Option<PidFd>,
@@ -86,6 +92,7 @@ struct Last {
     children: Option<Children>,
     search: Search,
     oom_score: Option<u64>,
+    queues: Option<memtide_model::Queues>,
     cgroup: Option<Cgroup>,
     host: Option<Host>,
 }
@@ -141,6 +148,8 @@ impl Sampler {
             spaces: Spaces::open(&process).map_err(failed)?,
             threads: Threads::open(&process, &mut listing).map_err(failed)?,
             fds: Fds::open(&process).map_err(failed)?,
+            queues: Queues::open(&root, pid),
+            groups: Groups::default(),
             group: Group::find(&root, &process, &mut buffer),
             surroundings: Surroundings::open(&root, &process),
             // Before Linux 5.3 polling tells, a little later; and the pids of another /proc than
@@ -258,7 +267,8 @@ impl Sampler {
         };
         let (maps, mappings) = self.read_maps(now, &mut events)?;
         let threads = self.read_threads(now, reading.threads)?;
-        self.read_counts(now, &reading);
+        let held = self.read_held(now);
+        self.read_family(now, &reading);
         self.read_surroundings(now);
         self.ignore_pidfd = self
             .pidfd
@@ -270,6 +280,7 @@ impl Sampler {
             sample,
             mappings,
             threads,
+            held,
             events,
         })))
     }
@@ -278,6 +289,7 @@ impl Sampler {
         let Last {
             mappings,
             oom_score,
+            queues,
             cgroup,
             host,
             ..
@@ -292,6 +304,7 @@ impl Sampler {
                 ..children
             }),
             oom_score,
+            queues,
         };
         Sample {
             at,
@@ -397,60 +410,6 @@ impl Sampler {
         Ok(Some(states))
     }
 
-    /// Descriptors, children and the session: a part that cannot be read keeps its last value, and the
-    /// failure is counted.
-    fn read_counts(&mut self, now: Nanos, reading: &Reading) {
-        self.fds.count();
-        if self.budget.admits(ReadKind::Descriptors, now) {
-            let watch = Watch::start();
-            if self.fds.read(&mut self.listing, &mut self.buffer).is_err() {
-                self.budget.failed(ReadKind::Descriptors);
-            }
-            self.budget
-                .charge(ReadKind::Descriptors, now, watch.spent());
-        }
-        if self.budget.admits(ReadKind::Children, now) {
-            let watch = Watch::start();
-            let (listing, buffer) = (&mut self.listing, &mut self.buffer);
-            let children = family::children(&self.root, &self.process, listing, buffer);
-            self.last.children = children.or(self.last.children);
-            self.budget.charge(ReadKind::Children, now, watch.spent());
-        }
-        let leads_session = reading.pulse.session == i64::from(self.target.id.pid.0);
-        let needs_search = leads_session || self.last.children.is_none();
-        if needs_search && self.budget.admits(ReadKind::Session, now) {
-            let watch = Watch::start();
-            match family::search(self.root.path(), self.target.id.pid, clock::page_size()) {
-                Ok(found) => {
-                    self.last.children = self.last.children.or(Some(found.children));
-                    self.last.search = found;
-                }
-                Err(_) => self.budget.failed(ReadKind::Session),
-            }
-            self.budget.charge(ReadKind::Session, now, watch.spent());
-        }
-    }
-
-    fn read_surroundings(&mut self, now: Nanos) {
-        if self.group.is_known() && self.budget.admits(ReadKind::Cgroup, now) {
-            let watch = Watch::start();
-            match self.group.read(&mut self.buffer) {
-                Ok(figures) => self.last.cgroup = figures,
-                Err(_) => self.budget.failed(ReadKind::Cgroup),
-            }
-            self.budget.charge(ReadKind::Cgroup, now, watch.spent());
-        }
-        if self.budget.admits(ReadKind::Host, now) {
-            let watch = Watch::start();
-            match self.surroundings.host(&mut self.buffer) {
-                Ok(figures) => self.last.host = figures,
-                Err(_) => self.budget.failed(ReadKind::Host),
-            }
-            self.last.oom_score = self.surroundings.oom_score(&mut self.buffer);
-            self.budget.charge(ReadKind::Host, now, watch.spent());
-        }
-    }
-
     /// Another program runs in this process now: opens its files and describes it anew.
     fn replaced(
         &mut self,
@@ -462,6 +421,7 @@ impl Sampler {
         self.spaces.reopen(&self.process)?;
         self.threads = Threads::open(&self.process, &mut self.listing)?;
         self.fds = Fds::open(&self.process)?;
+        self.queues = Queues::open(&self.root, self.target.id.pid);
         self.image = image;
         let pid = self.target.id.pid;
         let access = self.machine.access_to(pid).unwrap_or(Access::NotDumpable);

@@ -73,6 +73,7 @@ fn write(
             sample: *sample,
             mappings: None,
             threads: None,
+            held: None,
             events: Vec::new(),
         })?;
         while let Some(look) = looks.next_if(|look| look.at <= sample.at) {

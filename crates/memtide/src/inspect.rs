@@ -151,6 +151,7 @@ impl Looks {
             samples: self.samples,
             mappings: Vec::new(),
             threads: Vec::new(),
+            held: Vec::new(),
             events: Vec::new(),
             stacks: None,
             heap: Some(HeapObservations {

@@ -127,6 +127,7 @@ fn growth(observations: &Observations, work: &[Sample]) -> Trend {
         samples: work.to_vec(),
         mappings: Vec::new(),
         threads: Vec::new(),
+        held: Vec::new(),
         events: observations.events.clone(),
         stacks: None,
         heap: None,

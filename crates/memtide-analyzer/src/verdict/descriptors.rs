@@ -1,11 +1,14 @@
-//! Stage 1, continued: descriptors that are opened and not closed. The kind that grows chooses the advice.
+//! Stage 1, continued: descriptors that are opened and not closed. What they lead to is named where
+//! one target carries the growth, and chooses the advice; else the kind does.
 
 use super::answer::{Answer, Standing};
 use super::facts::Facts;
+use crate::held::{self, Moved};
 use crate::record::Track;
-use crate::thresholds::DESCRIPTORS;
+use crate::statistics::{blocks, theil_sen};
+use crate::thresholds::{DESCRIPTORS, MAIN_SHARE};
 use crate::trail::Trail;
-use memtide_model::{Descriptors, VerdictKind, text};
+use memtide_model::{Descriptors, GroupTarget, HeldKind, Unit, VerdictKind, text};
 
 /// Descriptors that grow while memory hardly does.
 pub(super) fn pile_up(facts: &Facts, trail: &mut Trail) -> Option<Answer> {
@@ -14,14 +17,23 @@ pub(super) fn pile_up(facts: &Facts, trail: &mut Trail) -> Option<Answer> {
         return None;
     }
     let rate = facts.rate(Track::Descriptors);
+    let groups = held::groups(facts.record, facts.observations);
+    let target = target_that_grew(&groups, growth.delta, trail);
     let group = group_that_grew(facts);
-    let mostly = (group.as_ref()).map_or_else(String::new, |(group, _)| {
-        format!(", mostly {}", group_words(group))
-    });
-    let headline = format!(
-        "Descriptors are opened and not closed: {} more{mostly}",
-        text::count_rate(rate)
-    );
+    let mostly = match (target, &group) {
+        (Some(target), _) => format!(
+            ", mostly {}: +{}",
+            held::words(target.target),
+            text::count_rate(theil_sen::slope(&target.series))
+        ),
+        (None, Some((group, _))) => format!(
+            ": {} more, mostly {}",
+            text::count_rate(rate),
+            group_words(group)
+        ),
+        (None, None) => format!(": {} more", text::count_rate(rate)),
+    };
+    let headline = format!("Descriptors are opened and not closed{mostly}");
     let mut answer = Answer::decided(VerdictKind::FdLeak, Standing::Counted, headline).number(
         format!(
             "Descriptors {} in {}.",
@@ -31,13 +43,15 @@ pub(super) fn pile_up(facts: &Facts, trail: &mut Trail) -> Option<Answer> {
         rate,
         "descriptors/s",
     );
-    if let Some((group, delta)) = &group {
-        answer = answer.number(
+    answer = match (target, &group) {
+        (Some(target), _) => of_target(target, answer),
+        (None, Some((group, delta))) => answer.number(
             format!("Of them {} grew by {delta:.0}.", group_words(group)),
             *delta,
             "descriptors",
-        );
-    }
+        ),
+        (None, None) => answer,
+    };
     let limit = facts.observations.target.limits.descriptors;
     if let Some(time) = facts.until(Track::Descriptors, limit) {
         answer = answer.fact(format!(
@@ -45,8 +59,46 @@ pub(super) fn pile_up(facts: &Facts, trail: &mut Trail) -> Option<Answer> {
             limit.unwrap_or_default()
         ));
     }
+    let pid = facts.observations.target.id.pid.0;
+    let sentence = target.and_then(|target| advice_for(target.target, pid));
     let group = group.map_or("", |(group, _)| group);
-    Some((answer.going_on()).advise(advice(group, facts.observations.target.id.pid.0)))
+    Some((answer.going_on()).advise(sentence.unwrap_or_else(|| advice(group, pid))))
+}
+
+/// The target that carries the growth of all descriptors.
+fn target_that_grew<'g>(
+    groups: &'g [Moved<'g>],
+    grown: f64,
+    trail: &mut Trail,
+) -> Option<&'g Moved<'g>> {
+    let mut descriptors = groups
+        .iter()
+        .filter(|group| group.target.kind.is_descriptor());
+    let most = descriptors.next()?;
+    let name = format!("growth of {}", most.target.label());
+    let least = MAIN_SHARE * grown;
+    trail
+        .above(&name, most.series.delta(), Unit::Count, least)
+        .then_some(most)
+}
+
+/// With how one target grew, its rate and the interval of that.
+fn of_target(target: &Moved, answer: Answer) -> Answer {
+    let series = &target.series;
+    let slope = blocks::slope_with_interval(series);
+    let rate = theil_sen::slope(series);
+    let words = held::words(target.target);
+    let fact = format!(
+        "Of them {words}: {:.0} → {:.0}, +{}.",
+        series.start(),
+        series.end(),
+        text::count_rate(rate)
+    );
+    let answer = answer.number(fact, rate, "descriptors/s");
+    match slope {
+        Some(slope) => answer.within(slope.low, slope.high),
+        None => answer,
+    }
 }
 
 /// The group of descriptors that grew most, with its growth.
@@ -73,6 +125,39 @@ fn group_words(group: &str) -> &str {
         "memfd" => "memfds",
         "deleted" => "deleted files",
         other => other,
+    }
+}
+
+/// What is missing where a target has a state or a kind that tells; `None` where its kind says no more.
+fn advice_for(target: &GroupTarget, pid: u32) -> Option<String> {
+    let name = &*target.name;
+    let of_tcp = match &*target.state {
+        "CLOSE_WAIT" => {
+            "The peer has closed the connection and the program never called close(): close a socket when read() returns 0, and on every error"
+        }
+        "ESTABLISHED" if name.starts_with("accepted") => {
+            "Clients stay connected and are never dropped: give idle connections a timeout, and close() what is done"
+        }
+        "ESTABLISHED" => {
+            "Connections are opened and kept, though one is there already: use a pool of fixed size, and give each back or close() it"
+        }
+        "LISTEN" => {
+            "A listening socket is opened anew and the old one not closed: close() it first"
+        }
+        _ => "Close each socket on every way out, errors too",
+    };
+    match target.kind {
+        HeldKind::Tcp => Some(format!("{of_tcp}: ss -tanp | grep pid={pid},")),
+        HeldKind::File if !name.contains('*') => Some(format!(
+            "The same file is opened again and again and never closed: close() it, or keep one descriptor: ls -l /proc/{pid}/fd | grep -F '{name}'"
+        )),
+        HeldKind::Pipe if name.starts_with("with p") => Some(format!(
+            "Close the end of the pipe when the other process is done with it (pclose() after popen()): ls -l /proc/{pid}/fd | grep pipe"
+        )),
+        HeldKind::AnonInode => Some(format!(
+            "Each {name} is made and not closed: close() it where its user ends: ls -l /proc/{pid}/fd | grep {name}"
+        )),
+        _ => None,
     }
 }
 

@@ -3,6 +3,7 @@
 use super::{Redactor, SecretKind, known::MOST_SECRETS};
 use crate::event::{Event, EventKind};
 use crate::heap::{HeapObservations, HeapQuality, HeapSnapshot};
+use crate::held::{GroupTarget, HeldGroup, HeldHistory, HeldKind};
 use crate::ids::{Pid, ProcessId, StartTime, ThreadId, Tid};
 use crate::mapping::{Mapping, MappingClass, MappingState};
 use crate::observations::{MappingHistory, Observations, Recording, ThreadHistory};
@@ -126,6 +127,7 @@ fn tick() -> Tick {
         sample: sample(),
         mappings: Some(NAMES.iter().map(state).collect()),
         threads: Some(vec![thread("io-worker-1"), thread("conn alice")]),
+        held: Some(held().collect()),
         events: events(),
     }
 }
@@ -176,8 +178,60 @@ fn observations() -> Observations {
             }],
             unavailable: Some("process 7 belongs to uid 1000 (alice)".to_owned()),
         }),
+        held: held().map(|group| group.target).map(history).collect(),
         events: events(),
     }
+}
+
+/// A group of descriptors for each way in which a name is shown.
+fn held() -> impl Iterator<Item = HeldGroup> {
+    let names = [
+        (HeldKind::File, "/home/alice/acme/*.dat", ""),
+        (HeldKind::Unix, "/run/acme/alice.sock", ""),
+        (HeldKind::Unix, "@acme", ""),
+        (HeldKind::Memfd, "acme", ""),
+        (HeldKind::PosixQueue, "/acme", ""),
+        (HeldKind::Tcp, "10.20.30.40:5432", "CLOSE_WAIT"),
+    ];
+    names
+        .into_iter()
+        .zip(1..)
+        .map(|((kind, name, state), number)| HeldGroup {
+            number,
+            target: GroupTarget {
+                kind,
+                name: name.into(),
+                state: state.into(),
+            },
+            count: 1,
+        })
+}
+
+fn history(target: GroupTarget) -> HeldHistory {
+    HeldHistory {
+        target,
+        points: Vec::new(),
+    }
+}
+
+#[test]
+fn what_is_held_keeps_its_kind_port_and_state() {
+    let mut tick = tick();
+    Redactor::new().tick(&mut tick);
+    let labels = tick
+        .held
+        .into_iter()
+        .flatten()
+        .map(|group| group.target.label());
+    let labels: Vec<String> = labels.collect();
+    assert_eq!(
+        labels.last().map(String::as_str),
+        Some("tcp <address-1>:5432 CLOSE_WAIT")
+    );
+    assert!(
+        labels.iter().all(|label| !label.contains("acme")),
+        "{labels:?}"
+    );
 }
 
 fn stacks() -> StackObservations {

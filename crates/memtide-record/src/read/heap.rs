@@ -56,6 +56,18 @@ impl Reader {
                 snapshot.sizes.push(size);
             }
         }
+        let ended = format!(
+            "SELECT snapshot, {} FROM ended_threads ORDER BY snapshot LIMIT {SNAPSHOTS}",
+            heap_cells::ENDED
+        );
+        let ended = self.source.collect(self.file().prepare(&ended), |row| {
+            Ok((row.get::<_, i64>(0)?, heap_cells::to_ended(row, 1)?))
+        })?;
+        for (number, ended) in ended {
+            if let Some(snapshot) = snapshots.get_mut(&number) {
+                snapshot.ended_threads = Some(ended);
+            }
+        }
         for (number, class) in self.list(CLASSES_FROM, CLASSES, heap_cells::to_class)? {
             if let Some(snapshot) = snapshots.get_mut(&number) {
                 snapshot.classes.push(class);

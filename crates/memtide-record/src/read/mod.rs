@@ -23,7 +23,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, Rows, Statement};
 pub use stacks::Code;
 use std::path::{Path, PathBuf};
 
-/// Histories of mappings, and of threads, that [`Reader::observations`] gives at most.
+/// Histories of mappings, of threads, and of what is held, that [`Reader::observations`] gives at most.
 const HISTORIES: usize = 64;
 
 /// An open recording.
@@ -158,6 +158,7 @@ impl Reader {
                 samples: samples::read(self.file(), self.source, &picks, target.id)?,
                 mappings: reading.mappings()?,
                 threads: reading.threads()?,
+                held: reading.held()?,
                 stacks: match self.shim()? {
                     Some(shim) => {
                         // Without samples the ticks of stacks are thinned as those would be.

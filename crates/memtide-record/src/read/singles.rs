@@ -7,8 +7,8 @@ use super::Source;
 use crate::bucket::Light;
 use crate::schema;
 use memtide_model::{
-    Bytes, Mapping, MappingHistory, MappingPoint, Nanos, StartTime, ThreadHistory, ThreadId,
-    ThreadPoint, ThreadState, Tid,
+    Bytes, GroupTarget, HeldHistory, HeldKind, HeldPoint, Mapping, MappingHistory, MappingPoint,
+    Nanos, StartTime, ThreadHistory, ThreadId, ThreadPoint, ThreadState, Tid,
 };
 use rusqlite::{Connection, OptionalExtension as _, Result, Row};
 use std::collections::HashMap;
@@ -98,6 +98,40 @@ impl Reading<'_> {
             }
         }
         Ok(histories)
+    }
+
+    /// The groups whose count moved most, those that moved most first.
+    pub(super) fn held(&self) -> Result<Vec<HeldHistory>> {
+        let chosen = self
+            .choose("SELECT tick, held, count, count = 0 FROM held_sample ORDER BY tick, held")?;
+        let mut points = self.points(&chosen, "held_sample", "held", "count", |at, row| {
+            let count = row.get::<_, i64>(2)?.cast_unsigned();
+            Ok(Some(HeldPoint { at, count }))
+        })?;
+        let mut histories = Vec::new();
+        for (key, _) in &chosen {
+            if let Some(target) = self.source.value(self.held_target(*key))? {
+                let points = points.remove(key).unwrap_or_default();
+                histories.push(HeldHistory { target, points });
+            }
+        }
+        Ok(histories)
+    }
+
+    /// What a group leads to; `None` of a kind of a later version.
+    fn held_target(&self, key: i64) -> Result<Option<GroupTarget>> {
+        let sql = "SELECT kind, name, state FROM held WHERE held = ?";
+        let target = self.file.prepare_cached(sql)?.query_row([key], |row| {
+            let Some(kind) = HeldKind::from_name(&row.get::<_, String>(0)?) else {
+                return Ok(None);
+            };
+            Ok(Some(GroupTarget {
+                kind,
+                name: row.get::<_, String>(1)?.into(),
+                state: row.get::<_, String>(2)?.into(),
+            }))
+        });
+        Ok(target.optional()?.flatten())
     }
 
     /// The keys whose value moved most. One that was not there at the first read came from zero.

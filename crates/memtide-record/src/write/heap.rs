@@ -65,6 +65,12 @@ fn write_snapshot(file: &Connection, snapshot: &HeapSnapshot) -> rusqlite::Resul
     write_arenas(file, number, &snapshot.arenas)?;
     write_sizes(file, number, &snapshot.sizes)?;
     write_classes(file, number, &snapshot.classes)?;
+    if let Some(ended) = &snapshot.ended_threads {
+        file.prepare_cached("INSERT INTO ended_threads VALUES (?,?,?,?,?)")?
+            .execute(params_from_iter(
+                [number].into_iter().chain(heap_cells::of_ended(ended)),
+            ))?;
+    }
     drop_lists(file)?;
     thin(file)?;
     add_lens(file, INSPECT)?;
@@ -208,5 +214,8 @@ fn thin(file: &Connection) -> rusqlite::Result<()> {
         listed.join(" ")
     );
     file.execute(&sql, params![])?;
+    let sql =
+        "DELETE FROM ended_threads WHERE snapshot NOT IN (SELECT snapshot FROM heap_snapshot)";
+    file.execute(sql, params![])?;
     Ok(())
 }

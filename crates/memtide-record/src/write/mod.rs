@@ -10,6 +10,7 @@
 
 mod frames;
 mod heap;
+mod held;
 mod mappings;
 mod pace;
 mod series;
@@ -20,6 +21,7 @@ mod threads;
 
 use crate::schema::{self, meta};
 use crate::{Error, ErrorKind, Result};
+use held::Held;
 use mappings::Mappings;
 use memtide_model::{Bytes, Event, MappingClass, Nanos, ProcessId, ReadCost, Target, Tick};
 use rusqlite::{Connection, OpenFlags, params};
@@ -81,6 +83,7 @@ pub struct Writer {
     series: Series,
     mappings: Mappings,
     threads: Threads,
+    held: Held,
     /// Where the preload shim looks.
     stacks: Option<Stacks>,
     thinner: Thinner,
@@ -115,6 +118,7 @@ impl Writer {
             series: Series::new(),
             mappings: Mappings::new(at),
             threads: Threads::new(at),
+            held: Held::new(at),
             stacks: None,
             thinner: Thinner::new(at, start.interval),
             checkpointed: at,
@@ -183,7 +187,8 @@ impl Writer {
         let part = |there, part| if there { part } else { 0 };
         let parts = part(tick.sample.maps.is_some(), schema::PART_MAPS)
             | part(tick.mappings.is_some(), schema::PART_MAPPINGS)
-            | part(tick.threads.is_some(), schema::PART_THREADS);
+            | part(tick.threads.is_some(), schema::PART_THREADS)
+            | part(tick.held.is_some(), schema::PART_HELD);
         file.prepare_cached("INSERT INTO tick VALUES (?,?,?)")?
             .execute([number, at.0.cast_signed(), parts])?;
         let merged = tick.sample.merged;
@@ -202,6 +207,9 @@ impl Writer {
         }
         if let Some(threads) = &tick.threads {
             self.threads.write(file, number, at, threads)?;
+        }
+        if let Some(held) = &tick.held {
+            self.held.write(file, number, at, held)?;
         }
         for event in &tick.events {
             insert_event(file, event)?;
@@ -232,6 +240,7 @@ impl Writer {
         if self.tick > 0 {
             self.mappings.finish(&self.file)?;
             self.threads.finish(&self.file)?;
+            self.held.finish(&self.file)?;
         }
         if let Some(stacks) = &mut self.stacks {
             stacks.finish(&self.file)?;
@@ -246,6 +255,7 @@ impl Writer {
             Ok(()) => {
                 self.mappings.committed();
                 self.threads.committed();
+                self.held.committed();
                 self.stacks.iter_mut().for_each(Stacks::committed);
                 Ok(())
             }
@@ -253,6 +263,7 @@ impl Writer {
                 self.series.forget();
                 self.mappings.forget();
                 self.threads.forget();
+                self.held.forget();
                 self.stacks.iter_mut().for_each(Stacks::forget);
                 Err(self.error(error))
             }

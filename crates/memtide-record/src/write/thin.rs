@@ -5,13 +5,13 @@
 //! | ticks and their series | 10 min (intervals under half a second only) | second |
 //! | | 1 h | 10 s |
 //! | | 1 day | 60 s |
-//! | single mappings, threads and call stacks, each | 1 h, 6 h, 1 day | 1 min, 30 min, 6 h |
+//! | single mappings, threads, groups of what is held, and call stacks, each | 1 h, 6 h, 1 day | 1 min, 30 min, 6 h |
 //!
 //! Of the ticks of a bucket the median one stays (see [`crate::bucket`]). Of each series stay the
 //! last row at or before that tick and the last row of the bucket: the first is what holds as of
 //! the tick, the second what holds as of later ones. A single mapping or thread keeps the last row
-//! of its bucket; one that came and went within a bucket of half an hour or more is dropped. So does a
-//! call stack, of which none is ever dropped.
+//! of its bucket; one that came and went within a bucket of half an hour or more is dropped. So do a
+//! group and a call stack, of which none is ever dropped.
 //!
 //! Work is done in steps small enough to hide behind a tick: a bucket of ticks, or a few hundred
 //! rows. Emptied pages are used again, so the file stops growing without ever being vacuumed.
@@ -57,6 +57,7 @@ pub(super) struct Thinner {
     stages: Vec<Stage>,
     mappings: Singles,
     threads: Singles,
+    held: Singles,
     stacks: Singles,
     delete_series: Vec<String>,
 }
@@ -76,6 +77,7 @@ impl Thinner {
             stages: stages.into_iter().filter(worth).collect(),
             mappings: Singles::new("mapping", "size = 0"),
             threads: Singles::new("thread", "state IS NULL"),
+            held: Singles::lasting("held"),
             stacks: Singles::lasting("stack"),
             delete_series: series.map(delete_series).collect(),
         }
@@ -88,6 +90,7 @@ impl Thinner {
         }
         self.mappings.step(file, self.start, now)?;
         self.threads.step(file, self.start, now)?;
+        self.held.step(file, self.start, now)?;
         self.stacks.step(file, self.start, now)
     }
 }

@@ -85,6 +85,7 @@ pub(crate) fn snapshot(
         arenas,
         sizes,
         classes,
+        ended_threads: None,
     }
 }
 

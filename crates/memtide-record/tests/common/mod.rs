@@ -186,6 +186,7 @@ impl Simulation {
             sample: self.sample(Bytes(rss), Bytes(size), maps),
             mappings: Some(self.mapping_states()),
             threads: Some(self.threads.clone()),
+            held: None,
             events: Vec::new(),
         }
     }
@@ -262,6 +263,7 @@ impl Simulation {
                     ..Children::default()
                 }),
                 oom_score: Some(667),
+                queues: None,
             },
             cgroup: Some(Cgroup {
                 current: Bytes(rss.0 + (40 << 20) + self.random.below(1 << 18)),
@@ -280,6 +282,11 @@ impl Simulation {
                 shmem: Some(Bytes(70 << 20)),
                 slab_unreclaimable: Some(Bytes((100 << 20) + self.random.below(1 << 18))),
                 swap_free: Some(Bytes(0)),
+                slab_reclaimable: Some(Bytes(200 << 20)),
+                commit_limit: Some(Bytes(4 << 30)),
+                page_cache: Some(Bytes(1 << 30)),
+                anon: Some(rss),
+                kernel: Some(Bytes(9 << 20)),
                 pressure: Some(Pressure {
                     some_us: self.tick * 100,
                     full_us: self.tick * 30,
@@ -322,6 +329,7 @@ pub(crate) fn plain_tick(at: Nanos, rss: u64, maps: bool) -> Tick {
         },
         mappings: None,
         threads: None,
+        held: None,
         events: Vec::new(),
     }
 }

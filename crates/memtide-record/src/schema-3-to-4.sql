@@ -1,0 +1,12 @@
+-- What a file of schema 3 lacks: the machine in less detail, and nobody looked at what is held.
+CREATE TEMP VIEW host AS
+  SELECT *, NULL AS slab_reclaimable, NULL AS commit_limit, NULL AS page_cache, NULL AS anon,
+    NULL AS kernel FROM main.host;
+CREATE TEMP VIEW queues AS
+  SELECT NULL AS tick, NULL AS posix, NULL AS system_v, NULL AS segments, NULL AS bytes WHERE 0;
+CREATE TEMP VIEW held AS
+  SELECT NULL AS held, NULL AS since, NULL AS kind, NULL AS name, NULL AS state WHERE 0;
+CREATE TEMP VIEW held_sample AS SELECT NULL AS tick, NULL AS held, NULL AS count WHERE 0;
+CREATE TEMP VIEW ended_threads AS
+  SELECT NULL AS snapshot, NULL AS count, NULL AS stack_bytes, NULL AS stack_resident,
+    NULL AS alive WHERE 0;
