@@ -9,7 +9,7 @@
 //!
 //! **What it does.** Four engines see the same things by different means; [`choose`] says which can be had here and why
 //! the better ones cannot. [`Source`] opens one, [`Tree`] is the pure value that its events make, [`Follower`] keeps a tree up to
-//! date beside other work, and [`crosscheck`] runs two engines at once and compares their trees, so that a process
+//! date beside other work, [`Gate`] opens a source on a program before that runs, and [`crosscheck`] runs two engines at once and compares their trees, so that a process
 //! that one has lost is found by the other.
 //!
 //! **What it refuses to do.** It never says that nothing was missed where it cannot know: losses are counted and polling is
@@ -25,6 +25,7 @@ mod engine;
 mod error;
 mod event;
 mod follower;
+mod gate;
 mod members;
 mod order;
 mod poll;
@@ -41,6 +42,7 @@ pub use engine::{Choice, Engine, Scope, available, choose};
 pub use error::{Error, ErrorKind};
 pub use event::{Change, Comm, Losses, TreeEvent};
 pub use follower::{Follower, Recent};
+pub use gate::Gate;
 pub use source::Source;
 pub use storm::storm;
 pub use tree::{Counts, End, Folded, Node, NodeId, Orphan, Tree};
