@@ -3,7 +3,8 @@
 
 mod support;
 
-use memtide_events::{Engine, Gate, Scope, Source};
+use memtide_events::{Engine, Follower, Gate, Scope, Source};
+use memtide_launch::{Launch, inspect_program, resolve};
 use std::process::Command;
 use support::{drain_until_end, skip};
 
@@ -38,6 +39,45 @@ fn a_program_is_followed_before_it_forks() {
         if engine != Engine::SideBand {
             assert_eq!(root.end.unwrap().status, Some(4 << 8), "{engine}");
         }
+    }
+}
+
+#[test]
+fn a_launched_program_ends_as_ever_while_it_is_traced() {
+    let folder = tempfile::tempdir().unwrap();
+    // Commands without interpreter: the kernel refuses them, and a shell is started in their place.
+    let script = folder.path().join("script");
+    std::fs::write(&script, "/bin/true\n/bin/true\nexit 7\n").unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&script, mode).unwrap();
+    let program = resolve(script.as_os_str())
+        .and_then(|path| inspect_program(&path))
+        .unwrap();
+    let launch = Launch::new(&script, [""; 0]);
+    for engine in [Engine::SideBand, Engine::Ptrace] {
+        let (launched, source) = Gate::follow(
+            |pid| Source::open(engine, Scope::Tree(pid)),
+            |gate| launch.spawn_with(&program, |command| gate.install(command)),
+        )
+        .unwrap();
+        let source = match source.unwrap() {
+            Ok(source) => source,
+            Err(reason) => {
+                launched.unwrap().wait().unwrap();
+                skip(&format!("{engine}: {reason}"));
+                continue;
+            }
+        };
+        let follower = Follower::start(source).unwrap();
+        let ending = launched.unwrap().wait().unwrap();
+        assert_eq!(ending.exit_code(), 7, "{engine}");
+        let (tree, recent) = follower.finish();
+        assert_eq!(tree.nodes().count(), 3, "{engine}: {tree:#?}");
+        assert_eq!(tree.alive().count(), 0, "{engine}");
+        assert!(
+            recent.skipped == 0 && recent.events.len() >= 8,
+            "{recent:?}"
+        );
     }
 }
 

@@ -136,8 +136,22 @@ impl Launch {
     /// [`ErrorKind::ProgramNotFound`] and [`ErrorKind::ProgramNotRunnable`] as the kernel says, and
     /// [`ErrorKind::System`] where no process can be had.
     pub fn spawn(&self, program: &Program) -> Result<Launched, Error> {
+        self.spawn_with(program, |_| {})
+    }
+
+    /// As [`Self::spawn`], with a last word on the command: a gate that it has to wait at before its exec. `prepare` is
+    /// called for each try, and a file of commands without interpreter takes two.
+    ///
+    /// # Errors
+    /// As [`Self::spawn`].
+    pub fn spawn_with(
+        &self,
+        program: &Program,
+        prepare: impl Fn(&mut Command),
+    ) -> Result<Launched, Error> {
         let mut command = Command::new(&program.path);
         command.arg0(&self.name).args(&self.arguments);
+        prepare(&mut command);
         let started = match self.start(&mut command) {
             // Commands for a shell, and not a program that is damaged or of another machine.
             Err(error)
@@ -146,6 +160,7 @@ impl Launch {
             {
                 let mut shell = Command::new(SHELL);
                 shell.arg(&program.path).args(&self.arguments);
+                prepare(&mut shell);
                 self.start(&mut shell)
             }
             started => started,

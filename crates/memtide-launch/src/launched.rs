@@ -179,7 +179,11 @@ impl Launched {
         };
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
         match waitid(WaitId::Pid(pid), options) {
-            Ok(status) => Ok(status.is_some()),
+            // Where a thread of ours traces it, its stops show up here, and are that thread's.
+            Ok(status) => {
+                Ok(status
+                    .is_some_and(|status| status.exited() || status.killed() || status.dumped()))
+            }
             Err(Errno::INTR) => Ok(false),
             Err(errno) => Err(waiting(errno.into())),
         }
