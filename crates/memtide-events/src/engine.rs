@@ -28,7 +28,7 @@ pub enum Engine {
     SideBand,
     /// The netlink proc connector: as good; root and the first pid namespace only.
     Connector,
-    /// ptrace: as good; half as much again per fork, and no debugger beside it.
+    /// ptrace: as good, and up to twice the time per fork; no debugger beside it.
     Ptrace,
     /// Looking into /proc now and then: most short-lived processes are missed.
     Poll,

@@ -112,6 +112,9 @@ pub struct Losses {
     pub records: u64,
     /// Records that came so late that others had been given out already; they were used, but not in order.
     pub late: u64,
+    /// Processes that took on privileges (setuid programs) and so escaped a side-band that was opened without: what they
+    /// did after that, and all that come from them, was not seen. As root nobody escapes.
+    pub escaped: u64,
     /// True where processes were looked for now and then (/proc), so that most of the short-lived ones are
     /// missed, and nobody can count them.
     pub polled: bool,
@@ -120,7 +123,7 @@ pub struct Losses {
 impl Losses {
     /// True where every process of the scope was seen.
     pub const fn is_complete(self) -> bool {
-        self.records == 0 && !self.polled
+        self.records == 0 && self.escaped == 0 && !self.polled
     }
 }
 

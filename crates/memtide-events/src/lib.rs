@@ -23,6 +23,7 @@ mod connector;
 mod crosscheck;
 mod engine;
 mod error;
+mod escapes;
 mod event;
 mod follower;
 mod gate;

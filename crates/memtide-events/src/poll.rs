@@ -148,6 +148,7 @@ mod tests {
             comm: Comm::new(comm.as_bytes()),
             threads: 1,
             zombie: false,
+            has_memory: true,
             status: None,
         }
     }

@@ -5,8 +5,8 @@
 //! anything, and inherited by all that come from it: this needs no privilege where `perf_event_paranoid` is at
 //! most 2. Of the machine it is opened on every processor, which needs `CAP_PERFMON`. The clock is `CLOCK_BOOTTIME`.
 //!
-//! Inheriting costs every fork one event per processor. On machines with more than [`FEW_PROCESSORS`] the
-//! records of the whole machine are cheaper for those who fork, and are taken where they are allowed.
+//! Where the machine may be seen, a tree is followed by that, too: inheriting costs every fork one event per
+//! processor, and ends where a program takes on privileges (see `escapes`).
 //!
 //! It never tells an exit status: that is for who reaps.
 
@@ -23,11 +23,11 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::io;
 use std::os::fd::AsRawFd as _;
 
-/// Up to so many processors an inherited event is cheap enough.
-const FEW_PROCESSORS: usize = 16;
 /// Room of a ring in bytes, from the first that is granted. Without privilege 512 KiB and a page per processor are
 /// (`perf_event_mlock_kb`); at 250 bytes per process the first holds 30,000.
 const ROOMS: [usize; 6] = [8 << 20, 2 << 20, 512 << 10, 128 << 10, 64 << 10, 32 << 10];
+/// Room of all rings together, beyond which the larger of [`ROOMS`] are not asked for.
+const ROOM_IN_ALL: usize = 64 << 20;
 
 /// Whose records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,9 +133,9 @@ pub(crate) fn probe(reach: Reach) -> io::Result<()> {
         .map(drop)
 }
 
-/// How a tree is best followed: by inheritance, or by all records of a large machine.
+/// How a tree is best followed: by the records of the machine, or else by inheritance.
 pub(crate) fn reach_for_tree(root: Pid) -> Reach {
-    if processors().count() > FEW_PROCESSORS && probe(Reach::Machine).is_ok() {
+    if probe(Reach::Machine).is_ok() {
         Reach::Machine
     } else {
         Reach::Tree(root)
@@ -208,7 +208,8 @@ fn retry_without_lost(
 
 fn ring(reach: Reach, processor: usize) -> io::Result<Sampler> {
     let mut refused = io::Error::from(io::ErrorKind::OutOfMemory);
-    for room in ROOMS {
+    let share = (ROOM_IN_ALL / processors().count().max(1)).max(512 << 10);
+    for room in ROOMS.into_iter().filter(|room| *room <= share) {
         let open = |counts_lost| {
             let mut builder = builder(reach, processor, counts_lost);
             builder.wakeup_watermark(room / 4);

@@ -17,6 +17,8 @@ pub(crate) struct Seen {
     pub(crate) threads: u32,
     /// It has ended and waits for its parent.
     pub(crate) zombie: bool,
+    /// It has an address space: false of what has ended, is about to, or is a thread of the kernel.
+    pub(crate) has_memory: bool,
     /// Its wait status, of a zombie that may be asked.
     pub(crate) status: Option<i32>,
 }
@@ -75,6 +77,7 @@ fn seen(proc: &ProcRoot, pid: Pid, page: &mut Buffer) -> Option<Seen> {
         comm: Comm::new(stat.comm),
         threads: u32::try_from(stat.num_threads).unwrap_or(u32::MAX).max(1),
         zombie,
+        has_memory: stat.vsize.0 > 0,
         // To a reader without ptrace access it is 0, which is not told from success.
         status: stat.exit_code.filter(|code| zombie && *code != 0),
     })

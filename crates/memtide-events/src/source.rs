@@ -6,12 +6,13 @@
 use crate::connector::Connector;
 use crate::engine::{Engine, Scope, check_ptrace, ptrace_is_for_trees, reach, why_no_perf};
 use crate::error::{Error, ErrorKind};
+use crate::escapes::Escapes;
 use crate::event::{Change, Losses, TreeEvent};
 use crate::members::Members;
 use crate::order::{HOLD, Order, Record};
 use crate::poll::Poll;
 use crate::ptrace::Ptrace;
-use crate::sideband::{self, SideBand};
+use crate::sideband::{self, Reach, SideBand};
 use crate::snapshot::{Look, Seen, descendants, found};
 use crate::threads::Threads;
 use memtide_model::{Nanos, Pid};
@@ -30,6 +31,8 @@ pub struct Source {
     inner: Inner,
     order: Order,
     threads: Threads,
+    /// Where processes can escape.
+    escapes: Option<Escapes>,
     /// `None`: all that the engine sees belongs to the scope.
     members: Option<Members>,
     sorted: Vec<Record>,
@@ -65,12 +68,16 @@ impl Source {
             inner,
             order: Order::default(),
             threads: Threads::default(),
+            escapes: None,
             members: None,
             sorted: Vec::new(),
         };
         if engine != Engine::Poll {
             let after = there(&mut look, scope);
             source.begin(scope, &before, &after);
+            if engine == Engine::SideBand && matches!(reach(scope), Reach::Tree(_)) {
+                source.escapes = Some(Escapes::new(look));
+            }
         }
         Ok(source)
     }
@@ -141,23 +148,33 @@ impl Source {
 
     fn release(&mut self, until: Nanos, out: &mut Vec<TreeEvent>) -> Losses {
         self.order.release(until, &mut self.sorted);
+        let (threads, members) = (&mut self.threads, &mut self.members);
+        let mut give = |event: TreeEvent| {
+            let is_ours = members
+                .as_mut()
+                .is_none_or(|members| members.concerns(&event));
+            out.extend(is_ours.then_some(event));
+        };
         for record in self.sorted.drain(..) {
-            let event = if self.engine == Engine::Poll {
-                Some(record.event)
-            } else {
-                self.threads.apply(record)
+            let event = match self.engine {
+                Engine::Poll => Some(record.event),
+                _ => threads.apply(record),
             };
-            let members = &mut self.members;
-            let is_ours = |event: &TreeEvent| {
-                members
+            let escapes = &mut self.escapes;
+            let is_true = |event: &TreeEvent| {
+                escapes
                     .as_mut()
-                    .is_none_or(|members| members.concerns(event))
+                    .is_none_or(|escapes| escapes.is_true(event))
             };
-            out.extend(event.filter(is_ours));
+            event.filter(is_true).into_iter().for_each(&mut give);
+        }
+        if let Some(escapes) = &mut self.escapes {
+            escapes.ended(give);
         }
         Losses {
             records: self.inner.lost(),
             late: self.order.late(),
+            escaped: self.escapes.as_ref().map_or(0, Escapes::count),
             polled: self.engine == Engine::Poll,
         }
     }

@@ -172,12 +172,63 @@ fn without_privilege_own_children_are_seen() {
     if std::env::var_os(INNER).is_some() {
         return check(Engine::SideBand, folder().path(), 20_000);
     }
-    let paranoid = std::fs::read_to_string("/proc/sys/kernel/perf_event_paranoid");
-    let paranoid: i32 = paranoid.unwrap_or_default().trim().parse().unwrap_or(4);
-    if !is_root() || paranoid > 2 {
+    if !is_root() || paranoid() > 2 {
         return skip("it needs root to become nobody, and kernel.perf_event_paranoid at most 2");
     }
     fixture("storm");
+    again(
+        nobody(),
+        "without_privilege_own_children_are_seen",
+        "nobody",
+    );
+}
+
+/// A setuid program is not followed without privilege, and that is said.
+#[test]
+fn who_takes_on_privileges_is_counted() {
+    let Some(inner) = std::env::var_os(INNER) else {
+        return as_nobody_beside_a_setuid_storm();
+    };
+    let folder = folder();
+    let (setuid, file) = (Path::new(&inner), folder.path().join("books"));
+    let script = format!(
+        "read _; {} {} 500 1; true",
+        setuid.display(),
+        file.display()
+    );
+    let mut child = start(Path::new("/bin/sh"), &["-c", &script]);
+    let tree = follow(Engine::SideBand, &mut child);
+    println!("500 forks, {:?} {:?}", tree.counts(), tree.losses());
+    assert_eq!(tree.losses().escaped, 1, "the storm itself");
+    assert!(!tree.losses().is_complete());
+    assert!(tree.counts().processes < 10, "what it did was not seen");
+    let storm = tree.nodes().find(|node| node.parent.is_some()).unwrap();
+    let lived = storm.end.unwrap().at.seconds_since(storm.id.forked);
+    assert!(
+        lived > 0.01,
+        "its end is not that of its records: {lived} s"
+    );
+}
+
+fn as_nobody_beside_a_setuid_storm() {
+    if !is_root() || paranoid() > 2 {
+        return skip("it needs root to become nobody, and kernel.perf_event_paranoid at most 2");
+    }
+    let folder = folder();
+    let setuid = folder.path().join("setuid-storm");
+    std::fs::copy(fixture("storm"), &setuid).unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o4755);
+    std::fs::set_permissions(&setuid, mode).unwrap();
+    let what = setuid.to_str().unwrap();
+    again(nobody(), "who_takes_on_privileges_is_counted", what);
+}
+
+fn paranoid() -> i32 {
+    let text = std::fs::read_to_string("/proc/sys/kernel/perf_event_paranoid");
+    text.unwrap_or_default().trim().parse().unwrap_or(4)
+}
+
+fn nobody() -> Command {
     let mut nobody = Command::new("setpriv");
     nobody.args([
         "--reuid",
@@ -188,7 +239,7 @@ fn without_privilege_own_children_are_seen() {
         "--",
     ]);
     nobody.current_dir("/");
-    again(nobody, "without_privilege_own_children_are_seen", "nobody");
+    nobody
 }
 
 /// What began after the engine was opened is seen as well of a process that runs already.
