@@ -152,8 +152,9 @@ impl Tracer {
                     return self.sweep();
                 }
                 Some(Waiting { task, .. }) => {
-                    let _ = calls::wait(Wait::Reap(task));
+                    // Told before it is reaped: with its last thread reaped, the process is seen to have ended.
                     self.died(task);
+                    let _ = calls::wait(Wait::Reap(task));
                 }
                 None => {}
             }
