@@ -121,13 +121,39 @@ impl<'r> Reader<'r> {
         {
             state.uid = status.uid;
             state.inner_pid = status.innermost_pid.filter(|&inner| inner != state.id.pid);
+            // The count in `stat` may lag by a few dozen pages per processor.
+            state.rss = status.vm_rss.unwrap_or(state.rss);
         }
         if let Some(bytes) = part(directory.read("cmdline", &mut self.buffer))? {
             state.cmdline = arguments(bytes);
         }
         let wchan = part(directory.read("wchan", &mut self.buffer))?;
         state.wchan = wchan.and_then(single::parse_wchan).map(text::printable);
+        if state.cmdline.is_empty() && crate::has_memory(&state) {
+            return self.if_ended(directory, state).map(Some);
+        }
         Ok(Some(state))
+    }
+
+    /// A process without arguments may have become a zombie while it was read; then it is told as one, and not
+    /// as one half of each.
+    fn if_ended(
+        &mut self,
+        directory: &ProcessDir,
+        mut state: ProcessState,
+    ) -> Result<ProcessState, Gone> {
+        if let Some(bytes) = part(directory.read("stat", &mut self.buffer))?
+            && let Ok(stat) = stat::parse(bytes)
+            && matches!(stat.state, b'Z' | b'X')
+        {
+            let zombie = self.units.process(&stat);
+            state = ProcessState {
+                uid: state.uid,
+                inner_pid: state.inner_pid,
+                ..zombie
+            };
+        }
+        Ok(state)
     }
 
     /// What only some want.

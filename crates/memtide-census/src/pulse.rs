@@ -267,3 +267,73 @@ impl Living {
         self.series.points.push((beat.at, resident));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn own(pulse: &Pulse<'_>) -> PulseSeries {
+        let pid = Pid(std::process::id());
+        pulse
+            .living()
+            .find(|one| one.id.pid == pid)
+            .unwrap()
+            .clone()
+    }
+
+    #[test]
+    fn without_descriptors_the_same_is_read() {
+        memtide_proc::rlimit::raise_descriptor_limit().unwrap();
+        let root = ProcRoot::system().unwrap();
+        let (mut kept, mut unkept) = (Pulse::new(&root), Pulse::with_most_kept(&root, 0));
+        let mut beats = (Beat::default(), Beat::default());
+        for _ in 0..2 {
+            beats = (kept.beat().unwrap(), unkept.beat().unwrap());
+        }
+        assert_eq!(beats.1.unkept, beats.1.read);
+        let pid = Pid(std::process::id());
+        assert!(kept.living[&pid].statm.is_some() && unkept.living[&pid].statm.is_none());
+        let (one, other) = (own(&kept), own(&unkept));
+        assert_eq!(
+            (one.id, one.parent, &one.name),
+            (other.id, other.parent, &other.name)
+        );
+        let (one, other) = (one.points[1].1.as_f64(), other.points[1].1.as_f64());
+        assert!((one / other - 1.0).abs() < 0.05, "{one} {other}");
+    }
+
+    #[test]
+    fn a_number_that_is_given_again_is_another_process() {
+        let root = ProcRoot::system().unwrap();
+        let mut pulse = Pulse::with_most_kept(&root, 0);
+        pulse.beat().unwrap();
+        let pid = Pid(std::process::id());
+        let before = own(&pulse);
+        // As if the one that was seen had started earlier.
+        let seen = pulse.living.get_mut(&pid).unwrap();
+        seen.series.id.start.0 -= 1;
+        let beat = pulse.beat().unwrap();
+        assert!(beat.new >= 1 && beat.ended >= 1, "{beat:?}");
+        assert_eq!(own(&pulse).id, before.id);
+        let series = pulse.into_series();
+        assert_eq!(series.iter().filter(|one| one.id.pid == pid).count(), 2);
+    }
+
+    #[test]
+    fn points_are_thinned_and_stay_in_order() {
+        let root = ProcRoot::system().unwrap();
+        let mut pulse = Pulse::new(&root);
+        pulse.beat().unwrap();
+        let process = pulse.living.get_mut(&Pid(std::process::id())).unwrap();
+        for at in 1..10_000 {
+            let mut beat = Beat {
+                at: Nanos(u64::MAX - 10_000 + at),
+                ..Beat::default()
+            };
+            process.count(Bytes(1), &mut beat);
+        }
+        let points = &process.series.points;
+        assert!(points.len() <= MOST_POINTS && points.len() > MOST_POINTS / 2);
+        assert!(points.is_sorted_by_key(|(at, _)| *at));
+    }
+}

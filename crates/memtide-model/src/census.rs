@@ -61,7 +61,7 @@ pub struct ProcessState {
     pub age: Nanos,
     /// CPU time, user and system, of all its threads.
     pub cpu: Nanos,
-    /// Resident bytes (`stat`, field 24, the same count as `statm` has).
+    /// Resident bytes (`status`, `VmRSS`; where it cannot be read `stat`, field 24).
     pub rss: Bytes,
     /// Proportional set size (`smaps_rollup`), where it was asked for and allowed.
     pub pss: Option<Bytes>,
