@@ -40,6 +40,9 @@ pub(crate) enum Outcome {
     OutOfScope,
 }
 
+/// How often a process without arguments is read again. Some have none for ever.
+const TRIES: u32 = 3;
+
 /// It has ended.
 struct Gone;
 
@@ -108,7 +111,23 @@ impl<'r> Reader<'r> {
     }
 
     /// What every census has; `None` where not even `stat` can be read.
+    ///
+    /// A process without arguments may be in the middle of exec(2), or have become a zombie while it was
+    /// read. It is read again, so that it is told as what it was before or after, not as one half of each.
     fn state(&mut self, directory: &ProcessDir) -> Part<ProcessState> {
+        let mut state = self.state_once(directory)?;
+        for _ in 0..TRIES {
+            let unsure =
+                |state: &ProcessState| state.cmdline.is_empty() && crate::has_memory(state);
+            if !state.as_ref().is_some_and(unsure) {
+                break;
+            }
+            state = self.state_once(directory)?;
+        }
+        Ok(state)
+    }
+
+    fn state_once(&mut self, directory: &ProcessDir) -> Part<ProcessState> {
         let Some(bytes) = part(directory.read("stat", &mut self.buffer))? else {
             return Ok(None);
         };
@@ -129,31 +148,7 @@ impl<'r> Reader<'r> {
         }
         let wchan = part(directory.read("wchan", &mut self.buffer))?;
         state.wchan = wchan.and_then(single::parse_wchan).map(text::printable);
-        if state.cmdline.is_empty() && crate::has_memory(&state) {
-            return self.if_ended(directory, state).map(Some);
-        }
         Ok(Some(state))
-    }
-
-    /// A process without arguments may have become a zombie while it was read; then it is told as one, and not
-    /// as one half of each.
-    fn if_ended(
-        &mut self,
-        directory: &ProcessDir,
-        mut state: ProcessState,
-    ) -> Result<ProcessState, Gone> {
-        if let Some(bytes) = part(directory.read("stat", &mut self.buffer))?
-            && let Ok(stat) = stat::parse(bytes)
-            && matches!(stat.state, b'Z' | b'X')
-        {
-            let zombie = self.units.process(&stat);
-            state = ProcessState {
-                uid: state.uid,
-                inner_pid: state.inner_pid,
-                ..zombie
-            };
-        }
-        Ok(state)
     }
 
     /// What only some want.

@@ -299,7 +299,8 @@ mod tests {
             (other.id, other.parent, &other.name)
         );
         let (one, other) = (one.points[1].1.as_f64(), other.points[1].1.as_f64());
-        assert!((one / other - 1.0).abs() < 0.05, "{one} {other}");
+        // It allocates between the two reads.
+        assert!((one - other).abs() < f64::from(1 << 20), "{one} {other}");
     }
 
     #[test]
