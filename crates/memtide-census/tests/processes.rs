@@ -322,3 +322,49 @@ fn as_somebody_else_what_is_denied_is_said() {
         common::again("as_somebody_else_what_is_denied_is_said", &nobody);
     }
 }
+
+#[test]
+fn stored_trees_of_old_kernels_are_read_as_far_as_they_go() {
+    let trees =
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../memtide-proc/tests/fixtures");
+    for kernel in ["3.10", "4.4", "5.10", "6.1"] {
+        let root = memtide_proc::ProcRoot::open(&trees.join(format!("linux-{kernel}"))).unwrap();
+        let wanted = Wanted {
+            threads: true,
+            pss: true,
+            holdings: true,
+            mappings: true,
+            objects: true,
+            machine: true,
+            ..Wanted::default()
+        };
+        let census = take(&root, &wanted).unwrap();
+        let [one] = &census.processes[..] else {
+            panic!("linux-{kernel} has one process: {census:?}");
+        };
+        assert_eq!(
+            (one.id.pid, one.kernel, one.rss.0 > 0),
+            (Pid(1234), false, true)
+        );
+        // A thread of each tree is called `a) b`, newline, `(` and a byte that is no text.
+        let names: Vec<_> = one
+            .each_thread
+            .iter()
+            .map(|thread| thread.name.as_str())
+            .collect();
+        assert!(
+            names.contains(&"a) b\\x0a(\\xff"),
+            "linux-{kernel}: {names:?}"
+        );
+        assert!(census.machine.unwrap().total.is_some());
+        // Files of this machine are none of the tree's.
+        assert!(
+            census
+                .objects
+                .unwrap()
+                .iter()
+                .all(|object| object.creator == Some(Pid(1234)) || object.count.is_some())
+        );
+        assert!(census.boot_id.is_empty());
+    }
+}

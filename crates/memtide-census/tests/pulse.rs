@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Fixture, root};
+use common::{Fixture, is_inside, is_root, root};
 use memtide_census::Pulse;
 use memtide_model::Pid;
 use memtide_proc::{clock, rlimit};
@@ -92,4 +92,38 @@ fn growth_is_seen_and_ends_are_told() {
     assert_eq!((one.points.len(), one.ended), (4, Some(beat.at)));
     assert!(one.name.starts_with("python"));
     assert_eq!(one.parent, Pid(std::process::id()));
+}
+
+#[test]
+fn a_pid_that_is_used_again_is_another_process() {
+    if !is_inside() {
+        if is_root("choosing a pid") {
+            let namespace = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"];
+            common::again("a_pid_that_is_used_again_is_another_process", &namespace);
+        }
+        return;
+    }
+    let sleep = || Command::new("sleep").arg("60").spawn().unwrap();
+    let root = root();
+    let mut pulse = Pulse::new(&root);
+    let mut first = sleep();
+    pulse.beat().unwrap();
+    let pid = first.id();
+    first.kill().unwrap();
+    first.wait().unwrap();
+    // Start times are in ticks of 10 ms.
+    std::thread::sleep(Duration::from_millis(50));
+    std::fs::write("/proc/sys/kernel/ns_last_pid", (pid - 1).to_string()).unwrap();
+    let mut second = sleep();
+    assert_eq!(second.id(), pid, "the kernel gave the number again");
+    // The descriptor that is kept is the first one's, and the number is listed as before.
+    let beat = pulse.beat().unwrap();
+    assert_eq!((beat.new, beat.ended), (1, 1));
+    let series = pulse.into_series();
+    let of_pid: Vec<_> = series.iter().filter(|one| one.id.pid.0 == pid).collect();
+    assert_eq!(of_pid.len(), 2);
+    assert!(of_pid[0].id.start < of_pid[1].id.start);
+    assert_eq!((of_pid[0].ended, of_pid[1].ended), (Some(beat.at), None));
+    second.kill().unwrap();
+    second.wait().unwrap();
 }
