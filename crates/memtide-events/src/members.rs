@@ -20,6 +20,11 @@ impl Members {
         }
     }
 
+    /// Those that live, as far as was told.
+    pub(crate) fn alive(&self) -> impl Iterator<Item = &Pid> {
+        self.alive.iter()
+    }
+
     /// True where `event` is one of the tree's. Events come in the order of time.
     pub(crate) fn concerns(&mut self, event: &TreeEvent) -> bool {
         if !self.alive.contains(&event.pid) {

@@ -22,6 +22,11 @@ use rustix::fd::{AsFd, BorrowedFd};
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
+/// How long ends that are not told yet are waited for.
+const LATEST_END: Nanos = Nanos(300_000_000);
+/// How often it is looked for them.
+const BETWEEN_ENDS: Duration = Duration::from_millis(5);
+
 /// An open engine. The rings of the side-band hold 30,000 processes as root and 2,000 per processor otherwise, so
 /// [`Source::drain`] must be called when [`Source::wait`] says so, and not merely once per second;
 /// [`crate::Follower`] does that.
@@ -114,11 +119,30 @@ impl Source {
 
     /// Appends all that is left, and closes the engine.
     pub fn finish(mut self, out: &mut Vec<TreeEvent>) -> Losses {
+        if self.engine == Engine::Connector {
+            self.await_ends(out);
+        }
         self.read(true);
         if let Inner::SideBand(side_band) = &mut self.inner {
             side_band.lost_in_all();
         }
         self.release(Nanos(u64::MAX), out)
+    }
+
+    /// The connector tells an end after the parent can see it, so those that have ended by now are waited for.
+    fn await_ends(&mut self, out: &mut Vec<TreeEvent>) {
+        let deadline = clock::boottime() + LATEST_END;
+        let Ok(mut look) = Look::new() else { return };
+        loop {
+            self.drain(out);
+            let members = self.members.iter().flat_map(Members::alive);
+            let is_over = |pid| look.at(pid).is_none_or(|seen| seen.zombie);
+            let is_told = !members.copied().any(is_over);
+            if is_told || clock::boottime() > deadline {
+                return;
+            }
+            std::thread::sleep(BETWEEN_ENDS);
+        }
     }
 
     /// Waits until it is time to [`Source::drain`], at most so long.

@@ -34,7 +34,8 @@ fn a_process_lives_as_long_as_its_last_thread() {
         let mut child = start(&fixture("tasks"), &["first"]);
         let begun = memtide_proc::clock::boottime();
         let tree = follow(engine, &mut child);
-        let end = the_only(&tree).end.unwrap();
+        let end = the_only(&tree).end;
+        let end = end.unwrap_or_else(|| panic!("{engine}: it has ended: {:?}", tree.counts()));
         assert!(end.seen);
         let lived = end.at.seconds_since(begun);
         assert!(
