@@ -68,7 +68,9 @@ pub use stacks::{
 pub use target::{Limits, Target, Visibility};
 pub use thread::ThreadState;
 pub use timeline::{Band, Findings, Timeline, TimelinePoint};
-pub use tree::{TreeEnd, TreeMember, TreeTick};
+pub use tree::{
+    MemberHistory, MemberPoint, TreeEnd, TreeMember, TreeObservations, TreeTick, TreeTotals,
+};
 pub use trend::{Shape, Slope};
 pub use units::{Bytes, Nanos};
 pub use verdict::VerdictKind;

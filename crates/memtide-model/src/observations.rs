@@ -8,6 +8,7 @@ use crate::sample::Sample;
 use crate::stacks::StackObservations;
 use crate::target::Target;
 use crate::thread::ThreadState;
+use crate::tree::TreeObservations;
 use crate::units::{Bytes, Nanos};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -27,6 +28,8 @@ pub struct Observations {
     pub threads: Vec<ThreadHistory>,
     /// The groups of descriptors and of kernel objects whose number moved most.
     pub held: Vec<HeldHistory>,
+    /// The processes that descend from it, where somebody looked.
+    pub tree: Option<TreeObservations>,
     /// What happened.
     pub events: Vec<Event>,
     /// Call stacks, where the preload shim looked.

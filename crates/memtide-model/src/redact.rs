@@ -32,6 +32,7 @@ use crate::observations::Observations;
 use crate::sample::Tick;
 use crate::stacks::{CodeModule, CodePlace, StacksTick, Symbol};
 use crate::target::Target;
+use crate::tree::{TreeMember, TreeTick};
 use known::Known;
 use std::collections::HashMap;
 use std::fmt;
@@ -96,6 +97,7 @@ pub struct Redactor {
     /// Mappings and names already redacted, valid while `known` has `cached_at` secrets.
     mappings: HashMap<Arc<Mapping>, Arc<Mapping>>,
     names: HashMap<Arc<str>, Arc<str>>,
+    commands: HashMap<Arc<[String]>, Arc<[String]>>,
     cached_at: usize,
 }
 
@@ -158,6 +160,27 @@ impl Redactor {
         }
     }
 
+    /// Redacts names and command lines of the processes of a tree.
+    pub fn tree(&mut self, tick: &mut TreeTick) {
+        for member in &mut tick.members {
+            self.member(member);
+        }
+    }
+
+    fn member(&mut self, member: &mut TreeMember) {
+        self.drop_stale_caches();
+        let shown = self.commands.get(&member.cmdline).cloned();
+        member.cmdline = shown.unwrap_or_else(|| {
+            let mut words = member.cmdline.to_vec();
+            self.command_line(&mut words);
+            let shown: Arc<[String]> = words.into();
+            self.commands
+                .insert(Arc::clone(&member.cmdline), Arc::clone(&shown));
+            shown
+        });
+        self.shared_name(&mut member.name);
+    }
+
     /// Redacts paths, addresses and names of what is held. The state and the port of a socket stay.
     fn held(&mut self, target: &mut GroupTarget) {
         if target.name.is_empty() {
@@ -218,6 +241,10 @@ impl Redactor {
         }
         for history in &mut observations.held {
             self.held(&mut history.target);
+        }
+        let trees = observations.tree.iter_mut();
+        for history in trees.flat_map(|tree| &mut tree.members) {
+            self.member(&mut history.last);
         }
         for event in &mut observations.events {
             self.event(event);
@@ -339,10 +366,12 @@ impl Redactor {
 
     /// A new secret may occur in what was redacted without it; and caches are not for ever.
     fn drop_stale_caches(&mut self) {
-        let full = self.mappings.len().max(self.names.len()) >= known::MOST_SECRETS;
+        let caches = [self.mappings.len(), self.names.len(), self.commands.len()];
+        let full = caches.into_iter().max() >= Some(known::MOST_SECRETS);
         if self.cached_at != self.known.len() || full {
             self.mappings.clear();
             self.names.clear();
+            self.commands.clear();
             self.cached_at = self.known.len();
         }
     }

@@ -29,9 +29,9 @@ pub struct TreeMember {
     pub parent: Option<Pid>,
     /// Its `comm`, printable.
     pub name: Arc<str>,
-    /// Its arguments, printable and joined by blanks, as they were when it last ran; empty of one that was a zombie already
+    /// Its arguments, printable, as they were when it last ran; empty of one that was a zombie already
     /// at the first look.
-    pub cmdline: Arc<str>,
+    pub cmdline: Arc<[String]>,
     /// State letter, field 3 of `stat`.
     pub state: u8,
     /// Resident bytes, field 24 of `stat`: pages that it shares count in each process.
@@ -72,5 +72,77 @@ impl TreeMember {
     /// Whether it has ended and is not yet reaped.
     pub const fn is_zombie(&self) -> bool {
         matches!(self.state, b'Z' | b'X')
+    }
+}
+
+/// What a recording gives back of a tree.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TreeObservations {
+    /// Who told of forks: "side-band", "connector", "ptrace"; "poll" where nobody did.
+    pub engine: String,
+    /// As [`TreeTick::short_lived`], at the end.
+    pub short_lived: Option<u64>,
+    /// As [`TreeTick::lost`], at the end.
+    pub lost: u64,
+    /// Sums over the tree, in order of time.
+    pub totals: Vec<TreeTotals>,
+    /// Those whose memory moved most; the target is not among them.
+    pub members: Vec<MemberHistory>,
+}
+
+/// Sums over a tree at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TreeTotals {
+    /// When.
+    pub at: Nanos,
+    /// Processes, zombies and the target included.
+    pub processes: u64,
+    /// Of them zombies.
+    pub zombies: u64,
+    /// Of them those whose parent ended before them, and who run.
+    pub orphans: u64,
+    /// Resident bytes; shared pages count in each process.
+    pub rss: Bytes,
+    /// Proportional set sizes, where they are known of all.
+    pub pss: Option<Bytes>,
+}
+
+/// One process of a tree over time.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MemberHistory {
+    /// What it was when it was last written.
+    pub last: TreeMember,
+    /// When it was first looked at.
+    pub since: Nanos,
+    /// Its end, where it has ended.
+    pub ended: Option<TreeEnd>,
+    /// Its memory at the moments at which that had changed.
+    pub points: Vec<MemberPoint>,
+}
+
+/// The memory of one process of a tree at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemberPoint {
+    /// When.
+    pub at: Nanos,
+    /// Resident bytes.
+    pub rss: Bytes,
+    /// Proportional set size of its last read.
+    pub pss: Option<Bytes>,
+}
+
+impl TreeTotals {
+    /// The sums of a look.
+    pub fn of(tick: &TreeTick) -> Self {
+        let count =
+            |is: fn(&TreeMember) -> bool| tick.members.iter().filter(|m| is(m)).count() as u64;
+        Self {
+            at: tick.at,
+            processes: tick.members.len() as u64,
+            zombies: count(TreeMember::is_zombie),
+            orphans: count(|member| member.orphaned && !member.is_zombie()),
+            rss: tick.rss(),
+            pss: tick.pss(),
+        }
     }
 }

@@ -7,6 +7,14 @@ CREATE TEMP VIEW queues AS
 CREATE TEMP VIEW held AS
   SELECT NULL AS held, NULL AS since, NULL AS kind, NULL AS name, NULL AS state WHERE 0;
 CREATE TEMP VIEW held_sample AS SELECT NULL AS tick, NULL AS held, NULL AS count WHERE 0;
+CREATE TEMP VIEW process AS
+  SELECT NULL AS process, NULL AS since, NULL AS pid, NULL AS start_ticks, NULL AS parent, NULL AS name,
+    NULL AS cmdline, NULL AS status WHERE 0;
+CREATE TEMP VIEW process_sample AS
+  SELECT NULL AS tick, NULL AS process, NULL AS rss, NULL AS pss, NULL AS state, NULL AS orphaned WHERE 0;
+CREATE TEMP VIEW process_total AS
+  SELECT NULL AS tick, NULL AS processes, NULL AS zombies, NULL AS orphans, NULL AS rss, NULL AS pss,
+    NULL AS short_lived, NULL AS lost WHERE 0;
 CREATE TEMP VIEW ended_threads AS
   SELECT NULL AS snapshot, NULL AS count, NULL AS stack_bytes, NULL AS stack_resident,
     NULL AS alive WHERE 0;

@@ -65,6 +65,8 @@ pub(crate) mod meta {
     pub(crate) const HEAP_INTERVAL: &str = "heap_interval_bytes";
     /// 1 if the end of the target was seen by the shim's collector.
     pub(crate) const HEAP_ENDED: &str = "heap_ended";
+    /// Who told of the forks of the tree below the target; absent where nobody looked at it.
+    pub(crate) const TREE_ENGINE: &str = "tree_engine";
     /// Why the heap could not be read from outside since the last snapshot; absent where it could.
     pub(crate) const HEAP_UNAVAILABLE: &str = "inspect_unavailable";
 }

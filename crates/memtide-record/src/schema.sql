@@ -1,7 +1,7 @@
 -- Schema 4 of a memtide recording. Sizes are bytes, times are CLOCK_BOOTTIME nanoseconds.
 -- "As of": a row of a series holds from its tick until the series' next row. NULL: not known.
--- Start with the views at the end: select * from samples, classes, mappings, threads, held_points, stacks, frames,
--- stack_points, stack_totals, heap, heap_arenas, heap_sizes, heap_classes, events.
+-- Start with the views at the end: select * from samples, classes, mappings, threads, held_points,
+-- processes, tree, stacks, frames, stack_points, stack_totals, heap, heap_arenas, heap_sizes, heap_classes, events.
 
 CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 
@@ -93,6 +93,18 @@ CREATE TABLE held_sample (
   tick INTEGER, held INTEGER, count INTEGER, PRIMARY KEY (tick, held)) WITHOUT ROWID;
 -- The groups that have no row of their own, together.
 CREATE TABLE held_rest (tick INTEGER PRIMARY KEY, groups INTEGER, count INTEGER);
+
+-- Processes that descend from the target. A row of NULLs: ended. `parent`: who started it. `status`: the wait
+-- status, where it is known. `pss`: of its last read, which is rarer. Sums count the target, too.
+CREATE TABLE process (
+  process INTEGER PRIMARY KEY, since INTEGER, pid INTEGER, start_ticks INTEGER, parent INTEGER,
+  name TEXT, cmdline TEXT, status INTEGER);
+CREATE TABLE process_sample (
+  tick INTEGER, process INTEGER, rss INTEGER, pss INTEGER, state INTEGER, orphaned INTEGER,
+  PRIMARY KEY (tick, process)) WITHOUT ROWID;
+CREATE TABLE process_total (
+  tick INTEGER PRIMARY KEY, processes INTEGER, zombies INTEGER, orphans INTEGER, rss INTEGER,
+  pss INTEGER, short_lived INTEGER, lost INTEGER);
 
 -- Call stacks, where the preload shim looked. A place is a return address as its file's own tables
 -- count it (without a module: as the process did). The caller of node n is node n - up; none: 0.
@@ -240,6 +252,18 @@ CREATE VIEW held_points AS
   SELECT s.tick, (SELECT seconds FROM times WHERE tick <= s.tick ORDER BY tick DESC LIMIT 1)
     AS seconds, h.held, h.kind, h.name, h.state, s.count
   FROM held_sample s JOIN held h USING (held);
+
+CREATE VIEW processes AS
+  SELECT s.tick, (SELECT seconds FROM times WHERE tick <= s.tick ORDER BY tick DESC LIMIT 1)
+    AS seconds, p.pid, p.start_ticks, p.parent, p.name, p.cmdline, char(s.state) AS state,
+    s.orphaned, s.rss AS rss_bytes, s.pss AS pss_bytes, s.state IS NULL AS ended, p.status
+  FROM process_sample s JOIN process p USING (process);
+
+CREATE VIEW tree AS
+  SELECT s.tick, (SELECT seconds FROM times WHERE tick <= s.tick ORDER BY tick DESC LIMIT 1)
+    AS seconds, s.processes, s.zombies, s.orphans, s.rss AS rss_bytes, s.pss AS pss_bytes,
+    s.short_lived, s.lost
+  FROM process_total s;
 
 -- One row per stack; its frames are in `frames`.
 CREATE VIEW stacks AS

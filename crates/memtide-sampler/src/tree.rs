@@ -197,9 +197,9 @@ impl TreeSampler {
         kept
     }
 
-    fn cmdline(&self, pid: Pid) -> Arc<str> {
+    fn cmdline(&self, pid: Pid) -> Arc<[String]> {
         let folder = self.root.path().join(pid.to_string());
-        target::cmdline(&folder).join(" ").into()
+        target::cmdline(&folder).into()
     }
 
     /// Reads the PSS of those who were not read for longest, for a while.

@@ -108,7 +108,7 @@ fn the_tree_is_who_descends_and_nobody_else() {
             .all(|member| member.id.pid != other.pid())
     );
     assert_eq!(member(&tick, child).parent, Some(shell.pid()));
-    assert_eq!(&*member(&tick, child).cmdline, "sleep 60");
+    assert_eq!(*member(&tick, child).cmdline, ["sleep", "60"]);
     let middle = member(&tick, grandchild).parent.unwrap();
     assert_eq!(member(&tick, middle).parent, Some(shell.pid()));
     assert!(

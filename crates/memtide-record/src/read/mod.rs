@@ -10,6 +10,7 @@ mod private_copy;
 mod samples;
 mod singles;
 mod stacks;
+mod tree;
 
 use crate::bucket::Light;
 use crate::schema::meta;
@@ -158,6 +159,7 @@ impl Reader {
                 samples: samples::read(self.file(), self.source, &picks, target.id)?,
                 mappings: reading.mappings()?,
                 threads: reading.threads()?,
+                tree: reading.tree()?,
                 held: reading.held()?,
                 stacks: match self.shim()? {
                     Some(shim) => {

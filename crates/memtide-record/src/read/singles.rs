@@ -27,12 +27,13 @@ pub(super) struct Reading<'a> {
 }
 
 /// What the first pass learns of one mapping or thread.
+#[derive(Clone, Copy)]
 pub(super) struct Seen {
     /// From where to where its value went.
     least: u64,
     most: u64,
     rows: usize,
-    gone: bool,
+    pub(super) gone: bool,
 }
 
 /// Tick and key: how a row of each of the tables begins.
@@ -225,7 +226,7 @@ impl Reading<'_> {
     }
 
     /// Which of `limit` equal spans of the recording a moment falls into.
-    fn span(&self, at: Nanos) -> u64 {
+    pub(super) fn span(&self, at: Nanos) -> u64 {
         let (Some(first), Some(last)) = (self.ticks.first(), self.ticks.last()) else {
             return 0;
         };

@@ -18,6 +18,7 @@ mod shim;
 mod stacks;
 mod thin;
 mod threads;
+mod tree;
 
 use crate::schema::{self, meta};
 use crate::{Error, ErrorKind, Result};
@@ -34,6 +35,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use thin::Thinner;
 use threads::Threads;
+use tree::Tree;
 
 /// Between two checkpoints.
 const CHECKPOINT: Nanos = Nanos::from_secs(10);
@@ -84,6 +86,8 @@ pub struct Writer {
     mappings: Mappings,
     threads: Threads,
     held: Held,
+    /// Where somebody looks at the tree below the target.
+    tree: Option<Tree>,
     /// Where the preload shim looks.
     stacks: Option<Stacks>,
     thinner: Thinner,
@@ -119,6 +123,7 @@ impl Writer {
             mappings: Mappings::new(at),
             threads: Threads::new(at),
             held: Held::new(at),
+            tree: None,
             stacks: None,
             thinner: Thinner::new(at, start.interval),
             checkpointed: at,
@@ -242,6 +247,9 @@ impl Writer {
             self.threads.finish(&self.file)?;
             self.held.finish(&self.file)?;
         }
+        if let Some(tree) = &mut self.tree {
+            tree.finish(&self.file)?;
+        }
         if let Some(stacks) = &mut self.stacks {
             stacks.finish(&self.file)?;
         }
@@ -256,6 +264,7 @@ impl Writer {
                 self.mappings.committed();
                 self.threads.committed();
                 self.held.committed();
+                self.tree.iter_mut().for_each(Tree::committed);
                 self.stacks.iter_mut().for_each(Stacks::committed);
                 Ok(())
             }
@@ -264,6 +273,7 @@ impl Writer {
                 self.mappings.forget();
                 self.threads.forget();
                 self.held.forget();
+                self.tree.iter_mut().for_each(Tree::forget);
                 self.stacks.iter_mut().for_each(Stacks::forget);
                 Err(self.error(error))
             }

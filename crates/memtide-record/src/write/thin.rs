@@ -58,6 +58,7 @@ pub(super) struct Thinner {
     mappings: Singles,
     threads: Singles,
     held: Singles,
+    processes: Singles,
     stacks: Singles,
     delete_series: Vec<String>,
 }
@@ -71,13 +72,16 @@ impl Thinner {
         ];
         let worth = |stage: &Stage| stage.bucket.0 >= interval.0.saturating_mul(2);
         let groups = GROUPS.iter().chain([&MAPS_TOTAL]);
-        let series = groups.map(|group| group.table).chain(["stack_total"]);
+        let series = groups
+            .map(|group| group.table)
+            .chain(["process_total", "stack_total"]);
         Self {
             start,
             stages: stages.into_iter().filter(worth).collect(),
             mappings: Singles::new("mapping", "size = 0"),
             threads: Singles::new("thread", "state IS NULL"),
             held: Singles::lasting("held"),
+            processes: Singles::new("process", "state IS NULL"),
             stacks: Singles::lasting("stack"),
             delete_series: series.map(delete_series).collect(),
         }
@@ -91,6 +95,7 @@ impl Thinner {
         self.mappings.step(file, self.start, now)?;
         self.threads.step(file, self.start, now)?;
         self.held.step(file, self.start, now)?;
+        self.processes.step(file, self.start, now)?;
         self.stacks.step(file, self.start, now)
     }
 }

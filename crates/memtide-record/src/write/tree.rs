@@ -1,0 +1,271 @@
+//! The processes that descend from the target: sums at each look, and single processes that moved.
+//!
+//! A process's movement is the change of its RSS since its last row. Rows are paced as those of threads
+//! are. Its end is told before all else, by a row of NULLs; who came and went between two sweeps may
+//! have no row at all, and is in the sums.
+
+use super::pace::{Allowance, Extent, Pace, Rank, SWEEP, greatest};
+use super::{Writer, set_meta};
+use crate::Result as RecordResult;
+use crate::schema::meta;
+use memtide_model::{Nanos, ProcessId, TreeEnd, TreeMember, TreeTick, TreeTotals};
+use rusqlite::{Connection, Result, params};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Movements of RSS from this on are written at once even in a long recording, in bytes.
+const LARGE: u64 = 1 << 20;
+
+impl Writer {
+    /// Tells that the tree below the target is looked at, and who tells of forks ("side-band", "connector",
+    /// "ptrace", "poll"); once, before the first [`Writer::tree`].
+    ///
+    /// Errors: `Full`, `Io`.
+    pub fn tree_start(&mut self, engine: &str) -> RecordResult<()> {
+        set_meta(&self.file, meta::TREE_ENGINE, engine).map_err(|error| self.error(error))?;
+        let (target, start) = (self.process, self.at);
+        self.tree.get_or_insert_with(|| Tree::new(target, start));
+        Ok(())
+    }
+
+    /// Stores a look at the tree, in a transaction of its own. It belongs to the last tick; before the first
+    /// one, and before [`Writer::tree_start`], nothing is stored.
+    ///
+    /// Errors: `Full`: then nothing of this call is in the file, and it comes with the next one.
+    pub fn tree(&mut self, seen: &TreeTick) -> RecordResult<()> {
+        let Some(tree) = self.tree.as_mut().filter(|_| self.tick > 0) else {
+            return Ok(());
+        };
+        let number = self.tick;
+        let written = self.file.unchecked_transaction().and_then(|transaction| {
+            tree.write(&transaction, number, seen)?;
+            transaction.commit()
+        });
+        self.settle(written)
+    }
+}
+
+#[derive(Debug)]
+struct Known {
+    now: TreeMember,
+    /// Its row in table `process`, once it has one, and the name that stands there.
+    id: Option<i64>,
+    stored_name: Arc<str>,
+    written: Option<TreeMember>,
+    ended: Option<TreeEnd>,
+    /// Ended, and the file says so.
+    done: bool,
+}
+
+/// All processes of the tree as of the last look.
+#[derive(Debug)]
+pub(super) struct Tree {
+    target: ProcessId,
+    known: HashMap<ProcessId, Known>,
+    tick: i64,
+    next_id: i64,
+    committed_id: i64,
+    pace: Pace,
+    allowance: Allowance,
+    totals: Option<TreeTotals>,
+}
+
+impl Tree {
+    pub(super) fn new(target: ProcessId, start: Nanos) -> Self {
+        Self {
+            target,
+            known: HashMap::new(),
+            tick: 0,
+            next_id: 1,
+            committed_id: 0,
+            pace: Pace::new(start, (SWEEP, SWEEP)),
+            allowance: Allowance::new(start),
+            totals: None,
+        }
+    }
+
+    /// Takes a look in and writes what the bounds allow.
+    pub(super) fn write(&mut self, file: &Connection, tick: i64, seen: &TreeTick) -> Result<()> {
+        self.tick = tick;
+        self.note(seen);
+        self.allowance.refill(seen.at);
+        let extent = self.pace.extent(seen.at);
+        let rows = self.write_movers(file, extent)?;
+        if !extent.sweep {
+            self.pace.unused(extent.rows - rows);
+        }
+        self.write_totals(file, seen)
+    }
+
+    /// Writes what the last look had and the file does not.
+    pub(super) fn finish(&mut self, file: &Connection) -> Result<()> {
+        self.write_movers(file, Extent::all(SWEEP)).map(drop)
+    }
+
+    /// What was written is in the file for good.
+    pub(super) fn committed(&mut self) {
+        self.committed_id = self.next_id - 1;
+    }
+
+    /// What was written since [`Tree::committed`] is not in the file.
+    pub(super) fn forget(&mut self) {
+        let committed = self.committed_id;
+        for known in self.known.values_mut() {
+            known.id = known.id.filter(|id| *id <= committed);
+            known.written = None;
+            known.done = false;
+        }
+        self.totals = None;
+        self.pace.sweep_next();
+    }
+
+    fn note(&mut self, seen: &TreeTick) {
+        self.known
+            .retain(|_, known| !(known.done || (known.ended.is_some() && known.id.is_none())));
+        for member in &seen.members {
+            if member.id == self.target {
+                continue;
+            }
+            let known = self.known.entry(member.id).or_insert_with(|| Known {
+                now: member.clone(),
+                id: None,
+                stored_name: Arc::clone(&member.name),
+                written: None,
+                ended: None,
+                done: false,
+            });
+            known.now.clone_from(member);
+        }
+        for end in &seen.ended {
+            if let Some(known) = self.known.get_mut(&end.id) {
+                known.ended = Some(*end);
+            }
+        }
+    }
+
+    /// Returns how many rows it wrote.
+    fn write_movers(&mut self, file: &Connection, extent: Extent) -> Result<usize> {
+        let least = if extent.large_only { LARGE } else { 1 };
+        let mut movers: Vec<_> = (self.known.values_mut())
+            .filter(|known| match known.ended {
+                Some(_) => known.id.is_some() && !known.done,
+                None => known.written.as_ref() != Some(&known.now),
+            })
+            .map(|known| (movement(known), known))
+            .filter(|((moved, ..), _)| extent.sweep || *moved >= least)
+            .collect();
+        greatest(&mut movers, extent.rows);
+        // In an order of their own and not the table's: the same tree gives the same file.
+        movers.sort_unstable_by_key(|(_, known)| known.now.id);
+        let mut rows = 0;
+        for (_, known) in movers {
+            let now = &known.now;
+            if known.id.is_none()
+                && (self.allowance.take(&now.name) && self.allowance.take(&now.cmdline.concat()))
+            {
+                insert_identity(file, self.next_id, self.tick, now)?;
+                known.id = Some(self.next_id);
+                known.stored_name = Arc::clone(&now.name);
+                self.next_id += 1;
+            }
+            let Some(id) = known.id else { continue };
+            if let Some(end) = known.ended {
+                write_end(file, self.tick, id, &end)?;
+                known.done = true;
+            } else {
+                rename(file, known, id)?;
+                insert_sample(file, self.tick, id, &known.now)?;
+                known.written = Some(known.now.clone());
+            }
+            rows += 1;
+        }
+        Ok(rows)
+    }
+
+    fn write_totals(&mut self, file: &Connection, seen: &TreeTick) -> Result<()> {
+        let totals = TreeTotals::of(seen);
+        let as_written = TreeTotals {
+            at: Nanos::default(),
+            ..totals
+        };
+        if self.totals == Some(as_written) {
+            return Ok(());
+        }
+        let number = u64::cast_signed;
+        file.prepare_cached("INSERT OR REPLACE INTO process_total VALUES (?,?,?,?,?,?,?,?)")?
+            .execute(params![
+                self.tick,
+                number(totals.processes),
+                number(totals.zombies),
+                number(totals.orphans),
+                number(totals.rss.0),
+                totals.pss.map(|pss| number(pss.0)),
+                seen.short_lived.map(number),
+                number(seen.lost),
+            ])?;
+        self.totals = Some(as_written);
+        Ok(())
+    }
+}
+
+/// How far its RSS is from its last row. That it ended is told before all else, then new ones.
+fn movement(known: &Known) -> Rank {
+    let pid = u64::from(known.now.id.pid.0);
+    let rss = known.now.rss.0;
+    match (&known.ended, &known.written) {
+        (Some(_), _) => (u64::MAX, 0, pid),
+        (None, None) => (rss.max(LARGE), rss, pid),
+        // A change of state alone counts for little, and for something.
+        (None, Some(written)) => (rss.abs_diff(written.rss.0).max(1), rss, pid),
+    }
+}
+
+fn insert_identity(file: &Connection, id: i64, tick: i64, member: &TreeMember) -> Result<()> {
+    file.prepare_cached("INSERT INTO process VALUES (?,?,?,?,?,?,?,NULL)")?
+        .execute(params![
+            id,
+            tick,
+            member.id.pid.0,
+            member.id.start.0.cast_signed(),
+            member.parent.map(|parent| parent.0),
+            &*member.name,
+            command_line(member),
+        ])?;
+    Ok(())
+}
+
+/// A process that becomes another program; the last name is kept.
+fn rename(file: &Connection, known: &mut Known, id: i64) -> Result<()> {
+    if known.stored_name != known.now.name {
+        file.prepare_cached("UPDATE process SET name = ?, cmdline = ? WHERE process = ?")?
+            .execute(params![&*known.now.name, command_line(&known.now), id])?;
+        known.stored_name = Arc::clone(&known.now.name);
+    }
+    Ok(())
+}
+
+fn insert_sample(file: &Connection, tick: i64, id: i64, member: &TreeMember) -> Result<()> {
+    file.prepare_cached("INSERT OR REPLACE INTO process_sample VALUES (?,?,?,?,?,?)")?
+        .execute(params![
+            tick,
+            id,
+            member.rss.0.cast_signed(),
+            member.pss.map(|pss| pss.0.cast_signed()),
+            member.state,
+            member.orphaned,
+        ])?;
+    Ok(())
+}
+
+fn write_end(file: &Connection, tick: i64, id: i64, end: &TreeEnd) -> Result<()> {
+    file.prepare_cached("INSERT OR REPLACE INTO process_sample(tick, process) VALUES (?,?)")?
+        .execute([tick, id])?;
+    file.prepare_cached("UPDATE process SET status = ? WHERE process = ?")?
+        .execute(params![end.status, id])?;
+    Ok(())
+}
+
+/// As a JSON list: arguments may hold anything.
+fn command_line(member: &TreeMember) -> String {
+    serde_json::to_string(&*member.cmdline).unwrap_or_default()
+}
