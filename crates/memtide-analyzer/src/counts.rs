@@ -38,6 +38,7 @@ pub(crate) fn rows(record: &Record, observations: &Observations) -> Vec<CountRow
     }));
     rows.extend(row("mappings", None, &record.series(Track::Mappings)));
     rows.extend(processes(record));
+    rows.extend(names(record, observations));
     rows
 }
 
@@ -63,6 +64,21 @@ fn processes(record: &Record) -> Vec<CountRow> {
     for (name, group) in &groups {
         rows.extend(row("processes", Some(name), group).filter(is_there));
     }
+    rows
+}
+
+/// Processes of the tree by name.
+fn names(record: &Record, observations: &Observations) -> Vec<CountRow> {
+    let names = observations.tree.iter().flat_map(|tree| &tree.names);
+    let mut rows: Vec<CountRow> = names
+        .filter_map(|history| {
+            let series = crate::tree::named(record, history);
+            row("processes", Some(&history.name), &series)
+        })
+        .filter(is_there)
+        .collect();
+    rows.sort_by_key(|row| std::cmp::Reverse(row.end.abs_diff(row.start)));
+    rows.truncate(MOST_GROUPS);
     rows
 }
 

@@ -34,6 +34,7 @@ pub mod snapshots;
 pub mod statistics;
 pub mod thresholds;
 pub mod trail;
+mod tree;
 pub mod trend;
 pub mod verdict;
 

@@ -7,7 +7,7 @@ use crate::statistics::Series;
 use crate::trail::Trail;
 use crate::trend::Trend;
 use crate::verdict::{self, Judgement};
-use crate::{Suppressions, counts, ended, forecast, heap, threads, timeline, warnings};
+use crate::{Suppressions, counts, ended, forecast, heap, threads, timeline, tree, warnings};
 use jiff::Timestamp;
 use memtide_model::report::{
     BesideRow, EventRow, Forecast, Growth, How, LedgerRow, ReadRow, Recording, Report, SCHEMA,
@@ -48,7 +48,8 @@ pub(crate) fn assemble(observations: &Observations, suppressions: &Suppressions)
         threads: threads::rows(observations),
         allocations: stacks.as_ref().map(|stacks| stacks.allocations.clone()),
         classes: heap::classes(observations),
-        processes: None,
+        processes: tree::rows(&record, observations),
+        tree: tree::total(observations),
         heap: heap::heap(observations),
         leaks: None,
         events: events(observations),

@@ -41,6 +41,7 @@ pub(crate) fn warnings(
         }
         all.extend(stacks.symbol_warnings.iter().cloned());
     }
+    all.extend(tree(observations));
     all.extend(looks(observations));
     all.extend(pressure(record));
     let looked = !record.heap.looks().is_empty();
@@ -50,6 +51,19 @@ pub(crate) fn warnings(
         _ => false,
     }));
     all
+}
+
+/// Records of forks that were lost.
+fn tree(observations: &Observations) -> Option<String> {
+    let tree = observations.tree.as_ref().filter(|tree| tree.lost > 0)?;
+    Some(format!(
+        "{} of forks, execs and exits lost: processes may be missing from the tree.",
+        if tree.lost == 1 {
+            "1 record was".to_owned()
+        } else {
+            format!("{} records were", tree.lost)
+        }
+    ))
 }
 
 /// Of a look or two: nobody asked for a record, so its length is nothing to warn of, nor what looking cannot

@@ -92,6 +92,7 @@ fn day(path: &Path) -> Observations {
         mappings: Vec::new(),
         threads: Vec::new(),
         held: Vec::new(),
+        tree: None,
         events: Vec::new(),
         stacks: None,
         heap: None,

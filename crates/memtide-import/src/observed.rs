@@ -55,6 +55,7 @@ pub fn observations(
         mappings: Vec::new(),
         threads: Vec::new(),
         held: Vec::new(),
+        tree: None,
         events: Vec::new(),
         stacks: None,
         heap: looks.map(|snapshots| HeapObservations {

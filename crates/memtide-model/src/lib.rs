@@ -69,7 +69,8 @@ pub use target::{Limits, Target, Visibility};
 pub use thread::ThreadState;
 pub use timeline::{Band, Findings, Timeline, TimelinePoint};
 pub use tree::{
-    MemberHistory, MemberPoint, TreeEnd, TreeMember, TreeObservations, TreeTick, TreeTotals,
+    MemberHistory, MemberPoint, NameHistory, TreeEnd, TreeMember, TreeObservations, TreeTick,
+    TreeTotals,
 };
 pub use trend::{Shape, Slope};
 pub use units::{Bytes, Nanos};

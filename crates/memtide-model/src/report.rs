@@ -53,6 +53,8 @@ pub struct Report {
     pub classes: Option<Vec<ClassRow>>,
     /// Processes.
     pub processes: Option<Vec<ProcessRow>>,
+    /// The tree below the target, where somebody looked.
+    pub tree: Option<TreeTotal>,
     /// The malloc heap (inspect).
     pub heap: Option<Heap>,
     /// Unreachable blocks (inspect).
@@ -271,6 +273,31 @@ pub struct Forecast {
     pub seconds_low: f64,
     /// Latest; null where it may never be.
     pub seconds_high: Option<f64>,
+}
+
+/// All processes of the target's tree together, the target among them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TreeTotal {
+    /// Who told of forks: "side-band", "connector", "ptrace"; "poll": nobody, and short-lived ones are missed.
+    pub engine: String,
+    /// Processes at the end, zombies included.
+    pub processes: u64,
+    /// Of them zombies.
+    pub zombies: u64,
+    /// Of them those that run on though their parent has ended.
+    pub orphans: u64,
+    /// The most that there were at one look.
+    pub most_processes: u64,
+    /// Resident bytes at the end: shared pages count in each process.
+    pub rss_bytes: u64,
+    /// Proportional set sizes at the end, which count shared pages once; null unless known of all.
+    pub pss_bytes: Option<u64>,
+    /// Growth of the sum, of PSS where it is known at both ends, else of RSS.
+    pub growth_bytes: i64,
+    /// Processes that began and ended between two looks; null where nobody tells of forks.
+    pub short_lived: Option<u64>,
+    /// Records of forks, execs and exits that were lost.
+    pub lost: u64,
 }
 
 /// A thread.

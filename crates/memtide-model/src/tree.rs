@@ -32,6 +32,14 @@ pub struct TreeMember {
     /// Its arguments, printable, as they were when it last ran; empty of one that was a zombie already
     /// at the first look.
     pub cmdline: Arc<[String]>,
+    /// Process group, field 5 of `stat`.
+    pub pgid: i64,
+    /// Session, field 6.
+    pub sid: i64,
+    /// Threads, field 20.
+    pub threads: u64,
+    /// CPU time, user and system, in clock ticks, fields 14 and 15.
+    pub cpu_ticks: u64,
     /// State letter, field 3 of `stat`.
     pub state: u8,
     /// Resident bytes, field 24 of `stat`: pages that it shares count in each process.
@@ -88,6 +96,17 @@ pub struct TreeObservations {
     pub totals: Vec<TreeTotals>,
     /// Those whose memory moved most; the target is not among them.
     pub members: Vec<MemberHistory>,
+    /// How many there were of each name, zombies included; the names of which there were most, 32 at most.
+    pub names: Vec<NameHistory>,
+}
+
+/// The processes of one name over time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NameHistory {
+    /// Their `comm`, of the last program that each ran.
+    pub name: Arc<str>,
+    /// How many there were, at the moments at which that changed.
+    pub points: Vec<(Nanos, u64)>,
 }
 
 /// Sums over a tree at one moment.

@@ -8,10 +8,12 @@ CREATE TEMP VIEW held AS
   SELECT NULL AS held, NULL AS since, NULL AS kind, NULL AS name, NULL AS state WHERE 0;
 CREATE TEMP VIEW held_sample AS SELECT NULL AS tick, NULL AS held, NULL AS count WHERE 0;
 CREATE TEMP VIEW process AS
-  SELECT NULL AS process, NULL AS since, NULL AS pid, NULL AS start_ticks, NULL AS parent, NULL AS name,
+  SELECT NULL AS process, NULL AS since, NULL AS pid, NULL AS start_ticks, NULL AS parent, NULL AS pgid,
+    NULL AS sid, NULL AS name,
     NULL AS cmdline, NULL AS status WHERE 0;
 CREATE TEMP VIEW process_sample AS
-  SELECT NULL AS tick, NULL AS process, NULL AS rss, NULL AS pss, NULL AS state, NULL AS orphaned WHERE 0;
+  SELECT NULL AS tick, NULL AS process, NULL AS rss, NULL AS pss, NULL AS state, NULL AS orphaned,
+    NULL AS threads, NULL AS cpu_ticks WHERE 0;
 CREATE TEMP VIEW process_total AS
   SELECT NULL AS tick, NULL AS processes, NULL AS zombies, NULL AS orphans, NULL AS rss, NULL AS pss,
     NULL AS short_lived, NULL AS lost WHERE 0;

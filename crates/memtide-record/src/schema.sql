@@ -98,10 +98,10 @@ CREATE TABLE held_rest (tick INTEGER PRIMARY KEY, groups INTEGER, count INTEGER)
 -- status, where it is known. `pss`: of its last read, which is rarer. Sums count the target, too.
 CREATE TABLE process (
   process INTEGER PRIMARY KEY, since INTEGER, pid INTEGER, start_ticks INTEGER, parent INTEGER,
-  name TEXT, cmdline TEXT, status INTEGER);
+  pgid INTEGER, sid INTEGER, name TEXT, cmdline TEXT, status INTEGER);
 CREATE TABLE process_sample (
   tick INTEGER, process INTEGER, rss INTEGER, pss INTEGER, state INTEGER, orphaned INTEGER,
-  PRIMARY KEY (tick, process)) WITHOUT ROWID;
+  threads INTEGER, cpu_ticks INTEGER, PRIMARY KEY (tick, process)) WITHOUT ROWID;
 CREATE TABLE process_total (
   tick INTEGER PRIMARY KEY, processes INTEGER, zombies INTEGER, orphans INTEGER, rss INTEGER,
   pss INTEGER, short_lived INTEGER, lost INTEGER);
@@ -255,8 +255,8 @@ CREATE VIEW held_points AS
 
 CREATE VIEW processes AS
   SELECT s.tick, (SELECT seconds FROM times WHERE tick <= s.tick ORDER BY tick DESC LIMIT 1)
-    AS seconds, p.pid, p.start_ticks, p.parent, p.name, p.cmdline, char(s.state) AS state,
-    s.orphaned, s.rss AS rss_bytes, s.pss AS pss_bytes, s.state IS NULL AS ended, p.status
+    AS seconds, p.pid, p.start_ticks, p.parent, p.pgid, p.sid, p.name, p.cmdline, char(s.state) AS state,
+    s.orphaned, s.threads, s.cpu_ticks, s.rss AS rss_bytes, s.pss AS pss_bytes, s.state IS NULL AS ended, p.status
   FROM process_sample s JOIN process p USING (process);
 
 CREATE VIEW tree AS

@@ -21,6 +21,10 @@ fn member(pid: u32, rss: u64) -> TreeMember {
         parent: Some(target().id.pid),
         name: format!("worker-{pid}").into(),
         cmdline: vec!["worker".to_owned(), format!("--number\n{pid}")].into(),
+        pgid: 7,
+        sid: 8,
+        threads: 3,
+        cpu_ticks: 9,
         state: b'S',
         rss: Bytes(rss),
         pss: Some(Bytes(rss / 2)),
@@ -137,6 +141,16 @@ fn who_grows_stands_first_with_its_course_and_the_ends_are_known() {
     );
     assert_eq!(as_of(59).rss, Bytes(64 * MIB));
     assert_eq!(as_of(59).pss, Some(Bytes(32 * MIB)));
+
+    let names: Vec<&str> = tree.names.iter().map(|history| &*history.name).collect();
+    assert_eq!(names, ["worker-100", "worker-200", "worker-300"]);
+    let counts: Vec<u64> = tree.names[2]
+        .points
+        .iter()
+        .map(|(_, count)| *count)
+        .collect();
+    assert_eq!(counts, [1, 0]);
+    assert_eq!(tree.names[2].points[1].0, BOOT + Nanos::from_secs(30));
 }
 
 #[test]

@@ -26,6 +26,7 @@ mod chart;
 pub mod comparison;
 mod error;
 pub mod escape;
+mod family;
 pub mod flamegraph;
 mod frames;
 mod heap;

@@ -45,6 +45,8 @@ pub struct TreeSampler {
     /// child belongs to the tree.
     adopter: Option<Pid>,
     members: BTreeMap<ProcessId, Kept>,
+    /// Members that there ever were.
+    seen: u64,
     buffer: Buffer,
     listing: Listing,
 }
@@ -60,6 +62,10 @@ struct Kept {
 struct Seen {
     id: ProcessId,
     ppid: Pid,
+    pgid: i64,
+    sid: i64,
+    threads: u64,
+    cpu_ticks: u64,
     name: String,
     state: u8,
     rss: Bytes,
@@ -77,9 +83,15 @@ impl TreeSampler {
             target,
             adopter,
             members: BTreeMap::new(),
+            seen: 0,
             buffer: Buffer::new(),
             listing: Listing::new(),
         })
+    }
+
+    /// How many processes of the tree were ever there at a look, the target among them.
+    pub fn seen(&self) -> u64 {
+        self.seen
     }
 
     /// Looks at everybody. `lineage`: who started those that are new, where that is known; else it is who
@@ -149,10 +161,12 @@ impl TreeSampler {
     fn take_over(&mut self, tree: Vec<Seen>, lineage: &[Lineage], at: Nanos) -> Vec<TreeEnd> {
         let mut before = std::mem::take(&mut self.members);
         for seen in tree {
-            let kept = before.remove(&seen.id).map_or_else(
-                || self.first_seen(&seen, lineage),
-                |kept| self.seen_again(kept, &seen),
-            );
+            let kept = if let Some(kept) = before.remove(&seen.id) {
+                self.seen_again(kept, &seen)
+            } else {
+                self.seen += 1;
+                self.first_seen(&seen, lineage)
+            };
             self.members.insert(seen.id, kept);
         }
         let gone = before.into_keys();
@@ -173,6 +187,10 @@ impl TreeSampler {
             parent: Some(parent).filter(|parent| parent.0 != 0),
             name: seen.name.as_str().into(),
             cmdline: self.cmdline(seen.id.pid),
+            pgid: seen.pgid,
+            sid: seen.sid,
+            threads: seen.threads,
+            cpu_ticks: seen.cpu_ticks,
             state: seen.state,
             rss: seen.rss,
             pss: None,
@@ -189,6 +207,8 @@ impl TreeSampler {
         // The target may lose its parent, too: that says nothing about the tree.
         member.orphaned |= seen.id != self.target && member.parent != Some(seen.ppid);
         (member.state, member.rss) = (seen.state, seen.rss);
+        (member.pgid, member.sid) = (seen.pgid, seen.sid);
+        (member.threads, member.cpu_ticks) = (seen.threads, seen.cpu_ticks);
         if *member.name != *seen.name {
             // Another program, or another name for itself.
             member.name = seen.name.as_str().into();
@@ -232,6 +252,10 @@ impl Seen {
                 start: stat.starttime,
             },
             ppid: stat.ppid,
+            pgid: stat.pgrp,
+            sid: stat.session,
+            threads: stat.num_threads,
+            cpu_ticks: stat.utime.saturating_add(stat.stime),
             name: text::printable(stat.comm),
             state: stat.state,
             rss: Bytes(stat.rss_pages.saturating_mul(page.0)),

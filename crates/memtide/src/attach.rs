@@ -7,7 +7,9 @@ use crate::output;
 use crate::session::{Analysis, Control, Order, Session, Setup, Stage};
 use crate::signals::Stop;
 use crate::snapshots::Snapshots;
+use crate::tree::{Tree, teller};
 use anyhow::bail;
+use memtide_events::Scope;
 use memtide_model::{Nanos, Pid};
 use memtide_sampler::{Sampler, clock, matching};
 use std::os::fd::BorrowedFd;
@@ -31,10 +33,18 @@ pub(crate) fn watch(options: &Attach, stop: &Stop) -> anyhow::Result<Code> {
     let snapshots = options
         .inspects
         .then(|| Snapshots::of(sampler.target().id, clock::boottime(), options.budget));
+    let id = sampler.target().id;
+    let mut lens = Lens::Sampler(Box::new(sampler), Vec::new());
+    let tree = options.children.then(|| {
+        let teller = teller(options.engine, Scope::Existing(pid))?;
+        Tree::open(id, teller, None, options.budget)
+    });
+    let tree = tree.transpose()?.map(|tree| lens.with_unseen(tree));
     let mut session = Session::open(Setup {
-        lens: Lens::Sampler(Box::new(sampler), Vec::new()),
+        lens,
         heap: None,
         snapshots,
+        tree,
         every: options.every,
         output: options.output.as_deref(),
         outputs: &options.outputs,

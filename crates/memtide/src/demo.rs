@@ -31,6 +31,8 @@ fn attach_to(suspect: &Suspect, options: &Demo) -> Attach {
         every: Nanos(Nanos::SECOND.0 / 4),
         budget: 0.01,
         inspects: true,
+        children: false,
+        engine: None,
         output: options.output.clone().or_else(|| beside("memtide")),
         outputs: Outputs {
             html: asked.html.clone().or_else(|| beside("html")),

@@ -152,6 +152,7 @@ impl Looks {
             mappings: Vec::new(),
             threads: Vec::new(),
             held: Vec::new(),
+            tree: None,
             events: Vec::new(),
             stacks: None,
             heap: Some(HeapObservations {

@@ -63,6 +63,14 @@ impl Lens {
         }
     }
 
+    /// What was found together with what it does not see, which is added here.
+    pub(crate) fn with_unseen<T>(&mut self, (found, unseen): (T, Vec<Visibility>)) -> T {
+        for unseen in unseen {
+            self.add_unseen(unseen);
+        }
+        found
+    }
+
     /// What looking has cost.
     pub(crate) fn costs(&self) -> Vec<ReadCost> {
         match self {

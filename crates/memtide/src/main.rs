@@ -32,6 +32,7 @@ mod snapshots;
 mod suppressions;
 mod suspects;
 mod symbolize;
+mod tree;
 
 use clap::Parser;
 use cli::args::{Args, Command};

@@ -17,8 +17,9 @@ use crate::shim;
 use crate::signals::Relay;
 use crate::snapshots::Snapshots;
 use crate::suppressions;
+use crate::tree::{self, Teller, Tree};
 use memtide_launch::{
-    Family, HeapMode, Launch, Program, Recording, RunDir, Shim, inspect_program, resolve,
+    Family, HeapMode, Launch, Launched, Program, Recording, RunDir, Shim, inspect_program, resolve,
 };
 use memtide_model::{EventKind, Nanos, Pid, Visibility, text::printable};
 use memtide_sampler::{ErrorKind, Sampler, clock};
@@ -53,8 +54,9 @@ pub(crate) fn run(options: &Run) -> anyhow::Result<Code> {
     }
     // Where the kernel refuses, orphans are init's: they are not found, and everything else works.
     Family::adopt_orphans();
-    let mut leash = Leash::new(launch.spawn(&program)?, relay, options.limit);
-    let session = open(options, &program, &inside, &mut leash);
+    let (launched, teller) = start(options, &launch, &program)?;
+    let mut leash = Leash::new(launched, relay, options.limit);
+    let session = open(options, &program, &inside, teller, &mut leash);
     let outcome = session.and_then(|mut session| {
         let failure = session.record(&mut leash).err();
         if let Some(failure) = &failure {
@@ -76,6 +78,21 @@ pub(crate) fn run(options: &Run) -> anyhow::Result<Code> {
         }
     }
     Ok(leash.code())
+}
+
+/// Starts it, followed by who tells of its forks, where the tree below it is wanted.
+fn start(
+    options: &Run,
+    launch: &Launch,
+    program: &Program,
+) -> anyhow::Result<(Launched, Option<Teller>)> {
+    if !options.children {
+        return Ok((launch.spawn(program)?, None));
+    }
+    let (launched, teller) = tree::started(options.engine, |gate| {
+        launch.spawn_with(program, |command| gate.install(command))
+    })?;
+    Ok((launched?, Some(teller)))
 }
 
 /// What looks from inside of the program, or why nothing does.
@@ -134,6 +151,7 @@ fn open(
     options: &Run,
     program: &Program,
     inside: &Inside,
+    teller: Option<Teller>,
     leash: &mut Leash,
 ) -> anyhow::Result<Session> {
     let pid = Pid(leash.pid());
@@ -150,6 +168,12 @@ fn open(
         }
         _ => None,
     };
+    let teller = teller.filter(|_| lens.sampler().is_some());
+    let tree = teller.map(|teller| {
+        let own = Pid(std::process::id());
+        Tree::open(lens.target().id, teller, Some(own), options.budget)
+    });
+    let tree = tree.transpose()?.map(|tree| lens.with_unseen(tree));
     // Its first moments are the loader's.
     let first = clock::boottime() + Nanos::SECOND;
     let snapshots = (options.inspects && lens.sampler().is_some())
@@ -158,6 +182,7 @@ fn open(
         lens,
         heap,
         snapshots,
+        tree,
         every: options.every,
         output: options.output.as_deref(),
         outputs: &options.outputs,

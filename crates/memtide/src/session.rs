@@ -23,6 +23,7 @@ use crate::naming::default_file;
 use crate::progress::Progress;
 use crate::secrets;
 use crate::snapshots::{Found, Snapshots};
+use crate::tree::Tree;
 use memtide_model::{Bytes, Event, EventKind, Nanos, Redactor, Sample, Target, Tick};
 use memtide_record::{Clock, Start, Writer};
 use memtide_sampler::{Outcome, Sampler, Schedule, clock};
@@ -57,6 +58,7 @@ pub(crate) struct Setup<'a> {
     pub(crate) lens: Lens,
     pub(crate) heap: Option<Heap>,
     pub(crate) snapshots: Option<Snapshots>,
+    pub(crate) tree: Option<Tree>,
     pub(crate) every: Nanos,
     pub(crate) output: Option<&'a Path>,
     pub(crate) outputs: &'a Outputs,
@@ -94,6 +96,8 @@ pub(crate) struct Session {
     heap_failed: Option<anyhow::Error>,
     heap_told: bool,
     snapshots: Option<Snapshots>,
+    /// What looks at the processes below the target, until it cannot any more.
+    tree: Option<Tree>,
     /// Whether another program has replaced the one before, until somebody asks.
     is_replaced: bool,
     writer: Writer,
@@ -117,6 +121,7 @@ impl Session {
             lens,
             heap,
             snapshots,
+            tree,
             every,
             output,
             outputs,
@@ -141,13 +146,17 @@ impl Session {
             lenses: vec!["sampler".to_owned()],
             version: env!("CARGO_PKG_VERSION").to_owned(),
         };
-        let writer = Writer::create(&file, &target, &start)?;
+        let mut writer = Writer::create(&file, &target, &start)?;
+        if let Some(tree) = &tree {
+            writer.tree_start(tree.engine())?;
+        }
         Ok(Self {
             lens,
             heap,
             heap_failed: None,
             heap_told: false,
             snapshots,
+            tree,
             is_replaced: false,
             writer,
             file,
@@ -214,6 +223,7 @@ impl Session {
             return Ok(nobody_looks.then(clock::boottime));
         };
         self.write(&tick)?;
+        self.look_around(true)?;
         self.store_heap()?;
         self.look(&tick.sample)?;
         if previews {
@@ -262,6 +272,9 @@ impl Session {
             self.write(tick)?;
             self.look(&tick.sample)?;
         }
+        if sampled.is_some() {
+            self.look_around(false)?;
+        }
         self.store_heap()?;
         Ok(sampled.is_some() || self.lens.sampler().is_none())
     }
@@ -289,6 +302,28 @@ impl Session {
         match self.heap_failed.take() {
             Some(error) if !self.heap_told => self.not_recorded(&format!("{error:#}"))?,
             _ => {}
+        }
+        Ok(())
+    }
+
+    /// Looks at the processes below the target where that is due. Where that fails, the rest goes on.
+    fn look_around(&mut self, anyway: bool) -> anyhow::Result<()> {
+        let Some(tree) = &mut self.tree else {
+            return Ok(());
+        };
+        match tree.look(clock::boottime(), anyway) {
+            Ok(Some(mut seen)) => {
+                if let Some(redactor) = &mut self.redactor {
+                    redactor.tree(&mut seen);
+                }
+                self.writer.tree(&seen)?;
+            }
+            Ok(None) => {}
+            Err(error) => {
+                self.tree = None;
+                let text = format!("the processes below it are not looked at any more: {error:#}");
+                self.note(EventKind::Access, text)?;
+            }
         }
         Ok(())
     }

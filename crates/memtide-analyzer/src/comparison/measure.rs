@@ -128,6 +128,7 @@ fn growth(observations: &Observations, work: &[Sample]) -> Trend {
         mappings: Vec::new(),
         threads: Vec::new(),
         held: Vec::new(),
+        tree: None,
         events: observations.events.clone(),
         stacks: None,
         heap: None,

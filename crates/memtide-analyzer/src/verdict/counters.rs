@@ -13,7 +13,7 @@ use crate::thresholds::{
     PAGE_TABLE_SHARE, PAGE_TABLE_SPACE, PROCESSES, VIRTUAL_BYTES, VIRTUAL_MULTIPLE, ZOMBIES,
 };
 use crate::trail::{Trail, is_shaped};
-use crate::trend;
+use crate::{tree, trend};
 use memtide_model::{Account, MappingClass, Shape, Unit, VerdictKind, text};
 
 /// Zombies, children, and other processes of the session that pile up.
@@ -23,8 +23,10 @@ pub(super) fn processes(facts: &Facts, trail: &mut Trail) -> Option<Answer> {
     if zombies.sustained {
         let rate = facts.rate(Track::Zombies);
         let words = text::count_rate(rate);
+        let of_name = piling_up(facts, zombies.delta, trail);
+        let of_name = of_name.map_or_else(String::new, |(name, _)| format!(" of {name}"));
         return Some(
-            decided(format!("Dead children are not reaped: zombies grow by {words}"))
+            decided(format!("Dead children are not reaped: zombies{of_name} grow by {words}"))
                 .number(
                     format!("Zombies {} in {}.", facts.ends(Track::Zombies), facts.time()),
                     rate,
@@ -46,9 +48,14 @@ pub(super) fn processes(facts: &Facts, trail: &mut Trail) -> Option<Answer> {
         .iter()
         .rev()
         .find_map(|s| s.counts.children)?;
+    let name = piling_up(facts, all.delta, trail);
+    let mostly = name
+        .as_ref()
+        .map(|(name, grown)| format!(", mostly {name} (+{grown:.0})"));
     let mut answer = decided(format!(
-        "Processes that never end pile up: {} more",
-        text::count_rate(rate)
+        "Processes that never end pile up: {} more{}",
+        text::count_rate(rate),
+        mostly.unwrap_or_default()
     ))
     .number(
         format!(
@@ -78,6 +85,14 @@ pub(super) fn processes(facts: &Facts, trail: &mut Trail) -> Option<Answer> {
             .advise("End or wait for each helper process when its work is done; what they wait for: ps -eo pid,ppid,stat,wchan:20,etime,args")
             .going_on(),
     )
+}
+
+/// The name under which most of the growth of all processes came, and by how many it grew.
+fn piling_up(facts: &Facts, grown: f64, trail: &mut Trail) -> Option<(String, f64)> {
+    let (history, series) = tree::piling_up(facts.record, facts.observations)?;
+    let name = format!("growth of processes called {}", history.name);
+    let carries = trail.above(&name, series.delta(), Unit::Count, MAIN_SHARE * grown);
+    carries.then(|| (history.name.to_string(), series.delta()))
 }
 
 /// Shared memory: a pool of fixed size fills, or segments pile up.

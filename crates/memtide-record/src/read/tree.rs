@@ -3,10 +3,14 @@
 use super::singles::{Reading, Seen};
 use crate::schema::meta;
 use memtide_model::{
-    Bytes, MemberHistory, MemberPoint, Pid, ProcessId, StartTime, TreeEnd, TreeMember,
-    TreeObservations, TreeTotals,
+    Bytes, MemberHistory, MemberPoint, NameHistory, Nanos, Pid, ProcessId, StartTime, TreeEnd,
+    TreeMember, TreeObservations, TreeTotals,
 };
 use rusqlite::{OptionalExtension as _, Result, Row};
+use std::collections::BTreeMap;
+
+/// Names that are given.
+const NAMES: usize = 32;
 
 impl Reading<'_> {
     /// The tree; `None` where nobody looked at it.
@@ -29,6 +33,7 @@ impl Reading<'_> {
             lost,
             totals,
             members: self.members()?,
+            names: self.names()?,
         }))
     }
 
@@ -97,6 +102,32 @@ impl Reading<'_> {
         Ok(histories)
     }
 
+    /// How many there were of each name: all that have a row, from their first one to their end.
+    fn names(&self) -> Result<Vec<NameHistory>> {
+        let sql = "SELECT p.name, p.since,
+                     (SELECT min(tick) FROM process_sample s WHERE s.process = p.process AND s.state IS NULL)
+                   FROM process p";
+        let rows = self.source.collect(self.file.prepare(sql), |row| {
+            let (since, end): (i64, Option<i64>) = (row.get(1)?, row.get(2)?);
+            Ok((row.get::<_, String>(0)?, since, end))
+        })?;
+        let mut changes: BTreeMap<String, BTreeMap<Nanos, i64>> = BTreeMap::new();
+        for (name, since, end) in rows {
+            let of_name = changes.entry(name).or_default();
+            *of_name.entry(self.time(since)).or_default() += 1;
+            if let Some(end) = end {
+                *of_name.entry(self.time(end)).or_default() -= 1;
+            }
+        }
+        let mut names: Vec<NameHistory> = changes.into_iter().map(name_history).collect();
+        names.sort_by_key(|history| {
+            let most = history.points.iter().map(|(_, count)| *count).max();
+            std::cmp::Reverse(most)
+        });
+        names.truncate(NAMES);
+        Ok(names)
+    }
+
     /// Who it is, with its last state in which it was there.
     fn member(
         &self,
@@ -106,7 +137,8 @@ impl Reading<'_> {
     ) -> Result<Option<MemberHistory>> {
         let sql = "SELECT p.pid, p.start_ticks, p.parent, p.name, p.cmdline, p.status, p.since,
                      s.rss, s.pss, s.state, s.orphaned,
-                     (SELECT max(tick) FROM process_sample WHERE process = p.process)
+                     (SELECT max(tick) FROM process_sample WHERE process = p.process),
+                     p.pgid, p.sid, s.threads, s.cpu_ticks
                    FROM process p JOIN process_sample s USING (process)
                    WHERE p.process = ? AND s.state IS NOT NULL ORDER BY s.tick DESC LIMIT 1";
         let read = |row: &Row<'_>| {
@@ -130,6 +162,19 @@ impl Reading<'_> {
     }
 }
 
+/// Changes of a count, added up.
+fn name_history((name, changes): (String, BTreeMap<Nanos, i64>)) -> NameHistory {
+    let mut count = 0_i64;
+    let points = changes.into_iter().map(|(at, change)| {
+        count += change;
+        (at, count.max(0).cast_unsigned())
+    });
+    NameHistory {
+        name: name.into(),
+        points: points.collect(),
+    }
+}
+
 fn member_of(row: &Row<'_>) -> Result<TreeMember> {
     let pss: Option<i64> = row.get(8)?;
     let cmdline: Vec<String> = serde_json::from_str(&row.get::<_, String>(4)?).unwrap_or_default();
@@ -145,5 +190,9 @@ fn member_of(row: &Row<'_>) -> Result<TreeMember> {
         pss: pss.map(|pss| Bytes(pss.cast_unsigned())),
         state: row.get(9)?,
         orphaned: row.get(10)?,
+        pgid: row.get(12)?,
+        sid: row.get(13)?,
+        threads: row.get::<_, i64>(14)?.cast_unsigned(),
+        cpu_ticks: row.get::<_, i64>(15)?.cast_unsigned(),
     })
 }

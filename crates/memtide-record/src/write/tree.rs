@@ -149,7 +149,7 @@ impl Tree {
         let mut movers: Vec<_> = (self.known.values_mut())
             .filter(|known| match known.ended {
                 Some(_) => known.id.is_some() && !known.done,
-                None => known.written.as_ref() != Some(&known.now),
+                None => has_changed(known),
             })
             .map(|known| (movement(known), known))
             .filter(|((moved, ..), _)| extent.sweep || *moved >= least)
@@ -208,6 +208,22 @@ impl Tree {
     }
 }
 
+/// Whether its row would be another; that it used CPU is no reason for one.
+fn has_changed(known: &Known) -> bool {
+    let now = &known.now;
+    known.written.as_ref().is_none_or(|written| {
+        (now.rss, now.pss, now.state, now.orphaned, now.threads)
+            != (
+                written.rss,
+                written.pss,
+                written.state,
+                written.orphaned,
+                written.threads,
+            )
+            || now.name != written.name
+    })
+}
+
 /// How far its RSS is from its last row. That it ended is told before all else, then new ones.
 fn movement(known: &Known) -> Rank {
     let pid = u64::from(known.now.id.pid.0);
@@ -221,13 +237,15 @@ fn movement(known: &Known) -> Rank {
 }
 
 fn insert_identity(file: &Connection, id: i64, tick: i64, member: &TreeMember) -> Result<()> {
-    file.prepare_cached("INSERT INTO process VALUES (?,?,?,?,?,?,?,NULL)")?
+    file.prepare_cached("INSERT INTO process VALUES (?,?,?,?,?,?,?,?,?,NULL)")?
         .execute(params![
             id,
             tick,
             member.id.pid.0,
             member.id.start.0.cast_signed(),
             member.parent.map(|parent| parent.0),
+            member.pgid,
+            member.sid,
             &*member.name,
             command_line(member),
         ])?;
@@ -245,7 +263,7 @@ fn rename(file: &Connection, known: &mut Known, id: i64) -> Result<()> {
 }
 
 fn insert_sample(file: &Connection, tick: i64, id: i64, member: &TreeMember) -> Result<()> {
-    file.prepare_cached("INSERT OR REPLACE INTO process_sample VALUES (?,?,?,?,?,?)")?
+    file.prepare_cached("INSERT OR REPLACE INTO process_sample VALUES (?,?,?,?,?,?,?,?)")?
         .execute(params![
             tick,
             id,
@@ -253,6 +271,8 @@ fn insert_sample(file: &Connection, tick: i64, id: i64, member: &TreeMember) -> 
             member.pss.map(|pss| pss.0.cast_signed()),
             member.state,
             member.orphaned,
+            member.threads.cast_signed(),
+            member.cpu_ticks.cast_signed(),
         ])?;
     Ok(())
 }

@@ -6,7 +6,7 @@ use super::table::{NUMBERS, WORDS, cell, table};
 use super::{reasoning, short, summary, text};
 use crate::allocations::LEAK_SCORE;
 use crate::chart::palette;
-use crate::{escape, heap, sentences};
+use crate::{escape, family, heap, sentences};
 use memtide_model::report::{LedgerRow, Report};
 use memtide_model::{Account, text as words};
 use std::fmt::Write as _;
@@ -21,6 +21,7 @@ pub(super) fn all(report: &Report) -> String {
         more_evidence(report),
         reasoning::section(report),
         counts(report),
+        processes(report),
         threads(report),
         events(report),
         cost(report),
@@ -200,6 +201,26 @@ fn counts(report: &Report) -> String {
     format!(
         "<section>\n<h2>Counts</h2>\n{}</section>\n",
         table(caption, &heads, &rows)
+    )
+}
+
+fn processes(report: &Report) -> String {
+    let Some((tree, rows)) = family::of(report) else {
+        return String::new();
+    };
+    let cells = |row| family::cells(row).into_iter().map(cell).collect();
+    let body: Vec<_> = rows.iter().take(LISTED).map(cells).collect();
+    let kinds = [WORDS, NUMBERS, WORDS, NUMBERS, NUMBERS, NUMBERS, WORDS];
+    let heads: Vec<_> = family::HEADS.into_iter().zip(kinds).collect();
+    let caption = "Those that were there at the end; those that grew most come first.";
+    let table = if body.is_empty() {
+        String::new()
+    } else {
+        table(caption, &heads, &body)
+    };
+    format!(
+        "<section>\n<h2>Processes below it</h2>\n<p>{}.</p>\n{table}</section>\n",
+        text(&family::sentence(tree))
     )
 }
 

@@ -8,6 +8,7 @@
 //! Refuses to say by colour what it does not say in words.
 
 mod explain;
+mod family;
 mod heap;
 mod inspect;
 mod ledger;
@@ -56,6 +57,7 @@ pub fn render(findings: &Findings, options: &Options) -> String {
     ledger::beside(&mut page, report);
     ledger::counts(&mut page, report);
     evidence(&mut page, report);
+    family::section(&mut page, report);
     stacks::section(&mut page, report, options.explain);
     heap::sections(&mut page, report, heap::Length::of(options.explain));
     forecast(&mut page, report);

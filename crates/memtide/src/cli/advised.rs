@@ -81,6 +81,8 @@ fn observations(
         samples,
         mappings: Vec::new(),
         threads: Vec::new(),
+        held: Vec::new(),
+        tree: None,
         events: Vec::new(),
         stacks: None,
         heap: heap.map(|snapshots| HeapObservations {

@@ -6,6 +6,7 @@
 
 use crate::suspects::Kind;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use memtide_events::Engine;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -32,9 +33,11 @@ text of the report among them, go to standard error; only `--json -` adds to sta
 Signals: Ctrl-C reaches the program from the terminal; memtide stays until the program has ended.
 SIGTERM and SIGHUP to memtide are passed on once; where the program has not ended 5 seconds later,
 or a second one comes, the report is made and the program runs on. The same holds for the SIGTERM
-that --for sends.
+that --for sends. With --timeout or --kill-after the program and all that descends from it are asked, and
+killed where they run on; a second signal kills them at once. Who is left is named. (Nothing can be
+done after SIGKILL to memtide itself.)
 
-Exit code: that of the program, 128 + n where signal n ended it; 124 where --for ended it; 125 where
+Exit code: that of the program, 128 + n where signal n ended it; 124 where --for or --timeout ended it; 125 where
 memtide failed before the start, 126 where the program cannot be run, 127 where there is none.";
 
 const COMPARE_WAYS: &str = "\
@@ -143,6 +146,15 @@ pub(crate) struct Outputs {
     pub(crate) color: Color,
 }
 
+/// A switch that is on or off by itself, and can be set either way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum YesNo {
+    /// On
+    Yes,
+    /// Off
+    No,
+}
+
 /// When to use colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Color {
@@ -170,6 +182,13 @@ pub(crate) struct Attach {
     /// Do not read the heap of the process (headers of its blocks, never what they hold)
     #[arg(long)]
     pub(crate) no_inspect: bool,
+    /// Follow the processes that it starts, and theirs, with their memory
+    #[arg(long, value_name = "yes|no", num_args = 0..=1, require_equals = true, default_value = "no",
+          default_missing_value = "yes")]
+    pub(crate) children: YesNo,
+    /// Who tells of forks: side-band, connector, ptrace or poll; without it the best that can be had
+    #[arg(long, value_name = "ENGINE")]
+    pub(crate) engine: Option<Engine>,
     /// The recording; without it NAME-PID-DATE.memtide in this directory
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
@@ -224,6 +243,13 @@ pub(crate) struct Run {
     /// Do not read the heap of the process (headers of its blocks, never what they hold)
     #[arg(long)]
     pub(crate) no_inspect: bool,
+    /// Follow the processes that it starts, and theirs, with their memory
+    #[arg(long, value_name = "yes|no", num_args = 0..=1, require_equals = true, default_value = "yes",
+          default_missing_value = "yes")]
+    pub(crate) children: YesNo,
+    /// Who tells of forks: side-band, connector, ptrace or poll; without it the best that can be had
+    #[arg(long, value_name = "ENGINE")]
+    pub(crate) engine: Option<Engine>,
     /// The recording; without it NAME-PID-DATE.memtide in this directory
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,

@@ -3,6 +3,7 @@
 use super::args;
 use crate::suspects::Kind;
 use anyhow::{anyhow, bail, ensure};
+use memtide_events::Engine;
 use memtide_model::{Bytes, HeapMode, Nanos, Pid};
 use memtide_report::flamegraph::What;
 use regex::bytes::Regex;
@@ -52,6 +53,9 @@ pub(crate) struct Attach {
     pub(crate) budget: f64,
     /// Whether the heap is looked into from outside.
     pub(crate) inspects: bool,
+    /// Whether the processes below it are looked at, and who tells of them.
+    pub(crate) children: bool,
+    pub(crate) engine: Option<Engine>,
     pub(crate) output: Option<PathBuf>,
     pub(crate) outputs: Outputs,
 }
@@ -72,6 +76,9 @@ pub(crate) struct Run {
     pub(crate) budget: f64,
     /// Whether the heap is looked into from outside.
     pub(crate) inspects: bool,
+    /// Whether the processes below it are looked at, and who tells of them.
+    pub(crate) children: bool,
+    pub(crate) engine: Option<Engine>,
     pub(crate) output: Option<PathBuf>,
     pub(crate) outputs: Outputs,
     pub(crate) program: OsString,
@@ -323,6 +330,8 @@ impl TryFrom<args::Run> for Run {
             every: nanos(args.every),
             budget: args.budget / 100.0,
             inspects: !args.no_inspect,
+            children: args.children == args::YesNo::Yes,
+            engine: args.engine,
             output: args.output,
             outputs: Outputs::on(&std::io::stderr(), args.outputs),
             program: program.ok_or_else(|| anyhow!("which program? give it after --"))?,
@@ -341,6 +350,8 @@ impl TryFrom<args::Attach> for Attach {
             every: nanos(args.every),
             budget: args.budget / 100.0,
             inspects: !args.no_inspect,
+            children: args.children == args::YesNo::Yes,
+            engine: args.engine,
             output: args.output,
             outputs: args.outputs.into(),
         })

@@ -166,6 +166,7 @@ fn record(
         lens,
         heap: None,
         snapshots,
+        tree: None,
         every: work.every,
         output: Some(file),
         outputs,
