@@ -1,6 +1,6 @@
 //! The proc connector: a netlink multicast of every fork, exec, name and exit of the machine.
 //!
-//! It needs `CAP_NET_ADMIN` and the first pid namespace: from inside another one the kernel neither answers
+//! It needs the first pid namespace and, on older kernels, `CAP_NET_ADMIN` (6.18 answers any user): from inside another namespace the kernel neither answers
 //! nor translates numbers, so that is refused before anything is sent. Losses are gaps in the numbers of
 //! messages, which each processor counts; so is `ENOBUFS`, which is not counted twice.
 //!

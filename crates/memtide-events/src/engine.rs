@@ -26,7 +26,7 @@ pub enum Scope {
 pub enum Engine {
     /// Records of the perf side-band: nothing is lost without being counted, at a few per cent.
     SideBand,
-    /// The netlink proc connector: as good; root and the first pid namespace only.
+    /// The netlink proc connector: as good; in the first pid namespace only, and on older kernels as root only.
     Connector,
     /// ptrace: as good, and up to twice the time per fork; no debugger beside it.
     Ptrace,
