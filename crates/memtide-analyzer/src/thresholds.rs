@@ -165,6 +165,10 @@ pub const STACKS: f64 = 3.0;
 pub const STACK_BYTES: f64 = 24.0 * KIB * KIB;
 /// Descriptors.
 pub const DESCRIPTORS: f64 = 12.0;
+/// Message queues.
+pub const QUEUES: f64 = 5.0;
+/// System V segments that one process made.
+pub const SEGMENTS: f64 = 3.0;
 /// Arenas of malloc.
 pub const ARENAS: f64 = 4.0;
 /// File mappings.
@@ -184,6 +188,12 @@ pub const SUSTAINED_WAIT: f64 = 0.12;
 pub const MAIN_SHARE: f64 = 0.5;
 /// Shared memory is a pool of fixed size when its address space grew by less than this share.
 pub const FIXED_SIZE_SHARE: f64 = 0.2;
+/// The machine's available memory shrinks when it falls by so many bytes ...
+pub const HOST_BYTES: f64 = 64.0 * KIB * KIB;
+/// ... and by this share of what was available: of a large machine 64 MiB come and go with anything.
+pub const HOST_SHARE: f64 = 0.005;
+/// It is none of this process's doing when the process grew by less than this share of the fall.
+pub const HOST_OWN_SHARE: f64 = 0.2;
 /// Page tables (bytes).
 pub const PAGE_TABLE_BYTES: f64 = 400.0 * KIB;
 /// Page tables against RSS: tables that serve resident pages are 1/512 of them.

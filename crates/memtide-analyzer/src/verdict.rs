@@ -7,6 +7,8 @@
 //!    cause is in the other counters.
 //! 3. **Load**: memory that follows sockets, descriptors or threads; and, where it is none of that,
 //!    the counts themselves and address space (stage 1, once load is known).
+//!    Kernel objects that the process makes and leaves behind are asked for here, too; and where nothing
+//!    grows, whether the machine's memory shrinks all the same ([`host`]).
 //! 4. **Stage 2, shape**, where no counter proved a cause ([`heap`]): whose pages they are and how they move.
 //! 5. **Stage 3, the gate** before growth is called growth without bound ([`gate`]).
 //! 6. **Stage 4, what it consists of**, where live blocks were counted ([`split`], [`between`]).
@@ -30,8 +32,10 @@ mod descriptors;
 mod facts;
 mod gate;
 mod heap;
+mod host;
 mod limit;
 mod looked;
+mod queues;
 mod runtimes;
 mod split;
 mod threads;
@@ -135,8 +139,19 @@ fn ask(facts: &Facts, trail: &mut Trail) -> (Answer, Vec<Answer>) {
     let mut proven = by_counters(facts, trail);
     let (rest, by_unit) = by_load(facts, trail);
     proven.extend(by_unit);
+    if queues::were_counted(facts) {
+        let stage = Stage::Counters;
+        let question = "Do message queues pile up?";
+        proven.extend(one(stage, question, queues::pile_up, facts, trail));
+        let question = "Do segments pile up that it does not map?";
+        proven.extend(one(stage, question, queues::segments, facts, trail));
+    }
     if proven.is_empty() {
-        return (heap::decide(facts, rest, trail), Vec::new());
+        let answer = heap::decide(facts, rest, trail);
+        let around = (answer.kind == VerdictKind::NoGrowth && facts.is_long_enough())
+            .then(|| host::around(facts, trail))
+            .flatten();
+        return (around.unwrap_or(answer), Vec::new());
     }
     causes::choose(facts, proven, trail)
 }

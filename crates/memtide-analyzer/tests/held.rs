@@ -1,5 +1,11 @@
 //! Descriptors by what they lead to: the target that grows is named, with its rate and fitting advice.
 
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "counts and sizes made here are small and positive"
+)]
+
 mod support;
 
 use memtide_model::report::{CountRow, Verdict};
@@ -9,8 +15,11 @@ use memtide_model::{
 use support::heap_sample;
 use support::shim::moment;
 
+/// Kind, name, state, and how many there are at a second.
+type Group<'a> = (HeldKind, &'a str, &'a str, &'a dyn Fn(f64) -> f64);
+
 /// What a process of 20 MiB holds: targets with the number that there are at a second, over two minutes.
-fn holding(groups: &[(HeldKind, &str, &str, &dyn Fn(f64) -> f64)]) -> Observations {
+fn holding(groups: &[Group]) -> Observations {
     let total = |t: f64| groups.iter().map(|group| group.3(t).floor() as u64).sum();
     let samples = (0..=120).map(f64::from).map(|t| {
         let mut sample = heap_sample(t, 20e6);

@@ -23,6 +23,7 @@ mod classes;
 pub mod error;
 mod memory;
 mod permission;
+mod pthreads;
 mod ptmalloc;
 pub mod stop;
 mod strangers;
@@ -127,6 +128,7 @@ impl Inspector {
     ) -> Result<(), Error> {
         let Self { target, known } = self;
         let memory = Live::open(target)?;
+        snapshot.ended_threads = pthreads::ended(&memory)?;
         let stranger = strangers::allocator(memory.mappings());
         let known = know(known, image, &memory)?;
         let known = known.ok_or_else(|| no_heap(target.pid(), stranger))?;

@@ -9,12 +9,14 @@ use super::facts::Facts;
 use crate::record::Track;
 use crate::thresholds::{ARENA_SHARE, ARENA_TOP_SHARE, ARENAS, STACK_BYTES, STACKS, THREADS};
 use crate::trail::Trail;
-use memtide_model::{Account, MappingClass, Shape, Unit, VerdictKind, text};
+use memtide_model::{Account, EndedThreads, MappingClass, Nanos, Shape, Unit, VerdictKind, text};
 
 const STACK_COUNT: Track = Track::ClassCount(MappingClass::Stack);
 const STACK_SPACE: Track = Track::ClassSize(MappingClass::Stack);
 const ARENA_COUNT: Track = Track::ClassCount(MappingClass::Arena);
 const ARENA_RSS: Track = Track::ClassRss(MappingClass::Arena);
+/// The last look is asked for when the last sample was taken.
+const AFTER_THE_LAST: Nanos = Nanos::from_secs(5);
 /// Names in the trail.
 const STACKS_NAME: &str = "mappings of thread stacks";
 const SPACE_NAME: &str = "their address space";
@@ -46,20 +48,29 @@ pub(super) fn pile_up(facts: &Facts, trail: &mut Trail) -> Option<Answer> {
     let arenas = facts.count("malloc arenas", ARENA_COUNT, ARENAS, trail);
     let arenas_instead =
         arenas.grown && arenas.delta > 0.6 * threads.delta && arenas.delta >= stacks.delta;
-    if !(threads.sustained || space.sustained && !arenas_instead) {
+    let unjoined = Unjoined::of(facts);
+    let told = unjoined.is_some_and(|unjoined| unjoined.grow(trail));
+    // Stacks without a thread that are none of those: glibc keeps them for the next threads.
+    let only_kept = unjoined.is_some() && !told;
+    if !(threads.sustained || told || space.sustained && !arenas_instead && !only_kept) {
         return None;
     }
-    if arenas.sustained && arenas.delta > 0.5 * threads.delta {
+    let unjoined = unjoined.filter(|_| told);
+    if unjoined.is_none() && arenas.sustained && arenas.delta > 0.5 * threads.delta {
         return Some(bloat(facts));
     }
-    Some(thread_leak(facts, threads.sustained))
+    Some(thread_leak(facts, threads.sustained, unjoined))
 }
 
-fn thread_leak(facts: &Facts, alive: bool) -> Answer {
+fn thread_leak(facts: &Facts, alive: bool, unjoined: Option<Unjoined>) -> Answer {
     let track = if alive { Track::Threads } else { STACK_COUNT };
     let words = text::count_rate(facts.rate(track));
     let headline = if alive {
         format!("Threads pile up: {words} more, none of them ends")
+    } else if let Some(Unjoined { last, .. }) = unjoined {
+        let ended = text::plural(last.count, "thread");
+        let held = text::bytes(last.stack_resident.as_f64());
+        format!("{ended} ended and were never joined; their stacks hold {held}")
     } else {
         format!("Stacks of ended threads stay mapped ({words} more): they are never joined")
     };
@@ -69,6 +80,7 @@ fn thread_leak(facts: &Facts, alive: bool) -> Answer {
         // What the headline speaks of stands first.
         answer.evidence.reverse();
     }
+    answer = unjoined_fact(facts, unjoined, alive, answer);
     let group = facts.thread_group();
     if let Some((name, count)) = &group {
         answer = answer.number(
@@ -86,7 +98,7 @@ fn thread_leak(facts: &Facts, alive: bool) -> Answer {
         ));
     }
     let stacks = facts.delta(STACK_COUNT);
-    let unjoined = !alive || stacks - facts.delta(Track::Threads) >= STACKS;
+    let unjoined = !alive || unjoined.is_some() || stacks - facts.delta(Track::Threads) >= STACKS;
     if alive {
         answer = to_end(facts, group.map(|(name, _)| name), answer);
     }
@@ -94,6 +106,68 @@ fn thread_leak(facts: &Facts, alive: bool) -> Answer {
         answer = answer.advise("Join each thread (pthread_join) or detach it (pthread_detach): an ended thread keeps its stack until then.");
     }
     (answer.going_on()).holding(facts.delta(Track::ClassRss(MappingClass::Stack)))
+}
+
+/// Threads that ended and were not joined, at the first look and at the last.
+#[derive(Clone, Copy, Debug)]
+struct Unjoined {
+    first: EndedThreads,
+    middle: EndedThreads,
+    last: EndedThreads,
+}
+
+impl Unjoined {
+    /// What looks up to the end of the record found; `None` where none could know.
+    fn of(facts: &Facts) -> Option<Self> {
+        let end = facts.record.samples.last()?.at + AFTER_THE_LAST;
+        let looks = facts.observations.heap.as_ref()?.snapshots.iter();
+        let looks = looks.filter(|look| look.at <= end);
+        let known: Vec<EndedThreads> = looks.filter_map(|look| look.ended_threads).collect();
+        Some(Self {
+            first: *known.first()?,
+            middle: *known.get(known.len() / 2)?,
+            last: *known.last()?,
+        })
+    }
+
+    /// True where they become more, in the later looks as well.
+    fn grow(self, trail: &mut Trail) -> bool {
+        let since = |earlier: EndedThreads| self.last.count.saturating_sub(earlier.count) as f64;
+        let name = "growth of threads that were never joined";
+        trail.at_least(name, since(self.first), Unit::Count, THREADS)
+            && (self.middle == self.last
+                || trail.above("of it later", since(self.middle), Unit::Count, 0.0))
+    }
+}
+
+/// With what is known of ended threads: exact where glibc's records were read, else an upper bound.
+fn unjoined_fact(facts: &Facts, unjoined: Option<Unjoined>, alive: bool, answer: Answer) -> Answer {
+    if let Some(Unjoined { first, last, .. }) = unjoined {
+        return answer.number(
+            format!(
+                "Threads that ended and were never joined: {} → {}; their stacks take {} of address space, {} of it in memory. {} live.",
+                first.count,
+                last.count,
+                text::bytes(last.stack_bytes.as_f64()),
+                text::bytes(last.stack_resident.as_f64()),
+                text::plural(last.alive, "thread"),
+            ),
+            last.stack_bytes.as_f64(),
+            "bytes",
+        )
+        .of_account(Account::Stacks);
+    }
+    if alive {
+        return answer;
+    }
+    // The first thread has a stack of another class.
+    let threads = (facts.series(Track::Threads).end() - 1.0).max(0.0);
+    let without = (facts.series(STACK_COUNT).end() - threads).max(0.0);
+    answer.number(
+        format!("At most {without:.0} threads: so many stacks have no thread, of which glibc may keep up to 40 MiB for the next ones (its records could not be read)."),
+        without,
+        "stacks",
+    )
 }
 
 /// With how threads and their stacks grew.
