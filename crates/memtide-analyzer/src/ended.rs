@@ -1,15 +1,25 @@
 //! How the process ended, from its exit and OOM events.
 //!
 //! An exit's number is the wait status as of waitpid(2): the low seven bits the signal, bits 8 to 15
-//! the code. SIGKILL by itself proves nothing: the OOM killer is proven by its event or by the
-//! cgroup's `oom_kill` counter, likely where usage was at 95 % of the limit, else not known.
+//! the code. SIGKILL by itself proves nothing: the OOM killer is proven by its event (the kernel's record of
+//! this pid, or the `oom_kill` counter of its cgroup that rose with the end) or by that counter's rise in the
+//! last seconds, likely where usage was at 95 % of the limit or the machine had nothing left, else not known.
+//! A counter that rose earlier tells of another process of the group.
 
-use memtide_model::report::{Ended, How, Oom};
-use memtide_model::{EventKind, Observations};
+use crate::ledger::Split;
+use crate::record::Record;
+use memtide_model::report::{Ended, Evidence, How, Oom};
+use memtide_model::{Bytes, EventKind, Nanos, Observations, Sample, text};
 
 const SIGKILL: i64 = 9;
 /// Share of the cgroup's limit from which SIGKILL is likely the OOM killer's.
 const NEAR_LIMIT: f64 = 0.95;
+
+/// Share of the machine's memory that is left, below which SIGKILL is likely the OOM killer's.
+const NOTHING_LEFT: f64 = 0.02;
+/// How long before the last sample the counter may have risen: it does so when the killer has chosen, and a
+/// process of many GiB takes a while to go.
+const RISE: Nanos = Nanos::from_secs(5);
 
 /// Whether and how it ended.
 pub(crate) fn ended(observations: &Observations) -> Ended {
@@ -58,21 +68,81 @@ fn of(how: How, code: Option<i64>, signal: Option<i64>, oom: Oom) -> Ended {
 
 /// Whether SIGKILL came from the OOM killer.
 fn killer(observations: &Observations) -> Oom {
-    let cgroups = || {
-        observations
-            .samples
-            .iter()
-            .filter_map(|sample| sample.cgroup)
+    let Some(last) = observations.samples.last() else {
+        return Oom::Unknown;
     };
-    let kills = |cgroup: Option<memtide_model::Cgroup>| cgroup.and_then(|c| c.oom_kills);
-    if let (Some(first), Some(last)) = (kills(cgroups().next()), kills(cgroups().next_back()))
-        && last > first
+    let kills = |sample: &Sample| sample.cgroup.and_then(|cgroup| cgroup.oom_kills);
+    let before = observations.samples.iter().rev().skip(1);
+    let earlier = before
+        .take_while(|sample| last.at - sample.at <= RISE)
+        .filter_map(kills)
+        .last();
+    if earlier
+        .zip(kills(last))
+        .is_some_and(|(earlier, last)| last > earlier)
     {
         return Oom::Proven;
     }
-    let near = cgroups().next_back().is_some_and(|cgroup| {
-        let limit = cgroup.limit.map(memtide_model::Bytes::as_f64);
+    let at_limit = last.cgroup.is_some_and(|cgroup| {
+        let limit = cgroup.limit.map(Bytes::as_f64);
         limit.is_some_and(|limit| cgroup.current.as_f64() >= NEAR_LIMIT * limit)
     });
-    if near { Oom::Likely } else { Oom::Unknown }
+    let available = last.host.and_then(|host| host.available);
+    let machine = observations.target.limits.host;
+    let nothing_left = available
+        .zip(machine)
+        .is_some_and(|(left, all)| left.as_f64() < NOTHING_LEFT * all.as_f64());
+    if at_limit || nothing_left {
+        Oom::Likely
+    } else {
+        Oom::Unknown
+    }
+}
+
+/// What it held when it was seen last, where the OOM killer ended it: account by account, and beside it what its
+/// control group used. The rows of the ledger are of a typical moment near the end; this is the last one.
+pub(crate) fn at_death(
+    observations: &Observations,
+    record: &Record,
+    split: Split,
+    ended: &Ended,
+) -> Option<Evidence> {
+    if !matches!(ended.oom, Oom::Proven | Oom::Likely) {
+        return None;
+    }
+    let sample =
+        (record.samples.iter()).rfind(|sample| !split.accounts(record, sample).is_empty())?;
+    let mut accounts = split.accounts(record, sample);
+    accounts.retain(|(_, value)| *value != 0);
+    accounts.sort_by_key(|(_, value)| std::cmp::Reverse(*value));
+    let parts: Vec<String> = (accounts.iter())
+        .map(|(account, value)| format!("{} {}", account.name(), text::bytes(*value as f64)))
+        .collect();
+    let group = sample.cgroup.and_then(|cgroup| {
+        let (used, limit) = (cgroup.current.as_f64(), cgroup.limit?.as_f64());
+        let (used, limit) = (text::bytes(used), text::bytes(limit));
+        Some(format!("; its control group used {used} of {limit}"))
+    });
+    let end = (observations.events.iter())
+        .rfind(|event| event.kind == EventKind::Exit && event.pid == observations.target.id.pid);
+    let before = end.map_or(String::new(), |end| {
+        format!(
+            ", {} before its end",
+            text::duration(end.at.seconds_since(sample.at))
+        )
+    });
+    let rss = sample.memory.rss.as_f64();
+    Some(Evidence {
+        fact: format!(
+            "When it was seen last{before}, it held {} ({}){}.",
+            text::bytes(rss),
+            parts.join(", "),
+            group.unwrap_or_default()
+        ),
+        account: None,
+        value: Some(rss),
+        unit: Some("bytes".to_owned()),
+        low: None,
+        high: None,
+    })
 }

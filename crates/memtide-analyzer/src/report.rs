@@ -30,7 +30,9 @@ pub(crate) fn assemble(observations: &Observations, suppressions: &Suppressions)
     let forecast = forecast::forecast(&record, observations, goes_on, &mut trail);
     let timeline = timeline::timeline(observations, &record, split, goes_on, forecast.as_ref());
     let warnings = warnings::warnings(observations, &record, ledger.as_ref(), stacks.as_ref());
-    let verdict = with_end(verdict, forecast.as_ref(), ended.how);
+    let mut verdict = with_end(verdict, forecast.as_ref(), ended.how);
+    let death = split.and_then(|split| ended::at_death(observations, &record, split, &ended));
+    verdict.evidence.extend(death);
     conclude(&verdict, &mut trail);
     let report = Report {
         schema: SCHEMA.to_owned(),

@@ -73,7 +73,7 @@ pub fn facts(kill: &Kill) -> Vec<String> {
 
 /// All of it in one line, for the event of a recording.
 pub fn sentence(kill: &Kill) -> String {
-    let mut text = format!("the kernel's OOM killer ended {}", headline(kill));
+    let mut text = format!("the kernel's record: {}", headline(kill));
     for fact in facts(kill) {
         text.push_str("; ");
         text.push_str(&fact);

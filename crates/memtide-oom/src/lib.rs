@@ -25,6 +25,8 @@ pub mod group;
 pub mod kill;
 mod parse;
 mod record;
+mod redact;
+pub mod report;
 mod sources;
 
 pub use assemble::Assembler;
@@ -32,5 +34,6 @@ pub use error::{Error, ErrorKind};
 pub use gather::{Found, Search, find, find_in, is_first_namespace};
 pub use kill::{Constraint, GroupUsage, HostMemory, Kill, Request, Task};
 pub use record::Record;
+pub use report::Report;
 pub use sources::kmsg::Kmsg;
 pub use sources::text::{Reader, Zone};

@@ -24,8 +24,11 @@ pub const ROLLUP_WHEN_SMAPS_EVERY: Nanos = Nanos::from_secs(30);
 
 /// The part of the budget that belongs to each kind. They add up to less than one: what is left
 /// pays for the basics and for writing the recording.
-const fn share_of(kind: ReadKind) -> f64 {
+const fn share_of(kind: ReadKind, near_limit: bool) -> f64 {
     match kind {
+        // Near a limit what the group uses is worth more than where exactly it is.
+        ReadKind::Smaps if near_limit => 0.21,
+        ReadKind::Cgroup if near_limit => 0.30,
         // Never asked: the basics are not governed.
         ReadKind::Basics => 1.0,
         ReadKind::Smaps => 0.48,
@@ -60,6 +63,7 @@ struct Meter {
 #[derive(Clone, Debug)]
 pub struct Budget {
     share: f64,
+    near_limit: bool,
     meters: [Meter; ReadKind::ALL.len()],
 }
 
@@ -80,6 +84,7 @@ impl Budget {
         };
         Self {
             share: share.clamp(1e-4, 1.0),
+            near_limit: false,
             meters: ReadKind::ALL.map(meter),
         }
     }
@@ -96,7 +101,7 @@ impl Budget {
 
     /// Notes a read that began at `began`, and when the next may be.
     pub fn charge(&mut self, kind: ReadKind, began: Nanos, spent: Spent) {
-        let share = self.share * share_of(kind);
+        let share = self.share * share_of(kind, self.near_limit);
         let meter = self.meter(kind);
         meter.cost.reads += 1;
         meter.cost.cpu += spent.cpu;
@@ -110,6 +115,12 @@ impl Budget {
         }
         meter.interval = Nanos::from_secs_f64(interval);
         meter.due = began + meter.interval;
+    }
+
+    /// Says whether the target is near a limit of memory: then its group is read more often, and its mappings
+    /// less often.
+    pub fn near_limit(&mut self, is_near: bool) {
+        self.near_limit = is_near;
     }
 
     /// Makes `kind` due at once, whatever its last read cost; for the first reads of a program.
@@ -178,7 +189,7 @@ mod tests {
         // 10,000 mappings: 100 ms a read.
         let (duty, reads) = spend(ReadKind::Smaps, 100.0, 100.0, 3600);
         assert!(
-            duty <= DEFAULT_SHARE * share_of(ReadKind::Smaps) * 1.01,
+            duty <= DEFAULT_SHARE * share_of(ReadKind::Smaps, false) * 1.01,
             "{duty}"
         );
         assert_eq!(reads, 3600_u64.div_ceil(21));
@@ -193,11 +204,13 @@ mod tests {
 
     #[test]
     fn the_shares_leave_room_for_the_basics() {
-        let sum: f64 = ReadKind::ALL
-            .into_iter()
-            .filter(|k| *k != ReadKind::Basics)
-            .map(share_of)
-            .sum();
-        assert!(sum < 1.0, "{sum}");
+        for near_limit in [false, true] {
+            let sum: f64 = ReadKind::ALL
+                .into_iter()
+                .filter(|k| *k != ReadKind::Basics)
+                .map(|kind| share_of(kind, near_limit))
+                .sum();
+            assert!(sum < 1.0, "{sum}");
+        }
     }
 }

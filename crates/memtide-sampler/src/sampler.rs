@@ -194,6 +194,12 @@ impl Sampler {
         self.spaces.table.own.set_files(files);
     }
 
+    /// Says whether the process is near a limit of memory: what is used of it is read more often then, within
+    /// the same budget.
+    pub fn near_limit(&mut self, is_near: bool) {
+        self.budget.near_limit(is_near);
+    }
+
     /// What each kind of read has cost so far.
     pub fn costs(&self) -> Vec<ReadCost> {
         self.budget.costs()

@@ -26,6 +26,19 @@ impl Schedule {
         self.next
     }
 
+    /// How far grid points are apart.
+    pub fn every(&self) -> Nanos {
+        self.every
+    }
+
+    /// Another grid, with its first point `every` after `now`; nothing where it is that grid already.
+    pub fn repace(&mut self, now: Nanos, every: Nanos) {
+        let every = every.max(Nanos(1));
+        if every != self.every {
+            *self = Self::new(now + every, every);
+        }
+    }
+
     /// A tick was taken at `now`: moves on to the first grid point after it and returns how many
     /// grid points had passed unused.
     pub fn taken(&mut self, now: Nanos) -> u64 {
@@ -55,5 +68,14 @@ mod tests {
         // The machine slept for an hour.
         assert_eq!(schedule.taken(Nanos(3_612_200_000_000)), 3600);
         assert_eq!(schedule.next(), s(3613));
+        schedule.repace(s(3613), Nanos(200_000_000));
+        assert_eq!(schedule.next(), Nanos(3_613_200_000_000));
+        assert_eq!(schedule.taken(Nanos(3_613_700_000_000)), 2);
+        schedule.repace(s(3614), Nanos(200_000_000));
+        assert_eq!(
+            schedule.next(),
+            Nanos(3_613_800_000_000),
+            "the same grid stays"
+        );
     }
 }

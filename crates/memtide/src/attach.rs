@@ -46,6 +46,8 @@ pub(crate) fn watch(options: &Attach, stop: &Stop) -> anyhow::Result<Code> {
         snapshots,
         tree,
         every: options.every,
+        budget: options.budget,
+        marks: options.marks,
         output: options.output.as_deref(),
         outputs: &options.outputs,
         stage: Stage::Own,

@@ -33,6 +33,7 @@ fn attach_to(suspect: &Suspect, options: &Demo) -> Attach {
         inspects: true,
         children: false,
         engine: None,
+        marks: crate::session::Marks::default(),
         output: options.output.clone().or_else(|| beside("memtide")),
         outputs: Outputs {
             html: asked.html.clone().or_else(|| beside("html")),

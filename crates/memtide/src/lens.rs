@@ -31,6 +31,14 @@ impl Lens {
         }
     }
 
+    /// What bounds its memory.
+    pub(crate) fn limits(&self) -> &Limits {
+        match self {
+            Self::Sampler(sampler, _) => &sampler.target().limits,
+            Self::Nobody(target) => &target.limits,
+        }
+    }
+
     /// Its process number.
     pub(crate) fn pid(&self) -> Pid {
         match self {

@@ -184,6 +184,8 @@ fn open(
         snapshots,
         tree,
         every: options.every,
+        budget: options.budget,
+        marks: options.marks,
         output: options.output.as_deref(),
         outputs: &options.outputs,
         stage: Stage::Shared,

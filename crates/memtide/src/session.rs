@@ -10,9 +10,12 @@
 //! process of others ends the recording where it ends or somebody asks, and a program of our own is also
 //! sent signals. What it prints while it records goes to standard error.
 
+mod alarm;
 mod end;
+mod killed;
 mod words;
 
+pub(crate) use alarm::Marks;
 pub(crate) use end::Analysis;
 pub(crate) use words::not_recorded;
 
@@ -24,6 +27,7 @@ use crate::progress::Progress;
 use crate::secrets;
 use crate::snapshots::{Found, Snapshots};
 use crate::tree::Tree;
+use alarm::Alarm;
 use memtide_model::{Bytes, Event, EventKind, Nanos, Redactor, Sample, Target, Tick};
 use memtide_record::{Clock, Start, Writer};
 use memtide_sampler::{Outcome, Sampler, Schedule, clock};
@@ -60,6 +64,10 @@ pub(crate) struct Setup<'a> {
     pub(crate) snapshots: Option<Snapshots>,
     pub(crate) tree: Option<Tree>,
     pub(crate) every: Nanos,
+    /// What all reads together may cost, as a share of one core.
+    pub(crate) budget: f64,
+    /// When to take a snapshot out of turn.
+    pub(crate) marks: Marks,
     pub(crate) output: Option<&'a Path>,
     pub(crate) outputs: &'a Outputs,
     pub(crate) stage: Stage,
@@ -98,6 +106,11 @@ pub(crate) struct Session {
     snapshots: Option<Snapshots>,
     /// What looks at the processes below the target, until it cannot any more.
     tree: Option<Tree>,
+    alarm: Alarm,
+    budget: f64,
+    /// How often ticks are taken now, and the CPU time of the cheapest.
+    pace: Nanos,
+    least_tick: Nanos,
     /// Whether another program has replaced the one before, until somebody asks.
     is_replaced: bool,
     writer: Writer,
@@ -123,6 +136,8 @@ impl Session {
             snapshots,
             tree,
             every,
+            budget,
+            marks,
             output,
             outputs,
             stage,
@@ -157,6 +172,10 @@ impl Session {
             heap_told: false,
             snapshots,
             tree,
+            alarm: Alarm::new(marks),
+            budget,
+            pace: every,
+            least_tick: Nanos(u64::MAX),
             is_replaced: false,
             writer,
             file,
@@ -195,18 +214,20 @@ impl Session {
                 Order::GoOn => false,
                 Order::Last => true,
                 Order::End(why) => return self.note(EventKind::Recorder, why),
-                Order::Ended(events) => return self.events(events),
+                Order::Ended(events) => return self.events(&events),
             };
             if now < due && !ended && !last {
                 continue;
             }
-            let missed = schedule.taken(now);
+            // Ticks that came faster than asked for are no gap where they were missed.
+            let missed = schedule.taken(now) * schedule.every().0 / self.every.0.max(1);
             if missed > 0 {
                 self.gap(now, missed)?;
             }
             if !self.tick()? || last {
                 return Ok(());
             }
+            schedule.repace(now, self.pace);
             self.housekeeping(now)?;
         }
     }
@@ -266,11 +287,26 @@ impl Session {
 
     /// One tick of all lenses; false once the target has ended, its last events written.
     fn tick(&mut self) -> anyhow::Result<bool> {
+        let before = clock::thread_cpu();
         self.collect();
         let sampled = self.sample()?;
         if let Some(tick) = &sampled {
             self.write(tick)?;
             self.look(&tick.sample)?;
+            // The cheapest tick is one without the reads that have a budget of their own.
+            self.least_tick = self.least_tick.min(clock::thread_cpu() - before);
+            let limits = self.lens.limits();
+            self.pace = alarm::pace(
+                self.every,
+                &tick.sample,
+                limits,
+                self.least_tick,
+                self.budget,
+            );
+            let is_near = alarm::is_near(&tick.sample, limits);
+            if let Some(sampler) = self.lens.sampler() {
+                sampler.near_limit(is_near);
+            }
         }
         if sampled.is_some() {
             self.look_around(false)?;
@@ -330,12 +366,25 @@ impl Session {
 
     /// Stores the snapshot that has come, and asks for another one if it is time.
     fn look(&mut self, sample: &Sample) -> anyhow::Result<()> {
+        self.heed_marks(sample)?;
         let Some(snapshots) = &mut self.snapshots else {
             return Ok(());
         };
         let found = snapshots.take();
         snapshots.tick(sample);
         found.map_or(Ok(()), |found| self.store_snapshot(found))
+    }
+
+    /// Takes a snapshot out of turn where a mark was crossed, and says why.
+    fn heed_marks(&mut self, sample: &Sample) -> anyhow::Result<()> {
+        for why in self.alarm.crossed(sample, self.lens.limits()) {
+            let done = match &mut self.snapshots {
+                Some(snapshots) => snapshots.at_once(sample),
+                None => "the heap is not read (--no-inspect)",
+            };
+            self.note(EventKind::Snapshot, format!("{why}; {done}"))?;
+        }
+        Ok(())
     }
 
     fn store_snapshot(&mut self, found: Found) -> anyhow::Result<()> {
@@ -388,7 +437,7 @@ impl Session {
                 Ok(Some(*tick))
             }
             Outcome::Ended(events) => {
-                self.events(events)?;
+                self.events(&events)?;
                 Ok(None)
             }
         }
@@ -406,6 +455,7 @@ impl Session {
         self.writer.tick(tick)?;
         if replaced(tick) {
             self.is_replaced = true;
+            self.alarm.restart();
             if let Some(snapshots) = &mut self.snapshots {
                 snapshots.replaced(tick.sample.at);
             }

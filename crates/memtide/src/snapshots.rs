@@ -73,6 +73,23 @@ impl Snapshots {
         }
     }
 
+    /// Asks for a snapshot out of turn, and says in a clause what comes of it.
+    pub(crate) fn at_once(&mut self, sample: &Sample) -> &'static str {
+        if self.worker.is_none() {
+            return "its heap cannot be read";
+        }
+        if self.asked.is_some() {
+            return "a snapshot of its heap is under way";
+        }
+        if self.shares_cgroup && room(sample).is_some_and(|room| room < ROOM) {
+            return "its heap is not read: memtide is in the same control group and would take the last room";
+        }
+        let anon = sample.memory.rss_anon.unwrap_or(sample.memory.rss);
+        self.plan.asked(sample.at, anon);
+        self.ask(sample.at);
+        "a snapshot of its heap is taken"
+    }
+
     /// What has come since the last call.
     pub(crate) fn take(&mut self) -> Option<Found> {
         let worker = self.worker.as_ref()?;

@@ -145,8 +145,9 @@ impl Reader {
             let ticks = self.ticks()?;
             let (sampled, bare): (Vec<Light>, Vec<Light>) =
                 ticks.iter().partition(|tick| tick.sampled);
-            let picks = samples::pick(&sampled, limit);
             let events = self.events()?;
+            let recording = self.recording(&ticks, &events)?;
+            let picks = samples::pick(&sampled, limit, recording.interval);
             let reading = singles::Reading {
                 file: self.file(),
                 source: self.source,
@@ -155,7 +156,7 @@ impl Reader {
                 histories: HISTORIES,
             };
             Ok(Observations {
-                recording: self.recording(&ticks, &events)?,
+                recording,
                 samples: samples::read(self.file(), self.source, &picks, target.id)?,
                 mappings: reading.mappings()?,
                 threads: reading.threads()?,
@@ -164,7 +165,8 @@ impl Reader {
                 stacks: match self.shim()? {
                     Some(shim) => {
                         // Without samples the ticks of stacks are thinned as those would be.
-                        let bare = samples::pick(if picks.is_empty() { &bare } else { &[] }, limit);
+                        let bare = if picks.is_empty() { &bare[..] } else { &[] };
+                        let bare = samples::pick(bare, limit, Nanos(0));
                         let picked = picks.iter().chain(&bare).map(|(tick, _)| tick.tick);
                         Some(shim.read(&reading, &picked.collect::<Vec<_>>())?)
                     }

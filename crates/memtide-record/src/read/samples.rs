@@ -4,13 +4,15 @@ use super::Source;
 use crate::bucket::{Light, fold};
 use crate::cells::{self, CLASS_COLUMNS, Cells, GROUPS, Group, MAPS_TOTAL};
 use crate::schema;
-use memtide_model::{Maps, Merged, PerClass, ProcessId, Sample};
+use memtide_model::{Maps, Merged, Nanos, PerClass, ProcessId, Sample};
 use rusqlite::{Connection, Result, Row, Rows, Statement};
 
-/// The ticks that are given, with what they stand for.
-pub(super) fn pick(ticks: &[Light], limit: usize) -> Vec<(Light, Merged)> {
+/// The ticks that are given, with what they stand for: all, where they are no more than the limit, but for
+/// those that came faster than each `interval` (near a limit of memory they do). A denser end would weigh more in
+/// every statistic than it lasted. The last tick stays as it is: it is the last that was seen.
+pub(super) fn pick(ticks: &[Light], limit: usize, interval: Nanos) -> Vec<(Light, Merged)> {
     if ticks.len() <= limit {
-        return ticks.iter().map(|tick| (*tick, tick.merged)).collect();
+        return evened(ticks, interval);
     }
     let (Some(first), Some(last)) = (ticks.first(), ticks.last()) else {
         return Vec::new();
@@ -26,6 +28,30 @@ pub(super) fn pick(ticks: &[Light], limit: usize) -> Vec<(Light, Merged)> {
             Some((*kept, merged))
         })
         .collect()
+}
+
+/// From three ticks in an interval on, their median stands for them.
+fn evened(ticks: &[Light], interval: Nanos) -> Vec<(Light, Merged)> {
+    let Some((last, before)) = ticks.split_last() else {
+        return Vec::new();
+    };
+    let first = ticks.first().map_or(last.at, |tick| tick.at);
+    let slot = |tick: &Light| (tick.at - first).0 / interval.0.max(1);
+    let alone = |tick: &Light| (*tick, tick.merged);
+    let mut picked = Vec::with_capacity(ticks.len());
+    for group in before.chunk_by(|a, b| slot(a) == slot(b)) {
+        let folded = fold(group).filter(|_| group.len() > 2);
+        let kept = folded.and_then(|(tick, merged)| {
+            let kept = group.iter().find(|light| light.tick == tick)?;
+            Some((*kept, merged))
+        });
+        match kept {
+            Some(kept) => picked.push(kept),
+            None => picked.extend(group.iter().map(alone)),
+        }
+    }
+    picked.push(alone(last));
+    picked
 }
 
 /// Rows in order of ticks, one ahead of what is asked for.

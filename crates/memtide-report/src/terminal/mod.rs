@@ -12,6 +12,7 @@ mod family;
 mod heap;
 mod inspect;
 mod ledger;
+mod notes;
 mod reasoning;
 pub(crate) mod sparkline;
 pub(crate) mod stacks;
@@ -19,6 +20,7 @@ pub(crate) mod style;
 pub(crate) mod table;
 
 pub use inspect::render_inspect;
+pub use notes::{Note, render_notes};
 
 use crate::{escape, sentences};
 use memtide_model::report::Report;

@@ -189,6 +189,8 @@ pub(crate) struct Attach {
     /// Who tells of forks: side-band, connector, ptrace or poll; without it the best that can be had
     #[arg(long, value_name = "ENGINE")]
     pub(crate) engine: Option<Engine>,
+    #[command(flatten)]
+    pub(crate) marks: super::marks::Marks,
     /// The recording; without it NAME-PID-DATE.memtide in this directory
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
@@ -250,6 +252,8 @@ pub(crate) struct Run {
     /// Who tells of forks: side-band, connector, ptrace or poll; without it the best that can be had
     #[arg(long, value_name = "ENGINE")]
     pub(crate) engine: Option<Engine>,
+    #[command(flatten)]
+    pub(crate) marks: super::marks::Marks,
     /// The recording; without it NAME-PID-DATE.memtide in this directory
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,

@@ -4,5 +4,6 @@
 #[cfg(test)]
 mod advised;
 pub(crate) mod args;
+pub(crate) mod marks;
 pub(crate) mod options;
 pub(crate) mod values;

@@ -1,6 +1,7 @@
 //! What the commands take: checked, plain, without a trace of clap.
 
 use super::args;
+use crate::session::Marks;
 use crate::suspects::Kind;
 use anyhow::{anyhow, bail, ensure};
 use memtide_events::Engine;
@@ -56,6 +57,7 @@ pub(crate) struct Attach {
     /// Whether the processes below it are looked at, and who tells of them.
     pub(crate) children: bool,
     pub(crate) engine: Option<Engine>,
+    pub(crate) marks: Marks,
     pub(crate) output: Option<PathBuf>,
     pub(crate) outputs: Outputs,
 }
@@ -79,6 +81,7 @@ pub(crate) struct Run {
     /// Whether the processes below it are looked at, and who tells of them.
     pub(crate) children: bool,
     pub(crate) engine: Option<Engine>,
+    pub(crate) marks: Marks,
     pub(crate) output: Option<PathBuf>,
     pub(crate) outputs: Outputs,
     pub(crate) program: OsString,
@@ -332,6 +335,7 @@ impl TryFrom<args::Run> for Run {
             inspects: !args.no_inspect,
             children: args.children == args::YesNo::Yes,
             engine: args.engine,
+            marks: args.marks.try_into()?,
             output: args.output,
             outputs: Outputs::on(&std::io::stderr(), args.outputs),
             program: program.ok_or_else(|| anyhow!("which program? give it after --"))?,
@@ -352,6 +356,7 @@ impl TryFrom<args::Attach> for Attach {
             inspects: !args.no_inspect,
             children: args.children == args::YesNo::Yes,
             engine: args.engine,
+            marks: args.marks.try_into()?,
             output: args.output,
             outputs: args.outputs.into(),
         })

@@ -4,7 +4,7 @@ use super::arms::Arm;
 use super::course::{Course, End, last_words};
 use crate::cli::options::{Outputs, Work};
 use crate::lens::Lens;
-use crate::session::{Session, Setup, Stage};
+use crate::session::{Marks, Session, Setup, Stage};
 use crate::signals::Stop;
 use crate::snapshots::Snapshots;
 use anyhow::Context as _;
@@ -168,6 +168,8 @@ fn record(
         snapshots,
         tree: None,
         every: work.every,
+        budget: work.budget,
+        marks: Marks::default(),
         output: Some(file),
         outputs,
         stage: Stage::Shared,

@@ -40,17 +40,18 @@ impl Session {
         Ok(())
     }
 
-    pub(super) fn events(&mut self, events: Vec<Event>) -> anyhow::Result<()> {
+    /// Stores the events of the target's end, and what the kernel says about it.
+    pub(super) fn events(&mut self, events: &[Event]) -> anyhow::Result<()> {
         for event in events {
             // It is our own child: a zombie until we have read its end, and then no more.
             if self.stage == Stage::Own || event.kind != EventKind::Zombie {
-                self.event(event)?;
+                self.event(event.clone())?;
             }
         }
-        Ok(())
+        self.kernels_word(events)
     }
 
-    fn event(&mut self, mut event: Event) -> anyhow::Result<()> {
+    pub(super) fn event(&mut self, mut event: Event) -> anyhow::Result<()> {
         if let Some(redactor) = &mut self.redactor {
             redactor.event(&mut event);
         }

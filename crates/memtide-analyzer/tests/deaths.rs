@@ -1,0 +1,109 @@
+//! Ends by SIGKILL: what proves the OOM killer, what makes it likely, and what it left.
+
+#![expect(clippy::cast_precision_loss, reason = "sizes made here are small")]
+
+mod support;
+
+use memtide_analyzer::analyze;
+use memtide_model::report::{How, Oom, Report};
+use memtide_model::{Bytes, Cgroup, Event, EventKind, Host, Nanos, Observations, Pid};
+use support::heap;
+
+const MIB: u64 = 1 << 20;
+const SECONDS: u32 = 60;
+
+/// A process that grew by a MiB a second to its end at second 60, by a signal.
+fn killed(signal: i64) -> Observations {
+    let points = (0..=SECONDS).map(|t| (f64::from(t), f64::from(t + 10) * MIB as f64));
+    Observations {
+        events: vec![Event {
+            at: Nanos::from_secs_f64(1_000.4 + f64::from(SECONDS)),
+            kind: EventKind::Exit,
+            pid: Pid(4182),
+            text: "it ended".to_owned(),
+            value: Some(signal),
+        }],
+        ..heap(points)
+    }
+}
+
+/// The same in a group of 100 MiB that uses `used` at the end, whose counter of kills rose at second `rose`.
+fn in_group(used: u64, rose: u32) -> Report {
+    let mut observations = killed(9);
+    for (t, sample) in (0..).zip(&mut observations.samples) {
+        sample.cgroup = Some(Cgroup {
+            current: Bytes(used * MIB),
+            limit: Some(Bytes(100 * MIB)),
+            oom_kills: Some(3 + u64::from(t >= rose)),
+            ..Cgroup::default()
+        });
+    }
+    analyze(&observations).report
+}
+
+#[test]
+fn a_counter_that_rose_with_the_end_is_proof_and_one_that_rose_before_is_not() {
+    for (rose, how, oom) in [
+        (SECONDS, How::Oom, Oom::Proven),
+        (SECONDS - 3, How::Oom, Oom::Proven),
+        // A neighbour was killed half a minute ago.
+        (SECONDS - 30, How::Signal, Oom::Unknown),
+        (SECONDS + 1, How::Signal, Oom::Unknown),
+    ] {
+        let ended = in_group(50, rose).ended;
+        assert_eq!(
+            (ended.how, ended.oom),
+            (how, oom),
+            "it rose at second {rose}"
+        );
+    }
+}
+
+#[test]
+fn usage_at_the_limit_makes_it_likely() {
+    assert_eq!(in_group(96, 99).ended.oom, Oom::Likely);
+    assert_eq!(in_group(94, 99).ended.oom, Oom::Unknown);
+    let mut machine = killed(9);
+    machine.target.limits.host = Some(Bytes(1_000 * MIB));
+    let left = |observations: &Observations, left: u64| {
+        let mut observations = observations.clone();
+        for sample in &mut observations.samples {
+            sample.host = Some(Host {
+                available: Some(Bytes(left * MIB)),
+                ..Host::default()
+            });
+        }
+        analyze(&observations).report.ended.oom
+    };
+    assert_eq!(left(&machine, 19), Oom::Likely);
+    assert_eq!(left(&machine, 21), Oom::Unknown);
+    let by_term = Observations {
+        events: killed(15).events,
+        ..machine
+    };
+    assert_eq!(
+        left(&by_term, 19),
+        Oom::No,
+        "SIGTERM is never the OOM killer's"
+    );
+}
+
+#[test]
+fn what_it_held_when_it_was_seen_last_is_told() {
+    let report = in_group(96, SECONDS);
+    let death = (report.verdict.evidence.iter())
+        .find(|one| one.fact.starts_with("When it was seen last"))
+        .expect("the last moment");
+    assert_eq!(
+        death.fact,
+        "When it was seen last, 0.4 s before its end, it held 70.0 MiB (heap 70.0 MiB); its control group used \
+         96.0 MiB of 100 MiB."
+    );
+    assert_eq!(death.value, Some(70.0 * MIB as f64));
+    let alive = analyze(&killed(15)).report;
+    let told = |report: &Report| {
+        let mut facts = report.verdict.evidence.iter().map(|one| &one.fact);
+        facts.any(|fact| fact.starts_with("When it was seen last"))
+    };
+    assert!(!told(&alive), "it was not the OOM killer");
+}

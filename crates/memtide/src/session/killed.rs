@@ -1,0 +1,99 @@
+//! The kernel's word on a target that SIGKILL has ended: its OOM record, read around the end.
+//!
+//! The kernel sends the signal first and writes its record then, so the end may be seen a moment before it.
+//! Its numbers are those of the first pid namespace. From within another one a record is the target's if it
+//! has its name, is the only one, and is as old as the end.
+
+use super::Session;
+use memtide_model::{Event, EventKind, Nanos};
+use memtide_oom::{Assembler, ErrorKind, Kill, Kmsg, explain, is_first_namespace};
+use memtide_sampler::clock;
+use std::time::Duration;
+
+/// SIGKILL in the low seven bits of a wait status.
+const KILLED: i64 = 9;
+/// How long a record is waited for.
+const PATIENCE: Nanos = Nanos(300_000_000);
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// A record so long before the end that was seen is of another end: of the number's owner before.
+const AROUND: Nanos = Nanos::from_secs(30);
+/// The same where only the name tells.
+const NEAR: Nanos = Nanos::from_secs(3);
+
+impl Session {
+    /// Adds what the kernel says where these events are of an end by SIGKILL, or by nobody knows what.
+    pub(super) fn kernels_word(&mut self, events: &[Event]) -> anyhow::Result<()> {
+        let pid = self.lens.pid();
+        let exit = events
+            .iter()
+            .rfind(|event| event.pid == pid && event.kind == EventKind::Exit);
+        let Some(exit) = exit else {
+            return Ok(());
+        };
+        if exit.value.is_some_and(|status| status & 0x7f != KILLED) {
+            return Ok(());
+        }
+        match self.search(exit.at) {
+            Ok(Some(kill)) => {
+                let event = Event {
+                    at: exit.at,
+                    kind: EventKind::Oom,
+                    pid,
+                    text: explain::sentence(&kill),
+                    value: None,
+                };
+                self.event(event)
+            }
+            Err(error) if error.kind() == ErrorKind::Denied && exit.value.is_some() => self.note(
+                EventKind::Access,
+                format!(
+                    "{error}; it would say whether the OOM killer did it: run memtide as root, or `sysctl \
+                     kernel.dmesg_restrict=0`"
+                ),
+            ),
+            Ok(None) | Err(_) => Ok(()),
+        }
+    }
+
+    /// The record of the target's kill, if one comes.
+    fn search(&self, end: Nanos) -> Result<Option<Kill>, memtide_oom::Error> {
+        let mut kmsg = Kmsg::open()?;
+        let mut assembler = Assembler::new();
+        let until = clock::boottime() + PATIENCE;
+        let mut kills = Vec::new();
+        loop {
+            let records = kmsg.read()?;
+            kills.extend(
+                records
+                    .into_iter()
+                    .filter_map(|record| assembler.push(record)),
+            );
+            if let Some(kill) = self.of_target(&kills, end) {
+                return Ok(Some(kill.clone()));
+            }
+            if clock::boottime() >= until {
+                return Ok(None);
+            }
+            std::thread::sleep(LOOK_EVERY);
+        }
+    }
+
+    fn of_target<'k>(&self, kills: &'k [Kill], end: Nanos) -> Option<&'k Kill> {
+        let target = self.lens.target();
+        // The record's clock stands still while the machine sleeps.
+        let asleep = clock::boottime() - clock::monotonic();
+        let within = |kill: &Kill, span: Nanos| {
+            kill.stamp_ns.is_some_and(|stamp| {
+                let at = stamp + asleep;
+                at.0.abs_diff(end.0) <= span.0
+            })
+        };
+        if is_first_namespace() {
+            let is_its = |kill: &&Kill| kill.pid == target.id.pid.0 && within(kill, AROUND);
+            return kills.iter().rfind(is_its);
+        }
+        let mut named =
+            (kills.iter()).filter(|kill| kill.name == target.name && within(kill, NEAR));
+        named.next().filter(|_| named.next().is_none())
+    }
+}
