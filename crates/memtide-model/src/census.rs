@@ -205,6 +205,39 @@ pub enum HeldTarget {
     },
 }
 
+impl core::fmt::Display for HeldTarget {
+    /// As lists show it: a path, a socket with its ends and state, what an anonymous one is.
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::File { path } => write!(f, "{path}"),
+            Self::Deleted { path } => write!(f, "{path} (deleted)"),
+            Self::Socket {
+                protocol,
+                local,
+                remote,
+                state,
+            } => {
+                write!(f, "{protocol} {local}")?;
+                if let Some(remote) = remote {
+                    write!(f, " to {remote}")?;
+                }
+                if state.is_empty() {
+                    Ok(())
+                } else {
+                    write!(f, " {state}")
+                }
+            }
+            Self::Unix { path: Some(path) } => write!(f, "unix {path}"),
+            Self::Unix { path: None } => write!(f, "unix socket"),
+            Self::Pipe { inode, .. } => write!(f, "pipe {inode}"),
+            Self::Queue { name } => write!(f, "queue {name}"),
+            Self::Memfd { name } => write!(f, "memfd {name}"),
+            Self::Anonymous { name } => write!(f, "{name}"),
+            Self::Other { link } => write!(f, "{link}"),
+        }
+    }
+}
+
 /// Memory of the kernel's that outlives processes: queues, segments, files in tmpfs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KernelObject {

@@ -7,6 +7,8 @@ use std::process::ExitCode;
 pub(crate) enum Code {
     /// Done: 0.
     Done,
+    /// `ps`: something was found: 1.
+    Found,
     /// Wrong usage, or a failure of the tool: 2.
     Failed,
     /// `run`: what the program ended with, 128 + n for signal n.
@@ -22,6 +24,7 @@ impl Code {
     pub(crate) const fn number(self) -> u8 {
         match self {
             Self::Done => 0,
+            Self::Found => 1,
             Self::Failed => 2,
             Self::Program(code) => code,
             Self::TimedOut => 124,

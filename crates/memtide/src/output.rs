@@ -40,12 +40,15 @@ pub(crate) fn check(outputs: &Outputs) -> anyhow::Result<()> {
         &outputs.flamegraph,
         &outputs.folded,
     ];
-    for path in files.into_iter().flatten() {
-        if !is_stdout(path) {
-            probe(path)?;
-        }
-    }
-    Ok(())
+    files
+        .into_iter()
+        .flatten()
+        .try_for_each(|path| check_file(path))
+}
+
+/// Fails where one file could not be written later.
+pub(crate) fn check_file(path: &Path) -> anyhow::Result<()> {
+    if is_stdout(path) { Ok(()) } else { probe(path) }
 }
 
 /// Fails where a recording could not be created later; `None` is the working directory.

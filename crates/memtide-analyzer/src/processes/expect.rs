@@ -6,7 +6,7 @@
 
 use super::words::{command_line, names, oldest};
 use super::{Scene, about, commands};
-use memtide_model::{Census, Finding, FindingKind, Pid, ProcessId, ProcessState, Weight};
+use memtide_model::{Census, Finding, FindingKind, Pid, ProcessId, ProcessState, Weight, text};
 use regex::Regex;
 use std::fmt;
 
@@ -223,18 +223,10 @@ fn check(scene: &Scene<'_>, expected: &Expectation, ids: &[ProcessId]) -> Option
     if expected.relation.holds(count, expected.bound) {
         return None;
     }
-    let is = if count == 1 {
-        "1 process matches"
-    } else {
-        "processes match"
-    };
-    let number = if count == 1 {
-        String::new()
-    } else {
-        format!("{count} ")
-    };
     let summary = format!(
-        "{number}{is} {}, and {} {} should",
+        "{} {} {}, and {} {} should",
+        text::plural(count, "process"),
+        if count == 1 { "matches" } else { "match" },
         expected.shown,
         expected.relation.words(),
         expected.bound

@@ -22,6 +22,7 @@ mod course;
 mod crowds;
 mod difference;
 mod expect;
+mod holders;
 mod kin;
 mod machine;
 mod objects;
@@ -37,7 +38,9 @@ mod words;
 mod zombies;
 
 pub use expect::{Expectation, ExpectationError};
+pub use holders::held;
 pub use rising::{Pulsed, rising};
+pub use words::command_line;
 
 use course::Courses;
 use crowds::Crowds;

@@ -91,18 +91,17 @@ fn session(scene: &Scene<'_>, orphans: &[&ProcessState]) -> Option<String> {
 }
 
 fn note(daemons: &[&ProcessState]) -> Option<Finding> {
-    let one = daemons.len() == 1;
-    let (verb, starter) = if one { ("was", "it") } else { ("were", "them") };
-    (!daemons.is_empty()).then(|| Finding {
-        summary: format!(
-            "{} whose starter has ended: {}, which may be {}",
-            if one { "1 process".to_owned() } else { format!("{} processes", daemons.len()) },
-            names(daemons),
-            if one { "a daemon" } else { "daemons" }
-        ),
+    let (what, starter, was) = match daemons.len() {
+        0 => return None,
+        1 => ("a daemon or an orphan", "it", "it was"),
+        _ => ("daemons or orphans", "them", "they were"),
+    };
+    let count = text::plural(daemons.len() as u64, "process");
+    Some(Finding {
+        summary: format!("{count} may be {what}: {}", names(daemons)),
         details: vec![format!(
-            "what started {starter} ended, as daemons want it; whether {starter} {verb} meant to go on the \
-             kernel does not tell"
+            "what started {starter} has ended, as daemons want it; whether {was} meant to run on the kernel \
+             does not tell"
         )],
         ..about(FindingKind::Orphans, Weight::Note, daemons)
     })

@@ -20,18 +20,11 @@ pub(super) fn find(scene: &Scene<'_>) -> Option<Finding> {
         return None;
     }
     let limit = text::duration(older.as_secs_f64());
-    let (noun, are) = if old.len() == 1 {
-        ("process", "is")
-    } else {
-        ("processes", "are")
-    };
+    let are = if old.len() == 1 { "is" } else { "are" };
+    let count = text::plural(old.len() as u64, "process");
     let remedy = commands::kill(scene, "TERM", &old, "asks them to end");
     Some(Finding {
-        summary: format!(
-            "{} {noun} {are} older than {limit}: {}",
-            old.len(),
-            names(&old)
-        ),
+        summary: format!("{count} {are} older than {limit}: {}", names(&old)),
         details: vec![format!("the oldest was started {} ago", oldest(&old))],
         at_least_seconds: None,
         remedies: remedy.into_iter().collect(),

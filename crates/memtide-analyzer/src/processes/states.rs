@@ -144,10 +144,7 @@ fn finding(
 }
 
 fn count(processes: &[&ProcessState]) -> String {
-    match processes.len() {
-        1 => "1 process".to_owned(),
-        count => format!("{count} processes"),
-    }
+    text::plural(processes.len() as u64, "process")
 }
 
 /// For how long all of them have been as they are, in seconds.

@@ -28,7 +28,7 @@ pub(super) fn relative(process: &ProcessState) -> Relative {
 }
 
 /// The command line joined by blanks; the name in brackets where there is none, as ps(1) writes it.
-pub(super) fn command_line(process: &ProcessState) -> String {
+pub fn command_line(process: &ProcessState) -> String {
     if process.cmdline.is_empty() {
         format!("[{}]", process.name)
     } else {

@@ -11,13 +11,16 @@
 mod difference;
 mod findings;
 mod machine;
+mod snapshot;
 mod tree;
 mod words;
+
+pub use snapshot::{SnapshotError, read_snapshot, snapshot_text};
 
 use crate::terminal::style::Tone;
 use crate::terminal::table::{Table, long_words, numbers, words as column};
 use crate::terminal::{Options, Page};
-use memtide_model::{HolderRow, ProcessesReport, text};
+use memtide_model::{HolderRow, ProcessesReport, Weight, text};
 
 /// What is printed beside the findings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -69,6 +72,26 @@ pub fn text(report: &ProcessesReport, sections: Sections, options: &Options) -> 
         for warning in &report.warnings {
             page.sentence("! ", Tone::Plain, warning);
         }
+    }
+    page.text()
+}
+
+/// A few lines after one of many looks: when, in all, and what is wrong.
+pub fn block(report: &ProcessesReport, options: &Options) -> String {
+    let mut page = Page::new(options);
+    let tone = if report.has_found() {
+        Tone::Alarm
+    } else {
+        Tone::Calm
+    };
+    let after = text::duration(report.recording.seconds);
+    page.sentence(&format!("{after}  "), tone, &report.summary);
+    let problems = report
+        .findings
+        .iter()
+        .filter(|finding| finding.weight == Weight::Problem);
+    for finding in problems.skip(1) {
+        page.sentence("  - ", Tone::Plain, &finding.summary);
     }
     page.text()
 }

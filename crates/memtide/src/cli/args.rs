@@ -23,6 +23,7 @@ Examples:
   memtide inspect 4182 --interval 30s     what its heap holds, and what grew in between
   memtide report worker-4182.memtide      the verdict again, from the recording
   memtide compare --allocators glibc,jemalloc -- ./server   would another allocator help?
+  memtide ps                              what is wrong with the processes of this machine
   memtide doctor 4182                     what can be seen of it, and what would allow the rest
   memtide demo threads                    a suspect that comes with the program";
 
@@ -90,6 +91,9 @@ pub(crate) enum Command {
     Import(Import),
     /// Add the names of functions, files and lines to a recording, later or on another machine
     Symbolize(Symbolize),
+    /// What is wrong with the processes here: zombies, orphans, leaks, stuck ones; who holds a file or port
+    #[command(after_help = super::ps::args::EXAMPLES)]
+    Ps(Box<super::ps::args::Ps>),
     /// Say what can be seen here and of this process, and what would allow the rest
     Doctor(Doctor),
     /// Start a suspect that comes with the program, watch it for half a minute, give the verdict

@@ -6,4 +6,5 @@ mod advised;
 pub(crate) mod args;
 pub(crate) mod marks;
 pub(crate) mod options;
+pub(crate) mod ps;
 pub(crate) mod values;

@@ -214,7 +214,7 @@ fn pid(text: &str) -> anyhow::Result<Pid> {
 }
 
 /// A regular expression that was given by `flag`.
-fn regular(flag: &str, pattern: &str) -> anyhow::Result<Regex> {
+pub(super) fn regular(flag: &str, pattern: &str) -> anyhow::Result<Regex> {
     Regex::new(pattern).map_err(|error| {
         // The last line of a regex error is its reason; those above draw where.
         let error = error.to_string();
@@ -223,7 +223,7 @@ fn regular(flag: &str, pattern: &str) -> anyhow::Result<Regex> {
     })
 }
 
-fn nanos(duration: Duration) -> Nanos {
+pub(super) fn nanos(duration: Duration) -> Nanos {
     Nanos(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX))
 }
 
@@ -252,15 +252,7 @@ impl Outputs {
             quiet,
             color,
         } = outputs;
-        let color = match color {
-            args::Color::Always => true,
-            args::Color::Never => false,
-            args::Color::Auto => {
-                stream.is_terminal()
-                    && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-                    && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
-            }
-        };
+        let color = colored(color, stream);
         Self {
             json,
             html,
@@ -271,6 +263,19 @@ impl Outputs {
             redact,
             quiet,
             color,
+        }
+    }
+}
+
+/// Whether text on `stream` is coloured.
+pub(super) fn colored(color: args::Color, stream: &impl IsTerminal) -> bool {
+    match color {
+        args::Color::Always => true,
+        args::Color::Never => false,
+        args::Color::Auto => {
+            stream.is_terminal()
+                && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+                && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
         }
     }
 }
