@@ -362,3 +362,5 @@ pub const MOST_DIFFERENCES: usize = 50;
 /// Seconds for which all threads of a process have to wait in futex before that is called a deadlock. Pools
 /// and pauses wait with timeouts of seconds; 10 s without a single wake-up is longer than any of libc's own.
 pub const SECONDS_FOR_STUCK: f64 = 10.0;
+/// Seconds for which several threads wait together before it is told of all processes: a second is between two jobs.
+pub const SECONDS_FOR_STILL: f64 = 5.0;

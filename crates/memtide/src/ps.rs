@@ -74,6 +74,10 @@ fn judge(root: &ProcRoot, options: &Ps, stop: &Stop) -> anyhow::Result<Processes
             .snapshot()
             .context("nothing was seen that could be kept")?;
         output::save(path, words::snapshot_text(&snapshot).as_bytes())?;
+        if !options.quiet {
+            let file = path.display();
+            progress::tell(&format!("wrote {file}; later: memtide ps --diff {file}\n"));
+        }
     }
     Ok(watch.report())
 }

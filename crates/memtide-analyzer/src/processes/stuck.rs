@@ -4,11 +4,12 @@
 //! and one idle worker is as it should be. What speaks for a deadlock is a process in which *every* thread
 //! waits in futex, several of them at one address, for [`SECONDS_FOR_STUCK`]: nobody is left in it who
 //! could wake them, but for a timeout, a signal or another process. That is a problem; several threads at
-//! one address in a process where others work or wait for the outside is a note, as idle pools look so.
+//! one address in a process where others work or wait for the outside is a note, as idle pools look so. So are
+//! several in the same other system call with the same first argument; they rank below.
 
 use super::words::who;
 use super::{Scene, about, commands};
-use crate::thresholds::SECONDS_FOR_STUCK;
+use crate::thresholds::{SECONDS_FOR_STILL, SECONDS_FOR_STUCK};
 use memtide_model::{Finding, FindingKind, ProcessState, ThreadAtRest, Weight, text};
 use std::collections::BTreeMap;
 
@@ -21,8 +22,21 @@ const FUTEX: i64 = if cfg!(target_arch = "x86_64") {
 /// `futex_waitv`, of all architectures.
 const FUTEX_WAITV: i64 = 449;
 
-/// What threads have in common that wait for the same thing.
+/// Threads in one system call that are worth a line where it is not futex: pools that accept have some.
+const SAME_CALL: usize = 4;
+
+/// What threads have in common that wait for the same thing: system call with first argument, and place.
 type Place<'a> = (Option<(i64, u64)>, &'a str);
+
+/// Threads of a process that wait for the same thing.
+struct Gathering<'a> {
+    together: Vec<&'a ThreadAtRest>,
+    in_futex: bool,
+    /// All threads that wait in futex, at whatever address.
+    all_in_futex: usize,
+    /// For how long at least.
+    seconds: f64,
+}
 
 pub(super) fn find(scene: &Scene<'_>) -> Vec<Finding> {
     if scene.courses.looks() < 2 {
@@ -37,43 +51,53 @@ pub(super) fn find(scene: &Scene<'_>) -> Vec<Finding> {
 }
 
 fn of_process(scene: &Scene<'_>, process: &ProcessState) -> Option<Finding> {
+    let gathering = gather(scene, process)?;
+    let nobody_left = gathering.all_in_futex == process.each_thread.len();
+    let stuck = gathering.in_futex && nobody_left && gathering.seconds >= SECONDS_FOR_STUCK;
+    // Every server has threads that rest for a second: not worth a line unless somebody asks for them.
+    let asked = scene.look.judged.is_some();
+    let telling = stuck || asked || gathering.seconds >= SECONDS_FOR_STILL;
+    telling.then(|| finding(scene, process, &gathering, stuck))
+}
+
+/// The largest group that waits at one futex; where there is none, that in another call.
+fn gather<'a>(scene: &Scene<'_>, process: &'a ProcessState) -> Option<Gathering<'a>> {
     let course = scene.courses.get(process.id)?;
-    let still = |thread: &&ThreadAtRest| {
+    let lasting = |thread: &&ThreadAtRest| {
         let lasting = course.thread(thread.id);
-        lasting.is_some_and(|lasting| lasting.looks >= 2)
+        lasting.filter(|lasting| lasting.looks >= 2)
     };
-    let mut places: BTreeMap<Place<'_>, Vec<&ThreadAtRest>> = BTreeMap::new();
-    let waiting: Vec<&ThreadAtRest> = process
+    let mut places: BTreeMap<Place<'a>, Vec<&ThreadAtRest>> = BTreeMap::new();
+    let mut all_in_futex = 0;
+    for thread in process
         .each_thread
         .iter()
-        .filter(|thread| in_futex(thread))
-        .filter(still)
-        .collect();
-    for thread in &waiting {
-        let place = (thread.syscall, thread.wchan.as_deref().unwrap_or_default());
-        places.entry(place).or_default().push(thread);
+        .filter(|thread| lasting(thread).is_some())
+    {
+        all_in_futex += usize::from(in_futex(thread));
+        // Without the call and its argument all of them look alike.
+        if thread.syscall.is_some() {
+            let place = (thread.syscall, thread.wchan.as_deref().unwrap_or_default());
+            places.entry(place).or_default().push(thread);
+        }
     }
-    let ((syscall, _), together) = places
-        .into_iter()
-        .max_by_key(|(_, threads)| threads.len())?;
-    // Without an address all of them look alike.
-    syscall.filter(|_| together.len() >= 2)?;
-    let since = together
-        .iter()
-        .filter_map(|thread| course.thread(thread.id));
+    let is_futex =
+        |threads: &[&ThreadAtRest]| threads.first().is_some_and(|thread| in_futex(thread));
+    let (in_futex, together) = places
+        .into_values()
+        .map(|threads| (is_futex(&threads), threads))
+        .filter(|(futex, threads)| threads.len() >= if *futex { 2 } else { SAME_CALL })
+        .max_by_key(|(futex, threads)| (*futex, threads.len()))?;
+    let since = together.iter().filter_map(lasting);
     let seconds = since
         .map(|lasting| scene.courses.seconds_since(lasting.since))
         .fold(f64::MAX, f64::min);
-    let nobody_left = waiting.len() == process.each_thread.len();
-    let stuck = nobody_left && seconds >= SECONDS_FOR_STUCK;
-    Some(finding(
-        scene,
-        process,
-        &together,
-        waiting.len(),
+    Some(Gathering {
+        together,
+        in_futex,
+        all_in_futex,
         seconds,
-        stuck,
-    ))
+    })
 }
 
 /// Waits in futex(2), by the system call where it may be read, else by where it sleeps.
@@ -90,34 +114,30 @@ fn in_futex(thread: &ThreadAtRest) -> bool {
 fn finding(
     scene: &Scene<'_>,
     process: &ProcessState,
-    together: &[&ThreadAtRest],
-    waiting: usize,
-    seconds: f64,
+    gathering: &Gathering<'_>,
     stuck: bool,
 ) -> Finding {
+    let together = &gathering.together;
     let (count, all) = (together.len(), process.each_thread.len());
-    let address = together
-        .first()
-        .and_then(|thread| thread.syscall)
-        .map_or(0, |(_, address)| address);
+    let first = together.first();
+    let (number, argument) = first.and_then(|thread| thread.syscall).unwrap_or_default();
+    let (what, place) = if gathering.in_futex {
+        ("at one futex", format!("address {argument:#x}"))
+    } else {
+        let place = first
+            .and_then(|thread| thread.wchan.as_deref())
+            .unwrap_or("the kernel");
+        let place = format!("system call {number} with {argument:#x}, in {place}");
+        ("in one system call", place)
+    };
+    let seconds = gathering.seconds;
     let summary = format!(
-        "{} waits at one futex with {count} of its {all} threads, for at least {} and without CPU time",
+        "{} waits {what} with {count} of its {all} threads, for at least {} and without CPU time",
         who(process),
         text::duration(seconds)
     );
-    let mut details = vec![format!("address {address:#x}; {}", thread_names(together))];
-    details.push(if stuck {
-        format!(
-            "all its {all} threads wait in futex, so none is left to wake them but a timeout, a signal or \
-             another process: most likely a deadlock"
-        )
-    } else if waiting == all {
-        "all its threads wait in futex; watch for longer to tell a pause from a deadlock: --watch 5s".to_owned()
-    } else {
-        "a lock that is not given back, or a pool without work, which is as it should be: others of its \
-         threads run or wait for something else"
-            .to_owned()
-    });
+    let mut details = vec![format!("{place}; {}", thread_names(together))];
+    details.push(meaning(gathering, all, stuck));
     let (pid, debug) = (
         process.id.pid,
         "shows where in the program its threads wait",
@@ -132,9 +152,30 @@ fn finding(
         summary,
         details,
         count: count as u64,
-        at_least_seconds: Some(seconds),
+        at_least_seconds: Some(gathering.seconds),
         remedies,
         ..about(FindingKind::Stuck, weight, &[process])
+    }
+}
+
+/// What it may be.
+fn meaning(gathering: &Gathering<'_>, all: usize, stuck: bool) -> String {
+    if stuck {
+        format!(
+            "all its {all} threads wait in futex, so none is left to wake them but a timeout, a signal or \
+             another process: most likely a deadlock"
+        )
+    } else if !gathering.in_futex {
+        "something outside that does not come, or a pool without work, which is as it should be"
+            .to_owned()
+    } else if gathering.all_in_futex == all {
+        "all its threads wait in futex; watch for longer to tell a pause from a deadlock: \
+         memtide ps --watch 5s --for 1m"
+            .to_owned()
+    } else {
+        "a lock that is not given back, or a pool without work, which is as it should be: others of its \
+         threads run or wait for something else"
+            .to_owned()
     }
 }
 

@@ -663,8 +663,13 @@ fn a_process_whose_threads_all_wait_at_one_futex_is_stuck_once_it_lasts() {
         found[0].details[0].starts_with("address 0x20; threads worker-701 (701)"),
         "{found:?}"
     );
-    let early = threads_over(3, &locked);
+    let early = threads_over(6, &locked);
     assert_eq!(early[0].weight, Weight::Note);
+    assert_eq!(
+        threads_over(3, &locked),
+        [],
+        "a second or three are between two jobs"
+    );
 }
 
 #[test]
@@ -680,6 +685,20 @@ fn an_idle_pool_is_a_note_and_one_idle_worker_is_nothing() {
     assert_eq!(threads_over(20, &pool)[0].weight, Weight::Note);
     let single = |_| vec![thread(700, read, 0, 0), thread(701, FUTEX, 0x20, 0)];
     assert_eq!(threads_over(20, &single), []);
+    let accepting = |_| (700..705).map(|tid| thread(tid, read, 3, 0)).collect();
+    let found = threads_over(20, &accepting);
+    assert_eq!((found[0].weight, found[0].count), (Weight::Note, 5));
+    assert!(
+        found[0].details[0].starts_with("system call 0 with 0x3"),
+        "{found:?}"
+    );
+    // Each reads from elsewhere.
+    let apart = |_| {
+        (700..705)
+            .map(|tid| thread(tid, read, tid.into(), 0))
+            .collect()
+    };
+    assert_eq!(threads_over(20, &apart), []);
     // They are woken now and then.
     let busy = |second| {
         vec![

@@ -37,7 +37,7 @@ pub(super) fn sections(page: &mut Page, report: &ProcessesReport) {
         for detail in &note.details {
             page.sentence("  ", Tone::Faint, detail);
         }
-        pids(page, note, 0);
+        pids(page, note, 1);
         commands(page, note);
     }
     words::rest(page, notes.len(), NOTES);

@@ -81,7 +81,13 @@ fn holders(object: &KernelObject) -> String {
         .take(SHOWN)
         .map(ToString::to_string)
         .collect();
+    // A set and a queue of System V are held by nobody by design.
+    let has_holders = !matches!(
+        object.kind,
+        ObjectKind::SystemVQueue | ObjectKind::SystemVSemaphores
+    );
     match object.holders.len() {
+        0 if !has_holders => words::unknown(),
         0 if object.kind == ObjectKind::SystemVSegment && object.count.is_some_and(|n| n > 0) => {
             words::unknown()
         }

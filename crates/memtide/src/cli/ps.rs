@@ -20,6 +20,10 @@ const GROWTH: Duration = Duration::from_secs(30);
 
 /// `memtide ps`.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line"
+)]
 pub(crate) struct Ps {
     pub(crate) user: Option<String>,
     pub(crate) name: Option<Regex>,

@@ -33,6 +33,10 @@ pub(crate) enum Order {
 }
 
 #[derive(Debug, ClapArgs)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line"
+)]
 pub(crate) struct Ps {
     /// Judge only the processes of this user (name or number)
     #[arg(long, value_name = "USER")]
