@@ -4,7 +4,9 @@
 import contextlib
 import json
 import os
+import pty
 import shutil
+import signal
 import socket
 import stat
 import subprocess
@@ -12,7 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from harness import MEMTIDE, ROOT, expect, free_port, need, scratch, until
+from harness import MEMTIDE, ROOT, expect, free_port, need, running, scratch, until
 
 need("gcc")
 FIXTURES = ROOT / "fixtures/processes"
@@ -198,6 +200,27 @@ def threads():
         expect(not about(data, "stuck", [process.pid]), "no deadlock where another thread works")
 
 
+def watching():
+    """On a terminal: a few lines after each look, and with Ctrl-C the findings of all."""
+    ours, theirs = pty.openpty()
+    with fixture("zombies", "count=5") as (process, _):
+        command = [MEMTIDE, "ps", "--watch", "500ms", "--color", "never", "--name", "bin/zombies"]
+        memtide = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs)
+        os.close(theirs)
+        shown = b""
+        while shown.count(b" s  5 zombies") < 3:
+            shown += os.read(ours, 4096)
+        expect(b"looked" not in shown, f"only a few lines while it goes on: {shown}")
+        memtide.send_signal(signal.SIGINT)
+        # A terminal whose other side is closed ends with an error in place of nothing.
+        with contextlib.suppress(OSError):
+            while part := os.read(ours, 4096):
+                shown += part
+        os.close(ours)
+        expect(memtide.wait(20) == 1, f"1 after Ctrl-C, not {memtide.returncode}")
+        expect(f"kill -TERM {process.pid}".encode() in shown, f"the findings after Ctrl-C: {shown}")
+
+
 def expectations():
     with fixture("orphans", "count=6", "kind=plain") as _:
         # Six orphans and the program that made them.
@@ -292,6 +315,22 @@ def as_nobody(folder):
         expect(not about(data, "zombies", truth["zombies"]), "of nobody's processes none is a zombie")
 
 
+def namespaces():
+    """In a pid namespace of its own a process has two numbers, and both are shown."""
+    command = ["unshare", "--pid", "--fork", "--kill-child", "sleep", "60"]
+    if os.getuid() != 0 or subprocess.run([*command[:-2], "true"], check=False).returncode:
+        print("skipped: a pid namespace (needs root and unshare)")
+        return
+    with running(command) as outer:
+        def inside():
+            _, data = report("--name", "^sleep 60$")
+            return [row for row in data["processes"] if row["ppid"] == outer.pid and row["name"] == "sleep"]
+
+        until(inside, "the process in the namespace")
+        row = inside()[0]
+        expect(row["inner_pid"] == 1 and row["pid"] > 1, f"both numbers: {row}")
+
+
 def texts(folder):
     """Every line but commands fits the terminal; --redact shows no command line; --quiet says nothing."""
     with fixture("stuck", "stopped=3", "blocked=3"):
@@ -312,10 +351,12 @@ with scratch() as scratched:
     starter_seen(scratched)
     stuck()
     threads()
+    watching()
     expectations()
     holders(scratched)
     objects()
     growth()
     as_nobody(scratched)
+    namespaces()
     texts(scratched)
 print("everything named with the right parent, nothing invented")
