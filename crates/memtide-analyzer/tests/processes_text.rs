@@ -53,7 +53,7 @@ fn census(second: u64) -> Census {
     processes.sort_by_key(|process| process.id.pid);
     Census {
         at: Nanos::from_secs(100 + second),
-        wall_ns: 1_700_000_000_000_000_000 + i64::try_from(second).unwrap() * 1_000_000_000,
+        wall_ns: 1_700_000_000_000_000_000 + second.cast_signed() * 1_000_000_000,
         boot_id: "a".to_owned(),
         processes,
         objects: Some(vec![KernelObject {

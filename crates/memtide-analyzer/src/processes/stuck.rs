@@ -81,20 +81,19 @@ fn gather<'a>(scene: &Scene<'_>, process: &'a ProcessState) -> Option<Gathering<
             places.entry(place).or_default().push(thread);
         }
     }
-    let is_futex =
-        |threads: &[&ThreadAtRest]| threads.first().is_some_and(|thread| in_futex(thread));
-    let (in_futex, together) = places
+    let locks = |threads: &[&ThreadAtRest]| threads.first().is_some_and(|thread| in_futex(thread));
+    let (locked, together) = places
         .into_values()
-        .map(|threads| (is_futex(&threads), threads))
-        .filter(|(futex, threads)| threads.len() >= if *futex { 2 } else { SAME_CALL })
-        .max_by_key(|(futex, threads)| (*futex, threads.len()))?;
+        .map(|threads| (locks(&threads), threads))
+        .filter(|(locked, threads)| threads.len() >= if *locked { 2 } else { SAME_CALL })
+        .max_by_key(|(locked, threads)| (*locked, threads.len()))?;
     let since = together.iter().filter_map(lasting);
     let seconds = since
         .map(|lasting| scene.courses.seconds_since(lasting.since))
         .fold(f64::MAX, f64::min);
     Some(Gathering {
         together,
-        in_futex,
+        in_futex: locked,
         all_in_futex,
         seconds,
     })
