@@ -1,0 +1,171 @@
+#!/usr/bin/env python3
+"""`memtide compare` where something is wrong: with what is asked for, an arm, the load, the service, or by Ctrl-C."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+import uuid
+from pathlib import Path
+
+from harness import MEMTIDE, ROOT, answers, expect, free_port, need, scratch, until
+
+FIXTURES = ROOT / "fixtures/compare"
+PYTHON = "/usr/bin/python3"
+# Every process that a comparison starts has this in its environment, whoever its parent is by then.
+MARK = f"MEMTIDE_TEST_MARK={uuid.uuid4().hex}"
+
+
+def marked():
+    """The processes that comparisons of this check have started, or are, and that still run."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if MARK.encode() in (folder / "environ").read_bytes().split(b"\0"):
+                found.append((int(folder.name), (folder / "comm").read_text().strip()))
+        except OSError:
+            continue
+    return found
+
+
+def environment(**more):
+    name, value = MARK.split("=")
+    return os.environ | {name: value} | more
+
+
+def compare(*arguments, folder, timeout=100, **more):
+    """Runs a comparison to its end: (exit code, the comparison or None, all that it said). It leaves nothing behind."""
+    name = uuid.uuid4().hex
+    result = folder / f"{name}.json"
+    command = [MEMTIDE, "compare", "--json", result, "-o", name, "--every", "100ms", *arguments]
+    done = subprocess.run(
+        [str(part) for part in command], cwd=folder, env=environment(**more), stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=timeout, check=False,
+    )
+    said = done.stdout.decode(errors="replace")
+    until(lambda: not marked(), f"nothing to be left running, and not {marked()}:\n{said}", 5)
+    return done.returncode, json.loads(result.read_text()) if result.exists() else None, said
+
+
+def refused(words, *arguments, folder, **more):
+    started = time.monotonic()
+    code, comparison, said = compare(*arguments, folder=folder, **more)
+    expect(code in (2, 125), f"{arguments} to be refused with 2 or 125, not {code}:\n{said}")
+    expect(comparison is None, f"no comparison of {arguments}")
+    expect("panicked" not in said, f"no panic:\n{said}")
+    for word in words:
+        expect(word in said, f"{word!r} in what is said of {arguments}:\n{said}")
+    expect(time.monotonic() - started < 10, f"{arguments} to be refused before the work")
+    print(f"refused: {said.strip().splitlines()[0]}")
+
+
+def check_refusals(folder):
+    work = ["--", "/bin/sleep", "1"]
+    refused(["glibc", "tcmalloc", "jemalloc", "mimalloc"], "--allocators", "glibc,dlmalloc", *work, folder=folder)
+    refused(["arena_max", "trim_threshold"], "--allocators", "glibc,glibc:arenas=2", *work, folder=folder)
+    refused(["dirty_decay_ms"], "--allocators", "glibc,jemalloc:decay=1", *work, folder=folder)
+    refused(["arena_max", "many"], "--allocators", "glibc,glibc:arena_max=many", *work, folder=folder)
+    refused(["/nowhere/libfast.so"], "--allocators", "glibc,/nowhere/libfast.so", *work, folder=folder)
+    refused(["libz"], "--allocators", f"glibc,{a_library('libz.so.1')}", *work, folder=folder)
+    refused(["none-such"], "--allocators", "glibc,tcmalloc", "--", "./none-such", folder=folder)
+    source = folder / "alone.c"
+    source.write_text("#include <unistd.h>\nint main(void) { return sleep(1); }\n")
+    subprocess.run(["gcc", "-static", "-o", folder / "alone", source], check=True)
+    refused(["static"], "--allocators", "glibc,tcmalloc", "--", "./alone", folder=folder)
+    refused(["tcp:PORT", "file:PATH"], "--allocators", "glibc,tcmalloc", "--ready", "soon", "--load", "true", *work, folder=folder)
+
+
+def a_library(name):
+    listed = subprocess.run(["/sbin/ldconfig", "-p"], capture_output=True, text=True, check=True).stdout
+    return next(line.split("=> ")[1] for line in listed.splitlines() if line.strip().startswith(f"{name} "))
+
+
+def check_failing_arm(folder):
+    wrapper = folder / "picky"
+    wrapper.write_text('#!/bin/sh\ncase $LD_PRELOAD in *jemalloc*) echo "no thanks" >&2; exit 3;; esac\nexec "$@"\n')
+    wrapper.chmod(0o755)
+    arms = ["--allocators", "glibc,jemalloc,tcmalloc", "--runs", 5]
+    code, comparison, said = compare(*arms, "--", wrapper, "/bin/sleep", "0.7", folder=folder)
+    expect(code == 0 and comparison, f"a comparison of the arms that work, not {code}:\n{said}")
+    glibc, jemalloc, tcmalloc = comparison["arms"]
+    expect(jemalloc["failed"] and "3" in jemalloc["failed"], f"jemalloc to have failed with 3: {jemalloc['failed']}")
+    for arm in (glibc, tcmalloc):
+        expect(arm["failed"] is None and len(arm["runs"]) == 5, f"five runs of {arm['arm']}: {arm['failed']}")
+    expect(tcmalloc["settled_rss_ratio"] is not None, "tcmalloc to be compared all the same")
+    expect("jemalloc" in said, f"the arm that failed to be named:\n{said}")
+    print(f"failing arm: {jemalloc['failed']}")
+
+
+def check_failing_load(folder):
+    port = free_port()
+    service = ["--ready", f"tcp:{port}", "--load", "echo out of luck; exit 7", "--settle", "0s"]
+    command = ["--", PYTHON, FIXTURES / "service.py", "--port", port]
+    code, comparison, said = compare("--allocators", "glibc,tcmalloc", "--runs", 2, *service, *command, folder=folder)
+    expect("7" in said, f"the load's exit code:\n{said}")
+    if comparison:
+        runs = [run for arm in comparison["arms"] for run in arm["runs"]]
+        expect(all(run["failed"] for run in runs), f"runs that do not count: {runs}")
+        expect(comparison["verdict"]["kind"] == "undetermined", f"no answer: {comparison['verdict']}")
+    print(f"failing load: ended with {code}")
+
+
+def check_taken_port(folder):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        service = ["--ready", f"tcp:{port}", "--load", "true"]
+        refused([str(port)], "--allocators", "glibc,tcmalloc", *service, "--", "/bin/sleep", "5", folder=folder)
+
+
+def check_grudging_service(folder):
+    port = free_port()
+    service = ["--ready", f"tcp:{port}", "--load", "sleep 1", "--settle", "0s", "--stop", "TERM", "--kill-after", "2s"]
+    command = ["--", PYTHON, FIXTURES / "grudging.py", "--port", port]
+    _, comparison, said = compare("--allocators", "glibc,tcmalloc", "--runs", 1, *service, *command, folder=folder)
+    expect(comparison, f"a comparison:\n{said}")
+    for arm in comparison["arms"]:
+        for run in arm["runs"]:
+            expect(run["killed"], f"a service that ignores SIGTERM to be killed: {run}\n{said}")
+    expect(comparison["verdict"]["kind"] == "undetermined", f"no answer after one run: {comparison['verdict']}")
+    expect(not answers(port), "its port to be free again")
+    print("grudging service: killed, with its child")
+
+
+def check_interrupted(folder):
+    result = folder / "interrupted.json"
+    command = [MEMTIDE, "compare", "--json", result, "-o", "interrupted", "--allocators", "glibc,tcmalloc", "--", "/bin/sleep", "1.5"]
+    process = subprocess.Popen(
+        [str(part) for part in command], cwd=folder, env=environment(), stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )
+    try:
+        # Two runs or three are done, and one is under way.
+        time.sleep(5.5)
+        until(lambda: "sleep" in {name for _, name in marked()}, "a run to be under way")
+        process.send_signal(signal.SIGINT)
+        said = process.communicate(timeout=20)[0].decode(errors="replace")
+    finally:
+        process.kill()
+    expect(not marked(), f"nothing to be left running, and not {marked()}:\n{said}")
+    expect(result.exists(), f"what was done to be reported:\n{said}")
+    comparison = json.loads(result.read_text())
+    good = [run for arm in comparison["arms"] for run in arm["runs"] if run["failed"] is None]
+    expect(1 <= len(good) <= 4, f"the runs that were done, one to four, not {len(good)}:\n{said}")
+    expect(comparison["verdict"]["kind"] == "undetermined", f"no answer yet: {comparison['verdict']}")
+    print(f"interrupted: ended with {process.returncode}, {len(good)} runs reported")
+
+
+def main():
+    need("gcc", "python3")
+    with scratch() as folder:
+        check_refusals(folder)
+        check_taken_port(folder)
+        check_failing_arm(folder)
+        check_failing_load(folder)
+        check_grudging_service(folder)
+        check_interrupted(folder)
+
+
+if __name__ == "__main__":
+    main()
