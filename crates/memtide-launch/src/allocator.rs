@@ -13,6 +13,7 @@
 //! `GLIBC_TUNABLES` as far as they do, `MALLOC_*`, `TCMALLOC_*`, `MIMALLOC_*`), which is taken away in every arm.
 
 mod bound;
+mod files;
 mod find;
 mod image;
 mod kind;
@@ -23,6 +24,7 @@ mod settings;
 mod variant;
 
 pub use bound::{Bound, bound};
+pub use files::Files;
 pub use refusal::{caution, refusal};
 pub use variant::Variant;
 

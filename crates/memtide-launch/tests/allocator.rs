@@ -3,7 +3,7 @@
 
 mod support;
 
-use memtide_launch::allocator::{Bound, Found, Variant, bound, caution, refusal};
+use memtide_launch::allocator::{Bound, Files, Found, Variant, bound, caution, refusal};
 use memtide_launch::{Error, ErrorKind, Launch, Launched, Program, inspect_program, resolve};
 use rustix::process::Signal;
 use std::ffi::OsStr;
@@ -37,7 +37,7 @@ fn started(
         .unwrap();
     let since = Instant::now();
     loop {
-        let answer = bound(launched.pid(), found);
+        let answer = bound(launched.pid(), found, &Files::default());
         let not_yet = matches!(&answer, Err(error) if error.kind() == ErrorKind::NotYet);
         if !not_yet || since.elapsed() > Duration::from_secs(20) {
             return (launched, answer);
@@ -172,7 +172,7 @@ fn a_service_with_an_allocator_of_its_own_runs_on_another() {
         assert_eq!(asked(&port), "+OK\r\n$5\r\nworld\r\n", "{variant}");
         // It has written its title over its environment by now, and is believed.
         assert_eq!(
-            memtide_launch::allocator::bound(launched.pid(), &found).unwrap(),
+            memtide_launch::allocator::bound(launched.pid(), &found, &Files::default()).unwrap(),
             bound
         );
         let stopped = launched
@@ -255,7 +255,7 @@ fn programs_with_an_allocator_of_their_own_are_refused_before_and_after_the_star
         let mut launch = Launch::new(&script.path, [""; 0]);
         let launched = launch.allocator(&found).own_group().spawn(&script).unwrap();
         wait_for_program(&launched, &path);
-        let error = bound(launched.pid(), &found).unwrap_err();
+        let error = bound(launched.pid(), &found, &Files::default()).unwrap_err();
         assert!(error.to_string().contains(says), "{name}: {error}");
     }
 }
@@ -292,7 +292,7 @@ fn static_programs_and_other_c_libraries_are_refused() {
     let mut launch = Launch::new(&script.path, [""; 0]);
     let launched = launch.allocator(&found).own_group().spawn(&script).unwrap();
     wait_for_program(&launched, &path);
-    let error = bound(launched.pid(), &found).unwrap_err();
+    let error = bound(launched.pid(), &found, &Files::default()).unwrap_err();
     assert!(error.to_string().contains("linked statically"), "{error}");
 }
 
@@ -324,7 +324,9 @@ fn a_wrapper_that_clears_the_environment_is_found_out() {
         let mut launch = Launch::new("env", ["-i", "A=1", "/bin/sleep", "30"]);
         let launched = launch.allocator(&found).own_group().spawn(&env).unwrap();
         wait_for_program(&launched, Path::new("/bin/sleep"));
-        let error = bound(launched.pid(), &found).unwrap_err().to_string();
+        let error = bound(launched.pid(), &found, &Files::default())
+            .unwrap_err()
+            .to_string();
         for part in says {
             assert!(error.contains(part), "{part:?} in: {error}");
         }
@@ -412,7 +414,9 @@ fn another_allocator_that_comes_first_is_named() {
     let mut launch = Launch::new("sh", ["-c", script]);
     let launched = launch.allocator(&found).own_group().spawn(&sh).unwrap();
     wait_for_program(&launched, &resolve(OsStr::new("sleep")).unwrap());
-    let error = bound(launched.pid(), &found).unwrap_err().to_string();
+    let error = bound(launched.pid(), &found, &Files::default())
+        .unwrap_err()
+        .to_string();
     assert!(
         error.contains("runs on mimalloc") && error.contains("comes before it"),
         "{error}"
@@ -421,7 +425,9 @@ fn another_allocator_that_comes_first_is_named() {
     let mut launch = Launch::new("sh", ["-c", script]);
     let launched = launch.allocator(&found).own_group().spawn(&sh).unwrap();
     wait_for_program(&launched, &resolve(OsStr::new("sleep")).unwrap());
-    let error = bound(launched.pid(), &found).unwrap_err().to_string();
+    let error = bound(launched.pid(), &found, &Files::default())
+        .unwrap_err()
+        .to_string();
     assert!(
         error.contains("runs on mimalloc") && error.contains("glibc's own"),
         "{error}"
@@ -434,7 +440,7 @@ fn who_has_ended_cannot_be_asked() {
     let found = find("glibc", &program).unwrap();
     let mut launched = Launch::new("true", [""; 0]).spawn(&program).unwrap();
     launched.wait_for(Duration::MAX).unwrap().unwrap();
-    let error = bound(launched.pid(), &found).unwrap_err();
+    let error = bound(launched.pid(), &found, &Files::default()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::System);
     assert!(
         error.to_string().contains("cannot verify the allocator"),

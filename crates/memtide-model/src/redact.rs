@@ -275,7 +275,8 @@ impl Redactor {
         }
     }
 
-    fn command_line(&mut self, arguments: &mut [String]) {
+    /// Redacts a program and its arguments, which it looks for elsewhere from then on.
+    pub fn command_line(&mut self, arguments: &mut [String]) {
         let original = arguments.to_vec();
         let Some((program, rest)) = original.split_first() else {
             return;

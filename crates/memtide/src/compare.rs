@@ -10,6 +10,7 @@
 
 mod arms;
 mod course;
+mod names;
 mod results;
 mod trial;
 
@@ -22,6 +23,7 @@ use crate::signals::Stop;
 use anyhow::{Context as _, bail};
 use arms::Arm;
 use memtide_analyzer::comparison::{self, Inputs};
+use memtide_launch::allocator::Files;
 use memtide_launch::{Program, allocator, inspect_program, resolve};
 use memtide_model::comparison::Trial;
 use memtide_model::text::{self, printable};
@@ -46,14 +48,13 @@ pub(crate) fn run(options: &Compare) -> anyhow::Result<Code> {
 fn recordings(files: &[PathBuf], outputs: &Outputs) -> anyhow::Result<Code> {
     let mut redactor = outputs.redact.then(secrets::redactor);
     let mut findings = Vec::new();
-    for file in files {
+    for (file, mut name) in files.iter().zip(names::short(files)) {
         let mut observations = Reader::open(file)
             .and_then(|reader| reader.observations(SAMPLES_FOR_VERDICT))
             .with_context(|| format!("reading {}", file.display()))?;
-        let mut name = file.display().to_string();
         if let Some(redactor) = &mut redactor {
             redactor.observations(&mut observations);
-            redactor.text(&mut name);
+            name.clone_from(&observations.recording.file);
         }
         findings.push((name, memtide_analyzer::analyze(&observations)));
     }
@@ -65,7 +66,10 @@ fn recordings(files: &[PathBuf], outputs: &Outputs) -> anyhow::Result<Code> {
 fn allocators(work: &Work, outputs: &Outputs) -> anyhow::Result<Code> {
     let program = inspect_program(&resolve(&work.program)?)?;
     if let Some(why) = allocator::refusal(&program) {
-        bail!("{}: {why}", program.path.display());
+        // Of a script it is the interpreter that is named.
+        let script =
+            (program.runs != program.path).then(|| format!("{}: ", program.path.display()));
+        bail!("{}{why}", script.unwrap_or_default());
     }
     let mut arms = arms::prepare(&work.allocators, &program)?;
     let checks = trial::Checks::of(work)?;
@@ -86,10 +90,11 @@ fn allocators(work: &Work, outputs: &Outputs) -> anyhow::Result<Code> {
         folder: &folder,
         stop: &stop,
         redact: outputs.redact,
+        files: &Files::default(),
     };
-    let command = make(&setting, &mut arms, seed, &mut progress);
-    let mut comparison = comparison::allocators(Inputs {
-        command: command.unwrap_or_else(|| typed(&program, work)),
+    make(&setting, &mut arms, seed, &mut progress);
+    let mut inputs = Inputs {
+        command: typed(&program, work),
         load: work.load.clone(),
         runs: work.runs as u64,
         seed,
@@ -97,16 +102,18 @@ fn allocators(work: &Work, outputs: &Outputs) -> anyhow::Result<Code> {
         arms: arms.into_iter().map(Arm::into_input).collect(),
         budget_percent: 100.0 * work.budget,
         heap_read: work.inspects,
-    });
-    comparison.warnings.extend(allocator::caution(&program));
+    };
+    let mut caution = allocator::caution(&program);
+    if outputs.redact {
+        results::redact(&mut inputs, caution.as_mut());
+    }
+    let mut comparison = comparison::allocators(inputs);
+    comparison.warnings.extend(caution);
     if let Some(signal) = stop.asked() {
         comparison.warnings.insert(
             0,
             format!("{signal} ended it early: this is what was done until then."),
         );
-    }
-    if outputs.redact {
-        results::redact(&mut comparison);
     }
     for path in results::write(&comparison, outputs)? {
         progress.say(&format!("wrote {}", path.display()));
@@ -115,16 +122,10 @@ fn allocators(work: &Work, outputs: &Outputs) -> anyhow::Result<Code> {
     Ok(if all_failed { Code::Failed } else { Code::Done })
 }
 
-/// Makes all runs in their drawn order; gives the command line as the recordings hold it.
-fn make(
-    setting: &Setting<'_>,
-    arms: &mut [Arm],
-    seed: u64,
-    progress: &mut Progress,
-) -> Option<Vec<String>> {
+/// Makes all runs in their drawn order.
+fn make(setting: &Setting<'_>, arms: &mut [Arm], seed: u64, progress: &mut Progress) {
     let order = comparison::order(arms.len(), setting.work.runs, seed);
     let all = order.len();
-    let mut command = None;
     for (index, arm) in order.into_iter().enumerate() {
         let arm = &mut arms[arm];
         if setting.stop.asked().is_some() || arm.failed.is_some() {
@@ -137,12 +138,8 @@ fn make(
             arm.name(),
             told(&made.trial)
         ));
-        if command.is_none() && setting.redact {
-            command = made.command;
-        }
         arm.add(made.trial, made.allocator);
     }
-    command
 }
 
 /// A run in a line.

@@ -20,7 +20,8 @@ pub enum Course {
     Slower,
     /// It grows at the same rate, or no other rate is shown, or a higher one.
     GoesOn,
-    /// Its interval is below the baseline's rate, and so many runs cannot show it.
+    /// Its interval is below the baseline's rate, and so many runs cannot show it; or most of its runs do not grow,
+    /// and their rates scatter so much that the baseline's is among them.
     Unsure,
     /// There is no rate to compare.
     Unknown,
@@ -57,9 +58,9 @@ pub fn course(arm: &Arm) -> Course {
     let lower = ratio.high < 1.0 && ratio.value < 1.0 - SAME_RATE;
     if arm.grows == Some(false) && most(good().map(gives_back)) == Some(true) {
         Course::GivesBack
-    } else if !lower {
+    } else if !lower && arm.grows != Some(false) {
         Course::GoesOn
-    } else if !ratio.differs {
+    } else if !lower || !ratio.differs {
         Course::Unsure
     } else if arm.grows == Some(false) && ratio.high < STOPPED_RATE {
         Course::Stops

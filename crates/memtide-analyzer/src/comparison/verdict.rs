@@ -274,17 +274,21 @@ impl Case<'_> {
 
     /// Growth that may be slower, and so many runs cannot show it.
     fn unsure(&self, arm: &Arm) -> ComparisonVerdict {
-        let pace = arm
-            .growth_ratio
-            .as_ref()
-            .map(words::pace)
-            .unwrap_or_default();
         let runs = self.more_runs();
-        let mut verdict = undetermined(
-            format!(
+        let lower = arm.growth_ratio.as_ref().filter(|ratio| ratio.high < 1.0);
+        let summary = match lower.map(words::pace) {
+            Some(pace) => format!(
                 "Memory may grow {pace} under {}; so few runs cannot show it.",
                 arm.arm
             ),
+            None => format!(
+                "Memory grows under {}; whether it does under {} is not shown: most runs do not, but their rates \
+                 scatter too much.",
+                self.baseline.arm, arm.arm
+            ),
+        };
+        let mut verdict = undetermined(
+            summary,
             vec![format!("Run each arm more often: --runs {runs}")],
         );
         verdict.evidence = self.facts_of_all();

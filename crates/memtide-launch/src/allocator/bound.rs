@@ -7,7 +7,8 @@
 //! points into its own module was not bound yet (it will be at the first call), one that points into the
 //! program is that of a program which took the address of `malloc`; both say nothing.
 
-use super::image::{FAMILY, Image, MALLOC};
+use super::files::{Content, Files};
+use super::image::{FAMILY, MALLOC};
 use super::kind::Kind;
 use super::link_map::{self, Loaded, Module, base_name};
 use super::refusal::linked_in;
@@ -20,6 +21,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -37,22 +39,20 @@ pub struct Bound {
 }
 
 /// Verifies that the process runs on what was found: that its `malloc` is bound to that library, and that
-/// the settings arrived in its environment. Takes some tens of milliseconds: files of all libraries are read.
+/// the settings arrived in its environment. The first time it takes some tens of milliseconds, for the files of
+/// all libraries are read; `files` remembers what is in them.
 ///
 /// # Errors
 /// [`ErrorKind::NotYet`] while it is still being loaded, after a tenth of a second;
 /// [`ErrorKind::Allocator`] where it runs on another one, or without the settings, with what was found
 /// instead; [`ErrorKind::System`] where it has ended or may not be read.
-pub fn bound(pid: u32, found: &Found) -> Result<Bound, Error> {
+pub fn bound(pid: u32, found: &Found, files: &Files) -> Result<Bound, Error> {
     let modules = modules(pid)?;
     let loaded = modules.into_iter().map(|module| {
+        let kind = kind_of(&base_name(&module.name));
         // A file that is gone, or not ours to read, is taken for one that defines nothing.
-        let (image, content) = Image::open(&module.file).unwrap_or_default();
-        Loading {
-            module,
-            image,
-            content,
-        }
+        let content = files.read(&module.file, kind).unwrap_or_default();
+        Loading { module, content }
     });
     let process = Process {
         pid,
@@ -122,8 +122,7 @@ fn ranges(pid: u32) -> Result<Vec<Range>, Error> {
 
 struct Loading {
     module: Module,
-    image: Image,
-    content: Vec<u8>,
+    content: Rc<Content>,
 }
 
 impl Loading {
@@ -139,7 +138,7 @@ impl Loading {
             let version = base_name(&real).split_once(".so.")?.1.to_owned();
             (kind == Kind::Mimalloc).then_some(version)
         };
-        match kind.version(&self.content).or_else(of_name) {
+        match self.content.version.clone().or_else(of_name) {
             Some(version) => format!("{} {version}", kind.name()),
             None => kind.name().to_owned(),
         }
@@ -171,7 +170,7 @@ impl Process {
 
     /// The module that has `malloc`, which must be the one that was found.
     fn owner(&self, found: &Found) -> Result<&Loading, Error> {
-        let own = self.loaded.first().map(|own| &own.image);
+        let own = self.loaded.first().map(|own| &own.content.image);
         if let Some(why) = own.and_then(linked_in) {
             return Err(self.wrong(&why));
         }
@@ -206,7 +205,7 @@ impl Process {
     fn first_with(&self, function: &str) -> Option<&Loading> {
         self.loaded
             .iter()
-            .find(|loaded| loaded.image.exports.contains(&function))
+            .find(|loaded| loaded.content.image.exports.contains(&function))
     }
 
     /// What else hands out memory, if anybody calls it, must not be another allocator's.
@@ -215,11 +214,11 @@ impl Process {
             let is_called = self
                 .loaded
                 .iter()
-                .any(|loaded| loaded.image.imports.contains(&function));
+                .any(|loaded| loaded.content.image.imports.contains(&function));
             let Some(other) = self.first_with(function).filter(|_| is_called) else {
                 continue;
             };
-            if other.image.is_allocator() && !other.is(owner) {
+            if other.content.image.is_allocator() && !other.is(owner) {
                 return Err(self.wrong(&format!(
                     "takes malloc from {} and {function} from {}: two allocators at once; build it \
                      without the second",
@@ -240,7 +239,7 @@ impl Process {
             .and_then(|own| self.file_at(own.module.within));
         for loaded in &self.loaded {
             let own = self.file_at(loaded.module.within);
-            for offset in &loaded.image.slots {
+            for offset in &loaded.content.image.slots {
                 let at = loaded.module.base.wrapping_add(*offset);
                 let value = link_map::slot(self.pid, at).map_err(|error| unreadable(&error))?;
                 let points_to = value.and_then(|value| self.file_at(value));

@@ -1,11 +1,12 @@
 //! Where runs and results go.
 
+use super::names;
 use crate::cli::options::{Outputs, Work};
 use crate::naming;
 use crate::output;
 use crate::progress;
 use anyhow::Context as _;
-use memtide_model::Redactor;
+use memtide_analyzer::comparison::Inputs;
 use memtide_model::comparison::Comparison;
 use memtide_report::comparison as report;
 use memtide_report::terminal;
@@ -64,28 +65,71 @@ pub(super) fn write(comparison: &Comparison, outputs: &Outputs) -> anyhow::Resul
     Ok(written)
 }
 
-/// Without paths and commands of the user's; the program's own are redacted in its recordings already.
-pub(super) fn redact(comparison: &mut Comparison) {
+/// Takes paths and commands of the user's out of what a comparison is made from, so that no sentence of it
+/// can hold them. Arms that were told apart by their paths alone are numbered.
+pub(super) fn redact(inputs: &mut Inputs, caution: Option<&mut String>) {
     let mut redactor = crate::secrets::redactor();
-    if let Some(load) = &mut comparison.load {
-        redactor.text(load);
-    }
-    for arm in &mut comparison.arms {
-        for trial in &mut arm.runs {
-            let name = trial
-                .recording
-                .as_deref()
-                .and_then(|path| Path::new(path).file_name());
+    redactor.command_line(&mut inputs.command);
+    (inputs.load.iter_mut().chain(caution)).for_each(|text| redactor.text(text));
+    let mut names = Vec::new();
+    for arm in &mut inputs.arms {
+        redactor.text(&mut arm.name);
+        redactor.text(&mut arm.allocator);
+        (arm.environment.iter_mut().chain(&mut arm.failed)).for_each(|text| redactor.text(text));
+        for trial in &mut arm.trials {
+            let file = trial.recording.as_deref().map(Path::new);
+            let name = file.and_then(Path::file_name);
             trial.recording = name.map(|name| name.to_string_lossy().into_owned());
-            redact_why(&mut redactor, &mut trial.failed);
+            (trial.failed.iter_mut()).for_each(|why| redactor.text(why));
         }
-        redact_why(&mut redactor, &mut arm.failed);
-        (arm.environment.iter_mut()).for_each(|line| redactor.text(line));
+        names.push(std::mem::take(&mut arm.name));
+    }
+    for (arm, name) in inputs.arms.iter_mut().zip(names::numbered(names)) {
+        arm.name = name;
     }
 }
 
-fn redact_why(redactor: &mut Redactor, why: &mut Option<String>) {
-    if let Some(why) = why {
-        redactor.text(why);
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use memtide_analyzer::comparison::ArmInput;
+    use memtide_model::comparison::Trial;
+
+    #[test]
+    fn no_path_of_the_user_is_left() {
+        let arm = |name: &str| ArmInput {
+            name: name.to_owned(),
+            environment: vec![format!("LD_PRELOAD={name}")],
+            trials: vec![Trial {
+                recording: Some("/home/alice/shop/runs/001.memtide".to_owned()),
+                failed: Some("cannot run /home/alice/shop/server".to_owned()),
+                ..Trial::default()
+            }],
+            ..ArmInput::default()
+        };
+        let mut inputs = Inputs {
+            command: ["/home/alice/shop/server", "--key=hunter22"]
+                .map(str::to_owned)
+                .to_vec(),
+            load: Some("/home/alice/load.sh hunter22".to_owned()),
+            arms: vec![
+                arm("glibc"),
+                arm("/home/alice/libfast.so"),
+                arm("/usr/lib/one/libmimalloc.so.2"),
+                arm("/usr/lib/two/libmimalloc.so.2"),
+            ],
+            ..Inputs::default()
+        };
+        let mut caution = "server lies in /home/alice/shop".to_owned();
+        redact(&mut inputs, Some(&mut caution));
+        let said = format!("{inputs:?} {caution}");
+        for secret in ["alice", "shop", "hunter22", "libfast"] {
+            assert!(!said.contains(secret), "{secret} is still in {said}");
+        }
+        let names: Vec<&str> = inputs.arms.iter().map(|arm| arm.name.as_str()).collect();
+        let distinct: std::collections::BTreeSet<&&str> = names.iter().collect();
+        assert_eq!(distinct.len(), 4, "{names:?}");
+        assert_eq!(names[0], "glibc");
+        assert!(names[3].starts_with("libmimalloc.so.2"), "{names:?}");
     }
 }

@@ -9,6 +9,7 @@ use crate::signals::Stop;
 use crate::snapshots::Snapshots;
 use anyhow::Context as _;
 use memtide_analyzer::comparison;
+use memtide_launch::allocator::Files;
 use memtide_launch::service::Ready;
 use memtide_launch::{Launch, Program};
 use memtide_model::comparison::Trial;
@@ -26,6 +27,15 @@ const PORT_FREE_BY: Duration = Duration::from_secs(5);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// The metric is looked for in so much of the end of the program's output.
 const OUTPUT_READ: u64 = 1 << 20;
+/// Parts of the budget, which add up to less than one: what is left pays for asking which allocator it is, and for
+/// writing. What is compared is RSS, which every tick reads; the rest of the ledger can be read more rarely.
+const SAMPLER_PART: f64 = 0.5;
+const LOOKS_PART: f64 = 0.4;
+/// The first look at a program that ends by itself: its first moments are the loader's, and nobody knows when its
+/// last are.
+const FIRST_LOOK: Nanos = Nanos::SECOND;
+/// And at one that is ended by us and looked at then: a shorter run has no budget for two.
+const LOOK_BETWEEN: Nanos = Nanos::from_secs(20);
 
 /// What all runs have in common.
 pub(super) struct Setting<'a> {
@@ -35,6 +45,8 @@ pub(super) struct Setting<'a> {
     pub(super) folder: &'a Path,
     pub(super) stop: &'a Stop,
     pub(super) redact: bool,
+    /// What is known of the files that runs load.
+    pub(super) files: &'a Files,
 }
 
 /// What was written on the command line, understood.
@@ -57,8 +69,6 @@ impl Checks {
 pub(super) struct Made {
     pub(super) trial: Trial,
     pub(super) allocator: Option<String>,
-    /// The command line as it was recorded.
-    pub(super) command: Option<Vec<String>>,
 }
 
 /// Makes the run of that number. What fails is in the trial.
@@ -69,7 +79,6 @@ pub(super) fn make(setting: &Setting<'_>, arm: &Arm, order: u64) -> Made {
             ..Trial::default()
         },
         allocator: None,
-        command: None,
     });
     made.trial.order = order;
     made
@@ -78,9 +87,12 @@ pub(super) fn make(setting: &Setting<'_>, arm: &Arm, order: u64) -> Made {
 fn attempt(setting: &Setting<'_>, arm: &Arm, order: u64) -> anyhow::Result<Made> {
     let work = setting.work;
     wait_until_free(setting.checks)?;
-    let stem = setting
-        .folder
-        .join(format!("{order:03}-{}", plain(arm.name())));
+    let stem = setting.folder.join(if setting.redact {
+        // An arm's name may be a path.
+        format!("{order:03}")
+    } else {
+        format!("{order:03}-{}", plain(arm.name()))
+    });
     let log = stem.with_added_extension("log");
     let mut launch = Launch::new(&work.program, &work.arguments);
     launch
@@ -132,7 +144,6 @@ fn attempt(setting: &Setting<'_>, arm: &Arm, order: u64) -> anyhow::Result<Made>
             ..measured
         },
         allocator: end.allocator,
-        command: Some(observations.target.cmdline),
     })
 }
 
@@ -154,14 +165,19 @@ fn record(
 ) -> anyhow::Result<Session> {
     let pid = Pid(course.pid());
     let options = memtide_sampler::Options {
-        budget: work.budget,
+        budget: SAMPLER_PART * work.budget,
         ..memtide_sampler::Options::default()
     };
     let sampler = Sampler::open(pid, &options).context("it could not be watched")?;
     let lens = Lens::Sampler(Box::new(sampler), Vec::new());
-    // Its first moments are the loader's.
-    let first = clock::boottime() + Nanos::SECOND;
-    let snapshots = (work.inspects).then(|| Snapshots::of(lens.target().id, first, work.budget));
+    let ends_itself = work.duration.is_none() && work.load.is_none();
+    let wait = if ends_itself {
+        FIRST_LOOK
+    } else {
+        LOOK_BETWEEN
+    };
+    let (first, share) = (clock::boottime() + wait, LOOKS_PART * work.budget);
+    let snapshots = (work.inspects).then(|| Snapshots::of(lens.target().id, first, share));
     let mut session = Session::open(Setup {
         lens,
         heap: None,

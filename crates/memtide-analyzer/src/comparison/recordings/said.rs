@@ -71,7 +71,9 @@ fn differing(side: &Side, first: &Side, to: Direction, by: By) -> ComparisonVerd
     let advice = if better && side.grows() != Some(true) {
         "Record the new one once more, for longer and under real load, to be sure.".to_owned()
     } else {
-        format!("What still grows, and why: memtide report {name}")
+        let file = &side.findings.report.recording.file;
+        let file = if file.is_empty() { name } else { file };
+        format!("What still grows, and why: memtide report {file}")
     };
     ComparisonVerdict {
         arm: Some(name.clone()),
