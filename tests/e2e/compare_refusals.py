@@ -98,12 +98,33 @@ def check_failing_arm(folder):
     print(f"failing arm: {jemalloc['failed']}")
 
 
+def check_wrapper(folder):
+    """What waits for the service is not the service: its megabyte must not be compared in its place."""
+    port = free_port()
+    waits, becomes = folder / "waits", folder / "becomes"
+    start = f'{PYTHON} {FIXTURES / "service.py"} --port "$1"'
+    waits.write_text(f"#!/bin/sh\n{start} &\nwait $!\n")
+    becomes.write_text(f"#!/bin/sh\nexec {start}\n")
+    service = ["--ready", f"tcp:{port}", "--load", "sleep 1", "--settle", "0s"]
+    for wrapper, counts in ((waits, False), (becomes, True)):
+        wrapper.chmod(0o755)
+        arms = ["--allocators", "glibc,tcmalloc", "--runs", 1, *service]
+        code, comparison, said = compare(*arms, "--", wrapper, port, folder=folder)
+        runs = [run for arm in comparison["arms"] for run in arm["runs"]] if comparison else []
+        expect(len(runs) == 2, f"two runs of {wrapper.name}, not {runs}, {code}:\n{said}")
+        for run in runs:
+            good = run["failed"] is None and run["peak_rss"] > 8 << 20
+            refused_so = "its children hold more memory" in (run["failed"] or "")
+            expect(good if counts else refused_so, f"{wrapper.name}: {run['failed']}, {run['peak_rss']}:\n{said}")
+    print("wrapper: told from the service; one that execs is none")
+
+
 def check_failing_load(folder):
     port = free_port()
     service = ["--ready", f"tcp:{port}", "--load", "echo out of luck; exit 7", "--settle", "0s"]
     command = ["--", PYTHON, FIXTURES / "service.py", "--port", port]
     code, comparison, said = compare("--allocators", "glibc,tcmalloc", "--runs", 2, *service, *command, folder=folder)
-    expect("7" in said, f"the load's exit code:\n{said}")
+    expect("exit code 7: out of luck" in said, f"the load's exit code and last words:\n{said}")
     if comparison:
         runs = [run for arm in comparison["arms"] for run in arm["runs"]]
         expect(all(run["failed"] for run in runs), f"runs that do not count: {runs}")
@@ -116,6 +137,21 @@ def check_taken_port(folder):
         port = listener.getsockname()[1]
         service = ["--ready", f"tcp:{port}", "--load", "true"]
         refused([str(port)], "--allocators", "glibc,tcmalloc", *service, "--", "/bin/sleep", "5", folder=folder)
+
+
+def check_redacted(folder):
+    """No path, argument or name of the user's is in what may be given to others."""
+    secret = folder / "hush-hush"
+    secret.mkdir()
+    library = secret / "libown-malloc.so"
+    library.symlink_to(a_library("libtcmalloc_minimal.so.4"))
+    arms = ["--allocators", f"glibc,{library}", "--runs", 1, "--redact", "--for", "1s", "--html", folder / "redacted.html"]
+    code, comparison, said = compare(*arms, "--", PYTHON, "-c", "import time; time.sleep(9)", folder=folder)
+    expect(code == 0 and comparison["arms"][1]["failed"] is None, f"two arms, not {code}:\n{said}")
+    shown = json.dumps(comparison) + (folder / "redacted.html").read_text()
+    for word in ("hush-hush", "libown-malloc", "time.sleep", str(folder)):
+        expect(word not in shown, f"{word} to be redacted:\n{shown[:4000]}")
+    print(f"redacted: {comparison['command']}, {comparison['arms'][1]['arm']}")
 
 
 def check_grudging_service(folder):
@@ -163,8 +199,10 @@ def main():
         check_taken_port(folder)
         check_failing_arm(folder)
         check_failing_load(folder)
+        check_wrapper(folder)
         check_grudging_service(folder)
         check_interrupted(folder)
+        check_redacted(folder)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ mod course;
 mod names;
 mod results;
 mod trial;
+mod wrapper;
 
 use crate::cli::options::{Compare, Compared, Outputs, Work};
 use crate::exit::Code;

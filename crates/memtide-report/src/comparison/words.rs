@@ -163,7 +163,7 @@ pub(super) fn has_rate(run: Option<&Trial>) -> bool {
 
 /// What an arm is called in tables and charts: an allocator as it was given, but a long one without the
 /// settings that it shares with all arms of its kind, which tell nothing apart; a recording by a letter, which fits into every
-/// table, and by the name of its file.
+/// table, and by its name, of which a long one is cut to that of its file.
 pub(super) fn name(comparison: &Comparison, index: usize) -> String {
     let arm = comparison
         .arms
@@ -172,8 +172,9 @@ pub(super) fn name(comparison: &Comparison, index: usize) -> String {
     match comparison.of {
         Compared::Allocators => without_common(&comparison.arms, arm),
         Compared::Recordings => {
-            let file = arm.rsplit('/').next().unwrap_or(arm);
-            format!("{} {file}", letter(index))
+            let is_long = arm.chars().count() > LONG_NAME;
+            let file = arm.rsplit('/').next().filter(|_| is_long);
+            format!("{} {}", letter(index), file.unwrap_or(arm))
         }
     }
 }

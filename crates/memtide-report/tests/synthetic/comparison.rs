@@ -533,7 +533,7 @@ fn recordings(arms: Vec<Arm>, kind: ComparisonKind, summary: &str) -> Comparison
 
 /// Before and after a fix, with call stacks.
 pub(crate) fn fix() -> Comparison {
-    let mut after = recording(1, "runs/after-fix.memtide", 0.0);
+    let mut after = recording(1, "after-fix", 0.0);
     after.stacks = Some(vec![
         difference(
             "shop::Order::create(std::string const&)",
@@ -543,16 +543,16 @@ pub(crate) fn fix() -> Comparison {
         difference("shop::Cache::load(int)", None, Some(0.02 * MIB)),
         difference("shop::Log::append(char const*)", Some(0.01 * MIB), None),
     ]);
-    let arms = vec![recording(0, "runs/before.memtide", 96.0), after];
+    let arms = vec![recording(0, "before", 96.0), after];
     let mut fix = recordings(
         arms,
         ComparisonKind::Better,
-        "runs/after-fix.memtide does not grow any more: 0 B/s against 1.60 MiB/s in runs/before.memtide.",
+        "after-fix does not grow any more: 0 B/s against 1.60 MiB/s in before.",
     );
-    fix.verdict.arm = Some("runs/after-fix.memtide".to_owned());
+    fix.verdict.arm = Some("after-fix".to_owned());
     fix.verdict.evidence = vec![
-        "The growth of heap_live differs most: 0 B in runs/after-fix.memtide and +86.4 MiB in \
-         runs/before.memtide."
+        "The growth of heap_live differs most: 0 B in after-fix and +86.4 MiB in \
+         before."
             .to_owned(),
     ];
     fix
@@ -563,14 +563,14 @@ pub(crate) fn releases() -> Comparison {
     let grown = [20.0, 22.0, 0.0, 19.0, 75.0];
     let arms = grown.iter().enumerate().map(|(index, grown)| {
         let index = index as u64;
-        recording(index, &format!("releases/shop-2.{index}.memtide"), *grown)
+        recording(index, &format!("shop-2.{index}"), *grown)
     });
     let mut releases = recordings(
         arms.collect(),
         ComparisonKind::Worse,
-        "releases/shop-2.4.memtide grows faster: 1.25 MiB/s against 341 KiB/s in releases/shop-2.0.memtide.",
+        "shop-2.4 grows faster: 1.25 MiB/s against 341 KiB/s in shop-2.0.",
     );
-    releases.verdict.arm = Some("releases/shop-2.4.memtide".to_owned());
+    releases.verdict.arm = Some("shop-2.4".to_owned());
     releases
 }
 

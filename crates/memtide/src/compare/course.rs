@@ -97,7 +97,7 @@ impl<'a> Course<'a> {
         if self.bound.is_some() {
             return;
         }
-        match allocator::bound(self.launched.pid(), self.found, &self.setting.files) {
+        match allocator::bound(self.launched.pid(), self.found, self.setting.files) {
             Ok(bound) => self.bound = Some(bound),
             Err(error) => {
                 if error.kind() == ErrorKind::Allocator {
@@ -112,7 +112,7 @@ impl<'a> Course<'a> {
 
     /// Asked once more when the work is done: a wrapper may have become another program meanwhile.
     fn verify_again(&mut self) {
-        match allocator::bound(self.launched.pid(), self.found, &self.setting.files) {
+        match allocator::bound(self.launched.pid(), self.found, self.setting.files) {
             Ok(bound) => self.bound = Some(bound),
             Err(error) if error.kind() == ErrorKind::Allocator => {
                 self.failed = Some(error.to_string());

@@ -31,9 +31,13 @@ pub(super) fn short(paths: &[PathBuf]) -> Vec<String> {
 pub(super) fn numbered(names: Vec<String>) -> Vec<String> {
     let mut given: Vec<String> = Vec::new();
     for name in names {
-        let free = |number: &usize| !given.contains(&format!("{name}#{number}"));
-        let number = (2..).find(free).filter(|_| given.contains(&name));
-        given.push(number.map_or(name.clone(), |number| format!("{name}#{number}")));
+        let mut distinct = name.clone();
+        let mut number = 1;
+        while given.contains(&distinct) {
+            number += 1;
+            distinct = format!("{name}#{number}");
+        }
+        given.push(distinct);
     }
     given
 }

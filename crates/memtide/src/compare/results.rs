@@ -7,6 +7,7 @@ use crate::output;
 use crate::progress;
 use anyhow::Context as _;
 use memtide_analyzer::comparison::Inputs;
+use memtide_model::SecretKind;
 use memtide_model::comparison::Comparison;
 use memtide_report::comparison as report;
 use memtide_report::terminal;
@@ -73,7 +74,18 @@ pub(super) fn redact(inputs: &mut Inputs, caution: Option<&mut String>) {
     (inputs.load.iter_mut().chain(caution)).for_each(|text| redactor.text(text));
     let mut names = Vec::new();
     for arm in &mut inputs.arms {
+        let library = arm.name.split(':').next().filter(|name| name.contains('/'));
+        let is_named_by_file = library.is_some_and(|library| {
+            if !library.starts_with('/') {
+                redactor.hide(SecretKind::Path, library);
+            }
+            !arm.allocator.is_empty() && library.ends_with(&arm.allocator)
+        });
         redactor.text(&mut arm.name);
+        if is_named_by_file {
+            // An unknown library goes by the name of its file.
+            arm.allocator.clone_from(&arm.name);
+        }
         redactor.text(&mut arm.allocator);
         (arm.environment.iter_mut().chain(&mut arm.failed)).for_each(|text| redactor.text(text));
         for trial in &mut arm.trials {
@@ -99,6 +111,12 @@ mod tests {
     fn no_path_of_the_user_is_left() {
         let arm = |name: &str| ArmInput {
             name: name.to_owned(),
+            allocator: name
+                .split(':')
+                .next()
+                .and_then(|path| path.rsplit('/').next())
+                .unwrap_or_default()
+                .to_owned(),
             environment: vec![format!("LD_PRELOAD={name}")],
             trials: vec![Trial {
                 recording: Some("/home/alice/shop/runs/001.memtide".to_owned()),
@@ -115,6 +133,7 @@ mod tests {
             arms: vec![
                 arm("glibc"),
                 arm("/home/alice/libfast.so"),
+                arm("./shop/libquick.so:level=2"),
                 arm("/usr/lib/one/libmimalloc.so.2"),
                 arm("/usr/lib/two/libmimalloc.so.2"),
             ],
@@ -123,13 +142,13 @@ mod tests {
         let mut caution = "server lies in /home/alice/shop".to_owned();
         redact(&mut inputs, Some(&mut caution));
         let said = format!("{inputs:?} {caution}");
-        for secret in ["alice", "shop", "hunter22", "libfast"] {
+        for secret in ["alice", "shop", "hunter22", "libfast", "libquick"] {
             assert!(!said.contains(secret), "{secret} is still in {said}");
         }
         let names: Vec<&str> = inputs.arms.iter().map(|arm| arm.name.as_str()).collect();
         let distinct: std::collections::BTreeSet<&&str> = names.iter().collect();
-        assert_eq!(distinct.len(), 4, "{names:?}");
+        assert_eq!(distinct.len(), 5, "{names:?}");
         assert_eq!(names[0], "glibc");
-        assert!(names[3].starts_with("libmimalloc.so.2"), "{names:?}");
+        assert!(names[4].starts_with("libmimalloc.so.2"), "{names:?}");
     }
 }

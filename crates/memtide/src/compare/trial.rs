@@ -2,6 +2,7 @@
 
 use super::arms::Arm;
 use super::course::{Course, End, last_words};
+use super::wrapper;
 use crate::cli::options::{Outputs, Work};
 use crate::lens::Lens;
 use crate::session::{Marks, Session, Setup, Stage};
@@ -136,7 +137,7 @@ fn attempt(setting: &Setting<'_>, arm: &Arm, order: u64) -> anyhow::Result<Made>
     let missing = no_metric.then(|| "--metric was not found in what it printed".to_owned());
     Ok(Made {
         trial: Trial {
-            failed: end.failed.or(missing),
+            failed: (end.failed.or(missing)).or_else(|| wrapper::refusal(&observations)),
             recording: Some(file.display().to_string()),
             load_exit: end.load_exit,
             metric,
