@@ -5,6 +5,7 @@
 mod advised;
 pub(crate) mod args;
 pub(crate) mod marks;
+pub(crate) mod oom;
 pub(crate) mod options;
 pub(crate) mod ps;
 pub(crate) mod values;

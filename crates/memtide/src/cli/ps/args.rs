@@ -19,6 +19,7 @@ Examples:
   memtide ps --holding tcp:8080           who holds the port; a file, a directory, udp:PORT too
   memtide ps --by growth --for 30s        whose memory grows
   memtide ps --queues                     queues, segments and files that nobody uses any more
+  memtide ps --oom --since 2d             whom the kernel killed for want of memory, and why
   memtide ps --snapshot before.json       all of it in a file, before anyone cleans up ...
   memtide ps --diff before.json           ... and what became of it
 
@@ -74,7 +75,9 @@ pub(crate) struct Ps {
     /// Message queues, shared memory, files in tmpfs, deleted files: what takes memory outside of processes
     #[arg(long)]
     pub(crate) queues: bool,
-    /// Write the report as JSON (memtide.report/1); - for standard output
+    #[command(flatten)]
+    pub(crate) oom: crate::cli::oom::Oom,
+    /// Write the report as JSON (memtide.report/1; with --oom memtide.oom/1); - for standard output
     #[arg(long, value_name = "FILE|-")]
     pub(crate) json: Option<PathBuf>,
     /// Replace command lines, paths, addresses and user names by placeholders everywhere
