@@ -79,7 +79,7 @@ fn dispatch(args: Args) -> anyhow::Result<exit::Code> {
         Command::Collect(args) => collect::run(&args.into()),
         Command::Import(args) => import::run(&args.into()),
         Command::Symbolize(args) => symbolize::run(&args.into()),
-        Command::Ps(args) if args.oom.oom => oom::run(&(*args).into()),
+        Command::Ps(args) if args.past.oom => oom::run(&(*args).into()),
         Command::Ps(args) => ps::run(&cli::ps::Ps::try_from(*args)?),
         Command::Doctor(args) => doctor::run(&cli::options::Doctor::try_from(args)?),
         Command::Demo(args) => demo::run(&cli::options::Demo::try_from(args)?),

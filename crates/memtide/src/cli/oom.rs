@@ -1,8 +1,4 @@
 //! `memtide ps --oom`: what clap parses of it, and what it takes.
-#![expect(
-    clippy::doc_markdown,
-    reason = "the comments are help texts, which are no Markdown"
-)]
 
 use super::options::colored;
 use super::ps::args::Ps;
@@ -18,7 +14,7 @@ const OF_THE_LIVING: [&str; 12] = [
 ];
 
 #[derive(Debug, ClapArgs)]
-pub(crate) struct Oom {
+pub(crate) struct Past {
     /// Whom the kernel killed for want of memory, and why: by its log, the journal and the files in /var/log
     #[arg(long, conflicts_with_all = OF_THE_LIVING)]
     pub(crate) oom: bool,
@@ -44,8 +40,8 @@ pub(crate) struct Options {
 impl From<Ps> for Options {
     fn from(args: Ps) -> Self {
         Self {
-            since: args.oom.since,
-            log: args.oom.log,
+            since: args.past.since,
+            log: args.past.log,
             json: args.json,
             redact: args.redact,
             quiet: args.quiet,

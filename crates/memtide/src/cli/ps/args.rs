@@ -76,7 +76,7 @@ pub(crate) struct Ps {
     #[arg(long)]
     pub(crate) queues: bool,
     #[command(flatten)]
-    pub(crate) oom: crate::cli::oom::Oom,
+    pub(crate) past: crate::cli::oom::Past,
     /// Write the report as JSON (memtide.report/1; with --oom memtide.oom/1); - for standard output
     #[arg(long, value_name = "FILE|-")]
     pub(crate) json: Option<PathBuf>,
