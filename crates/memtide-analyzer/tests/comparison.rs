@@ -304,58 +304,6 @@ fn growth_that_stops_slows_or_is_given_back_is_a_reason_to_take_an_arm() {
 }
 
 #[test]
-fn an_arm_whose_rate_is_unsure_is_taken_where_it_holds_less_and_is_not_seen_to_grow() {
-    // Under load it rises and falls, so its rates scatter about zero and about that of the baseline alike.
-    let unsure = |settled: f64, shape| {
-        let rates = [-0.5, 2.4, 0.3, 1.9, -0.2, 1.4];
-        let run = |(run, rate): (Trial, f64)| Trial {
-            bytes_per_second: Some(rate * MIB),
-            low: Some((rate - 2.0) * MIB),
-            high: Some((rate + 2.0) * MIB),
-            shape: Some(shape),
-            ..run
-        };
-        about(settled, 5.0)
-            .into_iter()
-            .zip(rates)
-            .map(run)
-            .collect()
-    };
-    let of = |trials| {
-        let comparison = allocators(inputs(vec![
-            arm("glibc", leaks(MIB, 0.0)),
-            arm("tcmalloc", trials),
-        ]));
-        let ratio = comparison.arms[1].growth_ratio;
-        let ratio = ratio.expect("six rates against six");
-        assert!(!ratio.differs, "a rate that is not known: {ratio:?}");
-        comparison
-    };
-    // 70 MiB are held under glibc.
-    let taken = of(unsure(30.0 * MIB, Shape::Fluctuating));
-    let verdict = &taken.verdict;
-    assert_eq!(
-        (verdict.kind, verdict.arm.as_deref()),
-        (ComparisonKind::Take, Some("tcmalloc")),
-        "{}",
-        verdict.summary
-    );
-    assert!(
-        verdict.summary.contains("RSS after settling is 57 % less")
-            && verdict
-                .summary
-                .contains("whether it goes on growing under load is not shown"),
-        "{}",
-        verdict.summary
-    );
-    assert_ne!(find(&taken, "tcmalloc").grows, Some(true));
-    // Where it holds as much, nothing speaks for it, and its rate has to be known first.
-    let open = of(unsure(70.0 * MIB, Shape::Fluctuating)).verdict;
-    assert_eq!(open.kind, ComparisonKind::Undetermined, "{}", open.summary);
-    said(&open.advice, "--runs 24");
-}
-
-#[test]
 fn no_difference_says_what_could_have_been_seen() {
     let same = allocators(inputs(vec![
         arm("glibc", about(100.0 * MIB, 10.0)),
