@@ -1,6 +1,7 @@
 //! `memtide doctor`: what each lens can do here and for this process, as a table of lines.
 
 use crate::cli::options::Doctor;
+use crate::engines;
 use crate::exit::Code;
 use crate::output;
 use memtide_sampler::doctor::{Check, describe, examine};
@@ -8,6 +9,9 @@ use std::fmt::Write as _;
 
 /// Examines and prints.
 pub(crate) fn run(options: &Doctor) -> anyhow::Result<Code> {
+    if let Some(forks) = options.forks {
+        return engines::run(forks);
+    }
     let checks = examine(&options.proc_root, options.pid)?;
     let subject = match options.pid {
         Some(pid) => describe(&options.proc_root, pid),

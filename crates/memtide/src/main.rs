@@ -10,6 +10,7 @@ mod collect;
 mod compare;
 mod demo;
 mod doctor;
+mod engines;
 mod error;
 mod exit;
 mod heap;
@@ -85,5 +86,6 @@ fn dispatch(args: Args) -> anyhow::Result<exit::Code> {
         Command::Demo(args) => demo::run(&cli::options::Demo::try_from(args)?),
         Command::Hello => Ok(exit::Code::Done),
         Command::Suspect { kind } => suspects::run(kind),
+        Command::Storm { forks } => engines::run_storm(forks),
     }
 }

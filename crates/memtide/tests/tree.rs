@@ -133,3 +133,20 @@ fn attach_follows_the_children_of_what_runs() {
         );
     }
 }
+
+#[test]
+fn two_engines_see_the_same_storm() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut command = memtide(dir.path());
+    let output = finish(command.args(["doctor", "--engines", "--forks", "2000"]), SOON);
+    let said = String::from_utf8(output.stdout.clone()).unwrap();
+    for engine in ["side-band", "connector", "ptrace", "poll"] {
+        assert!(said.contains(engine), "{said}");
+    }
+    if said.contains("There are no two to compare") {
+        println!("skipped: {said}");
+        return;
+    }
+    assert!(said.contains("Both saw the same tree"), "{said}");
+    assert_eq!(output.status.code(), Some(0), "{said}{}", err(&output));
+}

@@ -104,6 +104,9 @@ pub(crate) enum Command {
     /// The suspect itself
     #[command(hide = true)]
     Suspect { kind: Kind },
+    /// What `doctor --engines` follows
+    #[command(hide = true)]
+    Storm { forks: u32 },
 }
 
 /// Which process.
@@ -440,6 +443,13 @@ pub(crate) struct Doctor {
     /// Process id; without it, what can be said of the machine
     #[arg(value_name = "PID")]
     pub(crate) pid: Option<String>,
+    /// Who can tell of forks here; two of them follow a storm of forks at once, and are compared
+    #[arg(long, conflicts_with = "pid")]
+    pub(crate) engines: bool,
+    /// With --engines: so many processes
+    #[arg(long, value_name = "N", default_value_t = 5000, requires = "engines",
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) forks: u32,
     /// Read this directory in place of /proc
     #[arg(long, value_name = "DIR", default_value = "/proc", hide = true)]
     pub(crate) proc_root: PathBuf,

@@ -192,6 +192,8 @@ pub(crate) struct Symbolize {
 #[derive(Clone, Debug)]
 pub(crate) struct Doctor {
     pub(crate) pid: Option<Pid>,
+    /// So many forks for the engines that tell of them; `None`: they are not compared.
+    pub(crate) forks: Option<u32>,
     pub(crate) proc_root: PathBuf,
 }
 
@@ -545,6 +547,7 @@ impl TryFrom<args::Doctor> for Doctor {
     fn try_from(args: args::Doctor) -> anyhow::Result<Self> {
         Ok(Self {
             pid: args.pid.as_deref().map(pid).transpose()?,
+            forks: args.engines.then_some(args.forks),
             proc_root: args.proc_root,
         })
     }
