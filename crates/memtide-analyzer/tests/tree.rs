@@ -158,7 +158,7 @@ fn rows_are_of_the_living_and_those_that_grew_come_first() {
     let pids: Vec<u32> = rows.iter().map(|row| row.pid).collect();
     assert_eq!(pids, [12, 11, 13]);
     let worker = &rows[0];
-    assert_eq!(worker.growth_bytes, Some(60 * MIB as i64));
+    assert_eq!(worker.growth_bytes, Some(60 * MIB.cast_signed()));
     let rate = worker.bytes_per_second.expect("a rate");
     assert!((rate / MIB as f64 - 1.0).abs() < 0.01, "{rate}");
     // Its own half of 100 MiB and its child's half of 30.
@@ -180,7 +180,7 @@ fn sums_are_of_pss_where_it_is_known_and_count_who_came_and_went() {
     );
     assert_eq!(
         total.growth_bytes,
-        59 * MIB as i64,
+        59 * MIB.cast_signed(),
         "of PSS, from where it is known"
     );
     assert_eq!((total.short_lived, total.lost), (Some(12), 3));

@@ -22,7 +22,9 @@ pub(crate) fn run(forks: u32) -> anyhow::Result<Code> {
     let mut text = String::from("memtide doctor: who tells of forks\n\n");
     for (engine, verdict) in available(Scope::Tree(Pid(std::process::id()))) {
         let (state, why) = match verdict {
-            Ok(()) if engine == Engine::Poll => ("partly", "misses most short-lived processes".to_owned()),
+            Ok(()) if engine == Engine::Poll => {
+                ("partly", "misses most short-lived processes".to_owned())
+            }
             Ok(()) => ("yes", String::new()),
             Err(error) => ("no", error.to_string()),
         };
@@ -30,7 +32,9 @@ pub(crate) fn run(forks: u32) -> anyhow::Result<Code> {
         let _ = writeln!(text, "{:<10} {:<7} {why}", engine.name(), state);
     }
     let Some((first, second)) = pair() else {
-        text.push_str("\nThere are no two to compare: polling alone cannot show what another has lost.\n");
+        text.push_str(
+            "\nThere are no two to compare: polling alone cannot show what another has lost.\n",
+        );
         output::print(&text)?;
         return Ok(Code::Done);
     };
@@ -71,7 +75,10 @@ fn told(found: &Difference) -> String {
         );
         for (pid, parent, name) in &side.examples {
             let parent = parent.map_or_else(|| "unknown".to_owned(), |parent| parent.to_string());
-            let _ = writeln!(text, "           alone: pid {pid} ({name}), parent {parent}");
+            let _ = writeln!(
+                text,
+                "           alone: pid {pid} ({name}), parent {parent}"
+            );
         }
     }
     let verdict = if found.is_none() {

@@ -10,12 +10,12 @@ use support::{err, finish, memtide, number};
 
 const SOON: Duration = Duration::from_mins(1);
 /// Three that stay, one of them a grandchild, and 200 that do not.
-const SCRIPT: &str = r#"
+const SCRIPT: &str = r"
 sleep 30 & a=$!; sleep 30 & b=$!
 sh -c 'sleep 30 & echo $! > grandchild; wait' & c=$!
 i=0; while [ $i -lt 200 ]; do /bin/true; i=$((i+1)); done
 sleep 1; kill $a $b $c $(cat grandchild); exit 0
-"#;
+";
 
 /// Runs the script under these options and gives the report and what was said.
 fn ran(options: &[&str]) -> (Value, String) {
@@ -138,7 +138,10 @@ fn attach_follows_the_children_of_what_runs() {
 fn two_engines_see_the_same_storm() {
     let dir = tempfile::tempdir().unwrap();
     let mut command = memtide(dir.path());
-    let output = finish(command.args(["doctor", "--engines", "--forks", "2000"]), SOON);
+    let output = finish(
+        command.args(["doctor", "--engines", "--forks", "2000"]),
+        SOON,
+    );
     let said = String::from_utf8(output.stdout.clone()).unwrap();
     for engine in ["side-band", "connector", "ptrace", "poll"] {
         assert!(said.contains(engine), "{said}");

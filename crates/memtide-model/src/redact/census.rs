@@ -72,6 +72,7 @@ mod tests {
             descriptor: Some(3),
             how: "open".to_owned(),
             target,
+            file: None,
         };
         let mut census = Census {
             processes: vec![ProcessState {

@@ -178,6 +178,7 @@ fn observations() -> Observations {
             }],
             unavailable: Some("process 7 belongs to uid 1000 (alice)".to_owned()),
         }),
+        tree: None,
         held: held().map(|group| group.target).map(history).collect(),
         events: events(),
     }

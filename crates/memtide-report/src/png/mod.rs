@@ -320,6 +320,7 @@ mod tests {
             allocations: None,
             classes: None,
             processes: None,
+            tree: None,
             heap: None,
             leaks: None,
             events: Vec::new(),

@@ -119,6 +119,7 @@ pub(crate) fn findings(
         allocations: None,
         classes: None,
         processes: None,
+        tree: None,
         heap: None,
         leaks: None,
         events: Vec::new(),

@@ -67,7 +67,6 @@ pub(crate) fn judge<'a>(command: &str, targets: &'a [Target], list: &'a [Known])
         new: Vec::new(),
         known: Vec::new(),
         held: Vec::new(),
-        tree: None,
     };
     for target in targets {
         let listed = (list.iter()).find(|one| one.by == command && one.target == target.what);
