@@ -28,8 +28,10 @@ pub(crate) fn rows(record: &Record, observations: &Observations) -> Vec<CountRow
     }
     let groups = held::groups(record, observations);
     rows.extend(targets("fds", &groups, |group| {
-        // What has no name and no state is its kind, and has a row already.
-        group.target.kind.is_descriptor() && group.target.label() != group.target.kind.name()
+        // What has no name and no state is its kind, and may have a row already.
+        let label = group.target.label();
+        let kinds = Descriptors::default().groups();
+        group.target.kind.is_descriptor() && kinds.iter().all(|(kind, _)| *kind != label)
     }));
     rows.extend(row("queues", None, &record.series(Track::Queues)).filter(is_there));
     rows.extend(row("segments", None, &record.series(Track::Segments)).filter(is_there));
@@ -90,7 +92,13 @@ fn targets(count: &str, groups: &[Moved], is_one: impl Fn(&Moved) -> bool) -> Ve
         rank(b).partial_cmp(&rank(a)).unwrap_or(Ordering::Equal)
     });
     let rows = its.into_iter().take(MOST_GROUPS);
-    let rows = rows.filter_map(|group| row(count, Some(&group.target.label()), &group.series));
+    let rows = rows.filter_map(|group| {
+        let row = row(count, Some(&group.target.label()), &group.series)?;
+        Some(CountRow {
+            per_second: Some(group.rate()),
+            ..row
+        })
+    });
     rows.filter(is_there).collect()
 }
 

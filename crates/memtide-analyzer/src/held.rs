@@ -2,10 +2,13 @@
 //!
 //! A recording has a row of a group where its count changed; before its first row there was none. So the
 //! value at a sample is that of the last row up to it, and every series has the record's own moments.
+//!
+//! A rate is taken from the rows themselves: what costs much to read is read rarely, and a line through the
+//! stairs that are left between two reads would be too flat.
 
 use crate::record::Record;
-use crate::statistics::Series;
-use memtide_model::{GroupTarget, HeldHistory, HeldKind, Observations};
+use crate::statistics::{Series, theil_sen};
+use memtide_model::{GroupTarget, HeldHistory, HeldKind, Nanos, Observations};
 
 /// A group and how its number moved over the record.
 #[derive(Clone, Debug)]
@@ -14,6 +17,15 @@ pub(crate) struct Moved<'a> {
     pub(crate) target: &'a GroupTarget,
     /// Its count at every sample.
     pub(crate) series: Series,
+    /// Its count at the moments at which it was seen to move; at every sample, where it came to rest.
+    pub(crate) reads: Series,
+}
+
+impl Moved<'_> {
+    /// How fast it grows, per second.
+    pub(crate) fn rate(&self) -> f64 {
+        theil_sen::slope(&self.reads)
+    }
 }
 
 /// All groups, those that grew most first.
@@ -22,6 +34,7 @@ pub(crate) fn groups<'a>(record: &Record, observations: &'a Observations) -> Vec
         .map(|history| Moved {
             target: &history.target,
             series: series(record, history),
+            reads: reads(record, history),
         })
         .collect();
     groups.sort_by(|a, b| {
@@ -41,6 +54,31 @@ fn series(record: &Record, history: &HeldHistory) -> Series {
         let last = behind.checked_sub(1).and_then(|at| history.points.get(at));
         Some(last.map_or(0.0, |point| point.count as f64))
     })
+}
+
+/// The counts of the record's time at the moments of their rows; at all samples, where it came to rest.
+fn reads(record: &Record, history: &HeldHistory) -> Series {
+    let (Some(first), Some(last)) = (record.samples.first(), record.samples.last()) else {
+        return Series::default();
+    };
+    let inside = history.points.iter();
+    let inside = inside.filter(|point| first.at < point.at && point.at <= last.at);
+    let mut reads: Vec<(Nanos, u64)> = inside.map(|point| (point.at, point.count)).collect();
+    // The first samples of a young program are left out; what was counted then was counted then.
+    let earliest = first.at - Nanos::from_secs_f64(record.settled);
+    let before = history.points.iter().rfind(|point| point.at <= first.at);
+    let start = before.map_or(earliest, |point| point.at.max(earliest));
+    reads.insert(0, (start, before.map_or(0, |point| point.count)));
+    let gaps = reads.windows(2).map(|pair| (pair[1].0 - pair[0].0).0);
+    let longest = gaps.max().unwrap_or(0);
+    // What has not moved for longer than it ever took to move has come to rest.
+    if let Some(&(at, _)) = reads.last()
+        && (last.at - at).0 > longest.saturating_mul(2)
+    {
+        return series(record, history);
+    }
+    let moments = reads.into_iter();
+    Series::of(moments.map(|(at, count)| (record.second_of(at), count as f64)))
 }
 
 /// "sockets to 10.0.0.5:5432 in `CLOSE_WAIT`", "the file /var/log/x.log".

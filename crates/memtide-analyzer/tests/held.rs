@@ -126,3 +126,26 @@ fn a_target_that_only_changed_its_state_is_no_leak() {
     ]));
     assert_ne!(found.kind, VerdictKind::FdLeak, "{found:#?}");
 }
+
+#[test]
+fn what_is_read_rarely_has_its_rate_all_the_same() {
+    let (kind, name, state) = WAITING;
+    let leak = |t: f64| 3.0 + 2.1 * (t / 25.0).floor() * 25.0;
+    let filled = |t: f64| 1.0 + 5.0 * t.min(20.0);
+    let seen = holding(&[
+        (kind, name, state, &leak),
+        (HeldKind::Unix, "", "", &filled),
+    ]);
+    let counts = memtide_analyzer::analyze(&seen).report.counts;
+    let rate = |label: &str| {
+        let row = counts
+            .iter()
+            .find(|row| row.group.as_deref() == Some(label));
+        row.and_then(|row| row.per_second)
+            .expect("a row with a rate")
+    };
+    let leaking = rate("tcp 10.0.0.5:5432 CLOSE_WAIT");
+    assert!((leaking / 2.1 - 1.0).abs() < 0.05, "{leaking}");
+    let filled = rate("unix");
+    assert!(filled < 0.5, "it filled and stopped: {filled}");
+}

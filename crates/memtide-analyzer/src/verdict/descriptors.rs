@@ -5,7 +5,7 @@ use super::answer::{Answer, Standing};
 use super::facts::Facts;
 use crate::held::{self, Moved};
 use crate::record::Track;
-use crate::statistics::{blocks, theil_sen};
+use crate::statistics::blocks;
 use crate::thresholds::{DESCRIPTORS, MAIN_SHARE};
 use crate::trail::Trail;
 use memtide_model::{Descriptors, GroupTarget, HeldKind, Unit, VerdictKind, text};
@@ -24,7 +24,7 @@ pub(super) fn pile_up(facts: &Facts, trail: &mut Trail) -> Option<Answer> {
         (Some(target), _) => format!(
             ", mostly {}: +{}",
             held::words(target.target),
-            text::count_rate(theil_sen::slope(&target.series))
+            text::count_rate(target.rate())
         ),
         (None, Some((group, _))) => format!(
             ": {} more, mostly {}",
@@ -85,8 +85,8 @@ fn target_that_grew<'g>(
 /// With how one target grew, its rate and the interval of that.
 fn of_target(target: &Moved, answer: Answer) -> Answer {
     let series = &target.series;
-    let slope = blocks::slope_with_interval(series);
-    let rate = theil_sen::slope(series);
+    let slope = blocks::slope_with_interval(&target.reads);
+    let rate = target.rate();
     let words = held::words(target.target);
     let fact = format!(
         "Of them {words}: {:.0} → {:.0}, +{}.",
