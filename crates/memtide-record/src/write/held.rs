@@ -3,7 +3,8 @@
 //! A group's movement is the change of its count since its last row. Rows are paced as those of threads
 //! are; a group that went is told before all else, by a row of count 0, and comes back as itself.
 
-use super::pace::{Allowance, Extent, Pace, Rank, SWEEP, greatest};
+use super::pace::{Extent, Rank, greatest};
+use super::turn::{Paced, Turn};
 use memtide_model::{GroupTarget, HeldGroup, Nanos};
 use rusqlite::{Connection, Result, params};
 use std::collections::HashMap;
@@ -26,70 +27,26 @@ struct Known {
 #[derive(Debug)]
 pub(super) struct Held {
     known: HashMap<u32, Known>,
-    next_id: i64,
-    committed_id: i64,
-    pace: Pace,
-    allowance: Allowance,
+    turn: Turn,
     /// Groups without a row, and how many they hold.
     rest: Option<(u64, u64)>,
-    tick: i64,
 }
 
 impl Held {
     pub(super) fn new(start: Nanos) -> Self {
         Self {
             known: HashMap::new(),
-            next_id: 1,
-            committed_id: 0,
-            pace: Pace::new(start, (SWEEP, SWEEP)),
-            allowance: Allowance::new(start),
+            turn: Turn::new(start),
             rest: None,
-            tick: 0,
         }
     }
+}
 
-    /// Takes a read in and writes what the bounds allow.
-    pub(super) fn write(
-        &mut self,
-        file: &Connection,
-        tick: i64,
-        at: Nanos,
-        groups: &[HeldGroup],
-    ) -> Result<()> {
-        self.tick = tick;
-        self.note(groups);
-        self.allowance.refill(at);
-        let extent = self.pace.extent(at);
-        let rows = self.write_movers(file, extent)?;
-        if extent.sweep {
-            self.write_rest(file)?;
-        } else {
-            self.pace.unused(extent.rows - rows);
-        }
-        Ok(())
-    }
+impl Paced for Held {
+    type Seen = [HeldGroup];
 
-    /// Writes what the last read had and the file does not.
-    pub(super) fn finish(&mut self, file: &Connection) -> Result<()> {
-        self.write_movers(file, Extent::all(SWEEP))?;
-        self.write_rest(file)
-    }
-
-    /// What was written is in the file for good.
-    pub(super) fn committed(&mut self) {
-        self.committed_id = self.next_id - 1;
-    }
-
-    /// What was written since [`Held::committed`] is not in the file.
-    pub(super) fn forget(&mut self) {
-        let committed = self.committed_id;
-        for known in self.known.values_mut() {
-            known.id = known.id.filter(|id| *id <= committed);
-            known.written = None;
-            known.is_renamed = true;
-        }
-        self.rest = None;
-        self.pace.sweep_next();
+    fn turn(&mut self) -> &mut Turn {
+        &mut self.turn
     }
 
     fn note(&mut self, groups: &[HeldGroup]) {
@@ -115,7 +72,6 @@ impl Held {
         }
     }
 
-    /// Returns how many rows it wrote.
     fn write_movers(&mut self, file: &Connection, extent: Extent) -> Result<usize> {
         let least = if extent.large_only { LARGE } else { 1 };
         let mut movers: Vec<_> = (self.known.iter_mut())
@@ -130,12 +86,12 @@ impl Held {
         let mut rows = 0;
         for (_, (_, known)) in movers {
             let name = &known.target.name;
-            if known.id.is_none() && self.allowance.take(name) {
-                let id = self.next_id;
+            if known.id.is_none()
+                && let Some(id) = self.turn.identity(name.len())
+            {
                 let (kind, state) = (known.target.kind.name(), &*known.target.state);
                 file.prepare_cached("INSERT INTO held VALUES (?,?,?,?,?)")?
-                    .execute(params![id, self.tick, kind, &**name, state])?;
-                self.next_id += 1;
+                    .execute(params![id, self.turn.tick, kind, &**name, state])?;
                 known.id = Some(id);
                 known.is_renamed = false;
             }
@@ -147,14 +103,13 @@ impl Held {
                     .execute(params![&**name, id])?;
             }
             file.prepare_cached("INSERT OR REPLACE INTO held_sample VALUES (?,?,?)")?
-                .execute([self.tick, id, known.count.cast_signed()])?;
+                .execute([self.turn.tick, id, known.count.cast_signed()])?;
             known.written = Some(known.count);
             rows += 1;
         }
         Ok(rows)
     }
 
-    /// The sum of those without a row of their own, where it changed.
     fn write_rest(&mut self, file: &Connection) -> Result<()> {
         let without = self.known.values().filter(|known| known.id.is_none());
         let rest = without.fold((0_u64, 0_u64), |(groups, count), known| {
@@ -163,10 +118,20 @@ impl Held {
         if self.rest != Some(rest) {
             let (groups, count) = rest;
             file.prepare_cached("INSERT OR REPLACE INTO held_rest VALUES (?,?,?)")?
-                .execute([self.tick, groups.cast_signed(), count.cast_signed()])?;
+                .execute([self.turn.tick, groups.cast_signed(), count.cast_signed()])?;
             self.rest = Some(rest);
         }
         Ok(())
+    }
+
+    fn forget_rows(&mut self) {
+        let Self { known, turn, .. } = self;
+        for known in known.values_mut() {
+            known.id = turn.kept(known.id);
+            known.written = None;
+            known.is_renamed = true;
+        }
+        self.rest = None;
     }
 }
 

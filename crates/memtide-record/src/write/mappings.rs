@@ -3,7 +3,8 @@
 //! A mapping is known by address, class, protection and name; a change of one of them is another
 //! mapping. Its movement is how far its RSS is from its last row, so that slow growth adds up.
 
-use super::pace::{Allowance, Extent, Pace, Rank, SWEEP, greatest};
+use super::pace::{Extent, Rank, greatest};
+use super::turn::{Paced, Turn};
 use crate::schema;
 use memtide_model::{Mapping, MappingClass, MappingState, Nanos};
 use rusqlite::{Connection, Result, params};
@@ -38,12 +39,7 @@ pub(super) struct Mappings {
     /// Those whose place another mapping took before the file said that they are gone.
     replaced: Vec<Known>,
     reads: u64,
-    /// The tick of the last read.
-    tick: i64,
-    next_id: i64,
-    committed_id: i64,
-    pace: Pace,
-    allowance: Allowance,
+    turn: Turn,
     rest: Option<(u64, Sizes)>,
 }
 
@@ -53,74 +49,8 @@ impl Mappings {
             known: HashMap::new(),
             replaced: Vec::new(),
             reads: 0,
-            tick: 0,
-            next_id: 1,
-            committed_id: 0,
-            pace: Pace::new(start, (SWEEP, SWEEP)),
-            allowance: Allowance::new(start),
+            turn: Turn::new(start),
             rest: None,
-        }
-    }
-
-    /// Takes a read in and writes what the bounds allow.
-    pub(super) fn write(
-        &mut self,
-        file: &Connection,
-        tick: i64,
-        at: Nanos,
-        states: &[MappingState],
-    ) -> Result<()> {
-        self.tick = tick;
-        self.note(states);
-        self.allowance.refill(at);
-        let extent = self.pace.extent(at);
-        let rows = self.write_movers(file, extent)?;
-        if extent.sweep {
-            self.write_rest(file)?;
-        } else {
-            self.pace.unused(extent.rows - rows);
-        }
-        Ok(())
-    }
-
-    /// Writes what the last read had and the file does not.
-    pub(super) fn finish(&mut self, file: &Connection) -> Result<()> {
-        self.write_movers(file, Extent::all(SWEEP))?;
-        self.write_rest(file)
-    }
-
-    /// What was written is in the file for good.
-    pub(super) fn committed(&mut self) {
-        self.committed_id = self.next_id - 1;
-    }
-
-    /// What was written since [`Mappings::committed`] is not in the file.
-    pub(super) fn forget(&mut self) {
-        let committed = self.committed_id;
-        for known in self.known.values_mut().chain(&mut self.replaced) {
-            known.id = known.id.filter(|id| *id <= committed);
-            known.written = None;
-            known.done = false;
-        }
-        self.rest = None;
-        self.pace.sweep_next();
-    }
-
-    fn note(&mut self, states: &[MappingState]) {
-        let over = |known: &Known| known.done || (known.gone && known.id.is_none());
-        self.known.retain(|_, known| !over(known));
-        self.replaced.retain(|known| !over(known));
-        self.reads += 1;
-        for state in states {
-            self.note_one(state);
-        }
-        let unseen = self
-            .known
-            .values_mut()
-            .filter(|known| known.read != self.reads);
-        for known in unseen.chain(&mut self.replaced) {
-            known.gone = true;
-            known.now = (0, 0);
         }
     }
 
@@ -154,8 +84,33 @@ impl Mappings {
             self.replaced.push(before);
         }
     }
+}
 
-    /// Returns how many rows it wrote.
+impl Paced for Mappings {
+    type Seen = [MappingState];
+
+    fn turn(&mut self) -> &mut Turn {
+        &mut self.turn
+    }
+
+    fn note(&mut self, states: &[MappingState]) {
+        let over = |known: &Known| known.done || (known.gone && known.id.is_none());
+        self.known.retain(|_, known| !over(known));
+        self.replaced.retain(|known| !over(known));
+        self.reads += 1;
+        for state in states {
+            self.note_one(state);
+        }
+        let unseen = self
+            .known
+            .values_mut()
+            .filter(|known| known.read != self.reads);
+        for known in unseen.chain(&mut self.replaced) {
+            known.gone = true;
+            known.now = (0, 0);
+        }
+    }
+
     fn write_movers(&mut self, file: &Connection, extent: Extent) -> Result<usize> {
         let all = self.known.values_mut().chain(&mut self.replaced);
         let mut movers: Vec<_> = all
@@ -171,21 +126,20 @@ impl Mappings {
         movers.sort_unstable_by_key(|(_, known)| known.mapping.address);
         let mut rows = 0;
         for (_, known) in movers {
-            let id = match known.id {
-                Some(id) => id,
-                None if self.allowance.take(&known.mapping.name) => {
-                    let id = self.next_id;
-                    insert_identity(file, id, self.tick, &known.mapping)?;
-                    self.next_id += 1;
-                    known.id = Some(id);
-                    id
-                }
-                None => continue,
+            let id = if let Some(id) = known.id {
+                id
+            } else {
+                let Some(id) = self.turn.identity(known.mapping.name.len()) else {
+                    continue;
+                };
+                insert_identity(file, id, self.turn.tick, &known.mapping)?;
+                known.id = Some(id);
+                id
             };
             let (size, rss) = known.now;
             file.prepare_cached("INSERT OR REPLACE INTO mapping_sample VALUES (?,?,?,?)")?
                 .execute(params![
-                    self.tick,
+                    self.turn.tick,
                     id,
                     size.cast_signed(),
                     rss.cast_signed()
@@ -197,7 +151,6 @@ impl Mappings {
         Ok(rows)
     }
 
-    /// The sum of those without a row of their own, where it changed.
     fn write_rest(&mut self, file: &Connection) -> Result<()> {
         let mut rest = (0_u64, (0_u64, 0_u64));
         for known in self
@@ -217,10 +170,25 @@ impl Mappings {
             let values = [count, size, rss].map(u64::cast_signed);
             let [count, size, rss] = values;
             file.prepare_cached("INSERT OR REPLACE INTO mapping_rest VALUES (?,?,?,?)")?
-                .execute(params![self.tick, count, size, rss])?;
+                .execute(params![self.turn.tick, count, size, rss])?;
             self.rest = Some(rest);
         }
         Ok(())
+    }
+
+    fn forget_rows(&mut self) {
+        let Self {
+            known,
+            replaced,
+            turn,
+            ..
+        } = self;
+        for known in known.values_mut().chain(replaced) {
+            known.id = turn.kept(known.id);
+            known.written = None;
+            known.done = false;
+        }
+        self.rest = None;
     }
 }
 

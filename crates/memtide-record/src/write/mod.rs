@@ -19,6 +19,7 @@ mod stacks;
 mod thin;
 mod threads;
 mod tree;
+mod turn;
 
 use crate::schema::{self, meta};
 use crate::{Error, ErrorKind, Result};
@@ -36,6 +37,7 @@ use std::time::Duration;
 use thin::Thinner;
 use threads::Threads;
 use tree::Tree;
+use turn::Paced as _;
 
 /// Between two checkpoints.
 const CHECKPOINT: Nanos = Nanos::from_secs(10);

@@ -3,7 +3,8 @@
 //! A thread's movement is the faults since its last row. CPU time, state and wait channel ride
 //! along with such a row and with the sweep once a minute; they never cause one by themselves.
 
-use super::pace::{Allowance, Extent, Pace, Rank, SWEEP, greatest};
+use super::pace::{Extent, Rank, greatest};
+use super::turn::{Paced, Turn};
 use memtide_model::{Nanos, ThreadId, ThreadState};
 use rusqlite::{Connection, OptionalExtension, Result, params};
 use std::collections::HashMap;
@@ -37,11 +38,7 @@ pub(super) struct Threads {
     known: HashMap<ThreadId, Known>,
     wchans: HashMap<Arc<str>, i64>,
     reads: u64,
-    tick: i64,
-    next_id: i64,
-    committed_id: i64,
-    pace: Pace,
-    allowance: Allowance,
+    turn: Turn,
     rest: Option<Rest>,
 }
 
@@ -51,58 +48,17 @@ impl Threads {
             known: HashMap::new(),
             wchans: HashMap::new(),
             reads: 0,
-            tick: 0,
-            next_id: 1,
-            committed_id: 0,
-            pace: Pace::new(start, (SWEEP, SWEEP)),
-            allowance: Allowance::new(start),
+            turn: Turn::new(start),
             rest: None,
         }
     }
+}
 
-    /// Takes a read in and writes what the bounds allow.
-    pub(super) fn write(
-        &mut self,
-        file: &Connection,
-        tick: i64,
-        at: Nanos,
-        states: &[ThreadState],
-    ) -> Result<()> {
-        self.tick = tick;
-        self.note(states);
-        self.allowance.refill(at);
-        let extent = self.pace.extent(at);
-        let rows = self.write_movers(file, extent)?;
-        if extent.sweep {
-            self.write_rest(file)?;
-        } else {
-            self.pace.unused(extent.rows - rows);
-        }
-        Ok(())
-    }
+impl Paced for Threads {
+    type Seen = [ThreadState];
 
-    /// Writes what the last read had and the file does not.
-    pub(super) fn finish(&mut self, file: &Connection) -> Result<()> {
-        self.write_movers(file, Extent::all(SWEEP))?;
-        self.write_rest(file)
-    }
-
-    /// What was written is in the file for good.
-    pub(super) fn committed(&mut self) {
-        self.committed_id = self.next_id - 1;
-    }
-
-    /// What was written since [`Threads::committed`] is not in the file.
-    pub(super) fn forget(&mut self) {
-        let committed = self.committed_id;
-        for known in self.known.values_mut() {
-            known.id = known.id.filter(|id| *id <= committed);
-            known.written = None;
-            known.done = false;
-        }
-        self.wchans.clear();
-        self.rest = None;
-        self.pace.sweep_next();
+    fn turn(&mut self) -> &mut Turn {
+        &mut self.turn
     }
 
     fn note(&mut self, states: &[ThreadState]) {
@@ -128,7 +84,6 @@ impl Threads {
         }
     }
 
-    /// Returns how many rows it wrote.
     fn write_movers(&mut self, file: &Connection, extent: Extent) -> Result<usize> {
         let mut movers: Vec<_> = self
             .known
@@ -150,27 +105,26 @@ impl Threads {
         movers.sort_unstable_by_key(|(_, known)| known.now.id);
         let mut rows = 0;
         for (_, known) in movers {
-            let id = match known.id {
-                Some(id) => id,
-                None if self.allowance.take(&known.now.name) => {
-                    let id = self.next_id;
-                    insert_identity(file, id, self.tick, &known.now)?;
-                    self.next_id += 1;
-                    known.id = Some(id);
-                    known.stored_name = Arc::clone(&known.now.name);
-                    id
-                }
-                None => continue,
+            let id = if let Some(id) = known.id {
+                id
+            } else {
+                let Some(id) = self.turn.identity(known.now.name.len()) else {
+                    continue;
+                };
+                insert_identity(file, id, self.turn.tick, &known.now)?;
+                known.id = Some(id);
+                known.stored_name = Arc::clone(&known.now.name);
+                id
             };
             if known.ended {
                 file.prepare_cached(
                     "INSERT OR REPLACE INTO thread_sample(tick, thread) VALUES (?,?)",
                 )?
-                .execute([self.tick, id])?;
+                .execute([self.turn.tick, id])?;
                 known.done = true;
             } else {
                 rename(file, known, id)?;
-                insert_sample(file, &mut self.wchans, self.tick, id, &known.now)?;
+                insert_sample(file, &mut self.wchans, self.turn.tick, id, &known.now)?;
                 known.written = Some(known.now.clone());
             }
             rows += 1;
@@ -178,7 +132,6 @@ impl Threads {
         Ok(rows)
     }
 
-    /// The sum of those without a row of their own, where it changed.
     fn write_rest(&mut self, file: &Connection) -> Result<()> {
         let mut rest = Rest::default();
         for known in self
@@ -197,10 +150,21 @@ impl Threads {
         if self.rest != Some(rest) {
             let [count, min_flt, maj_flt, cpu] = rest.map(u64::cast_signed);
             file.prepare_cached("INSERT OR REPLACE INTO thread_rest VALUES (?,?,?,?,?)")?
-                .execute([self.tick, count, min_flt, maj_flt, cpu])?;
+                .execute([self.turn.tick, count, min_flt, maj_flt, cpu])?;
             self.rest = Some(rest);
         }
         Ok(())
+    }
+
+    fn forget_rows(&mut self) {
+        let Self { known, turn, .. } = self;
+        for known in known.values_mut() {
+            known.id = turn.kept(known.id);
+            known.written = None;
+            known.done = false;
+        }
+        self.wchans.clear();
+        self.rest = None;
     }
 }
 

@@ -4,7 +4,8 @@
 //! are. Its end is told before all else, by a row of NULLs; who came and went between two sweeps may
 //! have no row at all, and is in the sums.
 
-use super::pace::{Allowance, Extent, Pace, Rank, SWEEP, greatest};
+use super::pace::{Extent, Rank, greatest};
+use super::turn::{Paced, Turn};
 use super::{Writer, set_meta};
 use crate::Result as RecordResult;
 use crate::schema::meta;
@@ -38,7 +39,8 @@ impl Writer {
         };
         let number = self.tick;
         let written = self.file.unchecked_transaction().and_then(|transaction| {
-            tree.write(&transaction, number, seen)?;
+            tree.write(&transaction, number, seen.at, seen)?;
+            tree.write_totals(&transaction, seen)?;
             transaction.commit()
         });
         self.settle(written)
@@ -62,11 +64,7 @@ struct Known {
 pub(super) struct Tree {
     target: ProcessId,
     known: HashMap<ProcessId, Known>,
-    tick: i64,
-    next_id: i64,
-    committed_id: i64,
-    pace: Pace,
-    allowance: Allowance,
+    turn: Turn,
     totals: Option<TreeTotals>,
 }
 
@@ -75,48 +73,42 @@ impl Tree {
         Self {
             target,
             known: HashMap::new(),
-            tick: 0,
-            next_id: 1,
-            committed_id: 0,
-            pace: Pace::new(start, (SWEEP, SWEEP)),
-            allowance: Allowance::new(start),
+            turn: Turn::new(start),
             totals: None,
         }
     }
 
-    /// Takes a look in and writes what the bounds allow.
-    pub(super) fn write(&mut self, file: &Connection, tick: i64, seen: &TreeTick) -> Result<()> {
-        self.tick = tick;
-        self.note(seen);
-        self.allowance.refill(seen.at);
-        let extent = self.pace.extent(seen.at);
-        let rows = self.write_movers(file, extent)?;
-        if !extent.sweep {
-            self.pace.unused(extent.rows - rows);
+    fn write_totals(&mut self, file: &Connection, seen: &TreeTick) -> Result<()> {
+        let totals = TreeTotals::of(seen);
+        let as_written = TreeTotals {
+            at: Nanos::default(),
+            ..totals
+        };
+        if self.totals == Some(as_written) {
+            return Ok(());
         }
-        self.write_totals(file, seen)
+        let number = u64::cast_signed;
+        file.prepare_cached("INSERT OR REPLACE INTO process_total VALUES (?,?,?,?,?,?,?,?)")?
+            .execute(params![
+                self.turn.tick,
+                number(totals.processes),
+                number(totals.zombies),
+                number(totals.orphans),
+                number(totals.rss.0),
+                totals.pss.map(|pss| number(pss.0)),
+                seen.short_lived.map(number),
+                number(seen.lost),
+            ])?;
+        self.totals = Some(as_written);
+        Ok(())
     }
+}
 
-    /// Writes what the last look had and the file does not.
-    pub(super) fn finish(&mut self, file: &Connection) -> Result<()> {
-        self.write_movers(file, Extent::all(SWEEP)).map(drop)
-    }
+impl Paced for Tree {
+    type Seen = TreeTick;
 
-    /// What was written is in the file for good.
-    pub(super) fn committed(&mut self) {
-        self.committed_id = self.next_id - 1;
-    }
-
-    /// What was written since [`Tree::committed`] is not in the file.
-    pub(super) fn forget(&mut self) {
-        let committed = self.committed_id;
-        for known in self.known.values_mut() {
-            known.id = known.id.filter(|id| *id <= committed);
-            known.written = None;
-            known.done = false;
-        }
-        self.totals = None;
-        self.pace.sweep_next();
+    fn turn(&mut self) -> &mut Turn {
+        &mut self.turn
     }
 
     fn note(&mut self, seen: &TreeTick) {
@@ -143,7 +135,6 @@ impl Tree {
         }
     }
 
-    /// Returns how many rows it wrote.
     fn write_movers(&mut self, file: &Connection, extent: Extent) -> Result<usize> {
         let least = if extent.large_only { LARGE } else { 1 };
         let mut movers: Vec<_> = (self.known.values_mut())
@@ -160,21 +151,21 @@ impl Tree {
         let mut rows = 0;
         for (_, known) in movers {
             let now = &known.now;
+            let bytes = now.name.len() + now.cmdline.iter().map(String::len).sum::<usize>();
             if known.id.is_none()
-                && (self.allowance.take(&now.name) && self.allowance.take(&now.cmdline.concat()))
+                && let Some(id) = self.turn.identity(bytes)
             {
-                insert_identity(file, self.next_id, self.tick, now)?;
-                known.id = Some(self.next_id);
+                insert_identity(file, id, self.turn.tick, now)?;
+                known.id = Some(id);
                 known.stored_name = Arc::clone(&now.name);
-                self.next_id += 1;
             }
             let Some(id) = known.id else { continue };
             if let Some(end) = known.ended {
-                write_end(file, self.tick, id, &end)?;
+                write_end(file, self.turn.tick, id, &end)?;
                 known.done = true;
             } else {
                 rename(file, known, id)?;
-                insert_sample(file, self.tick, id, &known.now)?;
+                insert_sample(file, self.turn.tick, id, &known.now)?;
                 known.written = Some(known.now.clone());
             }
             rows += 1;
@@ -182,29 +173,19 @@ impl Tree {
         Ok(rows)
     }
 
-    fn write_totals(&mut self, file: &Connection, seen: &TreeTick) -> Result<()> {
-        let totals = TreeTotals::of(seen);
-        let as_written = TreeTotals {
-            at: Nanos::default(),
-            ..totals
-        };
-        if self.totals == Some(as_written) {
-            return Ok(());
-        }
-        let number = u64::cast_signed;
-        file.prepare_cached("INSERT OR REPLACE INTO process_total VALUES (?,?,?,?,?,?,?,?)")?
-            .execute(params![
-                self.tick,
-                number(totals.processes),
-                number(totals.zombies),
-                number(totals.orphans),
-                number(totals.rss.0),
-                totals.pss.map(|pss| number(pss.0)),
-                seen.short_lived.map(number),
-                number(seen.lost),
-            ])?;
-        self.totals = Some(as_written);
+    fn write_rest(&mut self, _: &Connection) -> Result<()> {
+        // The sums are those of all, and are written at every look.
         Ok(())
+    }
+
+    fn forget_rows(&mut self) {
+        let Self { known, turn, .. } = self;
+        for known in known.values_mut() {
+            known.id = turn.kept(known.id);
+            known.written = None;
+            known.done = false;
+        }
+        self.totals = None;
     }
 }
 
