@@ -37,6 +37,18 @@ pub struct Program {
     pub refusal: Option<Refusal>,
 }
 
+impl Program {
+    /// Whether its head says that the kernel will take it on. A program that is prepared at its last moment
+    /// ([`crate::Launch::spawn_with`]) is started by execvp(3), which gives to the shell, as commands, what the kernel
+    /// refuses: so one of another machine must not be.
+    pub fn can_be_prepared(&self) -> bool {
+        !matches!(
+            self.refusal,
+            Some(Refusal::Bits32 | Refusal::OtherMachine(_) | Refusal::Unreadable)
+        )
+    }
+}
+
 /// Why the preload shim would not be loaded. Displayed as a fragment that says what the program is and
 /// what would help.
 #[derive(Clone, Debug, PartialEq, Eq)]

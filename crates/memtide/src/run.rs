@@ -18,6 +18,7 @@ use crate::signals::Relay;
 use crate::snapshots::Snapshots;
 use crate::suppressions;
 use crate::tree::{self, Teller, Tree};
+use memtide_events::Scope;
 use memtide_launch::{
     Family, HeapMode, Launch, Launched, Program, Recording, RunDir, Shim, inspect_program, resolve,
 };
@@ -88,6 +89,11 @@ fn start(
 ) -> anyhow::Result<(Launched, Option<Teller>)> {
     if !options.children {
         return Ok((launch.spawn(program)?, None));
+    }
+    if !program.can_be_prepared() {
+        let launched = launch.spawn(program)?;
+        let teller = tree::teller(options.engine, Scope::Tree(Pid(launched.pid())))?;
+        return Ok((launched, Some(teller)));
     }
     let (launched, teller) = tree::started(options.engine, |gate| {
         launch.spawn_with(program, |command| gate.install(command))
