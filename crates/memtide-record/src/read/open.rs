@@ -22,8 +22,9 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::time::Duration;
 
-/// How long a lock that somebody holds for a moment is waited for.
-const BUSY: Duration = Duration::from_secs(2);
+/// How long a lock that somebody holds for a moment is waited for: a recorder on a disk that is busy may sync for
+/// seconds.
+const BUSY: Duration = Duration::from_secs(6);
 
 /// An open database. Fields are dropped in this order: first the connection, then the copy.
 #[derive(Debug)]
