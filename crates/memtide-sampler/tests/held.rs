@@ -127,10 +127,12 @@ fn each_kind_is_told_by_its_target_and_counted_exactly() {
         assert_eq!(calls, 60, "{kind}: {}", fixture.truth);
         let name = name.replace('$', value(&fixture.truth, "target"));
         let groups = held(&mut fixture.sampler());
-        let found = groups.iter().find(|found| {
+        // Its streams may be pipes, too, to whoever runs the tests.
+        let alike = groups.iter().filter(|found| {
             let target = &found.target;
             (target.kind, &*target.state) == (group, state) && target.name.contains(&name)
         });
+        let found = alike.max_by_key(|found| found.count);
         let found = found.unwrap_or_else(|| panic!("{kind}: {name} is among {groups:#?}"));
         // The program itself may hold one of that kind, too: the pipe of its input, say.
         assert!(

@@ -28,8 +28,9 @@ pub(crate) fn run(forks: u32) -> anyhow::Result<Code> {
             Ok(()) => ("yes", String::new()),
             Err(error) => ("no", error.to_string()),
         };
-        // Writing to a String cannot fail.
-        let _ = writeln!(text, "{:<10} {:<7} {why}", engine.name(), state);
+        let line = format!("{:<10} {state:<7} {why}", engine.name());
+        text.push_str(line.trim_end());
+        text.push('\n');
     }
     let Some((first, second)) = pair() else {
         text.push_str(
@@ -66,6 +67,7 @@ fn told(found: &Difference) -> String {
         } else {
             format!("lost by its own count: {}", side.losses.records)
         };
+        // Writing to a String cannot fail.
         let _ = writeln!(
             text,
             "{:<10} saw {} processes, {} of them alone; {losses}",

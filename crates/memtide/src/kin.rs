@@ -5,9 +5,10 @@
 //! itself is only named, with the command that would end it.
 
 use memtide_launch::{Collected, Family, Relative};
-use memtide_model::Nanos;
+use memtide_model::{Nanos, ProcessId};
 use memtide_proc::ExitStatus;
 use rustix::process::Signal;
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -23,6 +24,8 @@ pub(crate) struct Kin {
     /// Who was sent a signal that asks to end.
     asked: Vec<Relative>,
     is_killed: bool,
+    /// Those who were killed: how they ended is no news.
+    killed: BTreeSet<ProcessId>,
     orphans: u64,
     failed_orphans: u64,
 }
@@ -35,6 +38,7 @@ impl Kin {
             kill_after,
             asked: Vec::new(),
             is_killed: false,
+            killed: BTreeSet::new(),
             orphans: 0,
             failed_orphans: 0,
         }
@@ -63,6 +67,7 @@ impl Kin {
         if killed.is_empty() {
             return None;
         }
+        self.killed.extend(killed.iter().map(|one| one.id));
         let (ignored, late): (Vec<_>, Vec<_>) = killed
             .into_iter()
             .partition(|one| self.asked.iter().any(|asked| asked.id == one.id));
@@ -87,7 +92,8 @@ impl Kin {
     /// Collects orphans that have ended: a sentence for each that did not end with 0.
     pub(crate) fn collect(&mut self) -> Vec<String> {
         let mut said = Vec::new();
-        for orphan in self.family.collect() {
+        let collected = self.family.collect().into_iter();
+        for orphan in collected.filter(|orphan| !self.killed.contains(&orphan.who.id)) {
             self.orphans += 1;
             if orphan.ending == ExitStatus::Code(0) {
                 continue;
@@ -183,7 +189,7 @@ fn names(all: &[Relative]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use memtide_model::{Pid, ProcessId, StartTime};
+    use memtide_model::{Pid, StartTime};
 
     fn relatives(count: u32) -> Vec<Relative> {
         let one = |number| Relative {
