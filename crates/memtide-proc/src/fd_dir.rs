@@ -83,6 +83,16 @@ impl FdDir {
         }
     }
 
+    /// Whether descriptor `number` was opened for reading, and for writing: the permissions of its link (proc(5),
+    /// `/proc/pid/fd`). `None` where it was closed in the meantime.
+    pub fn access(&self, number: u32) -> Option<(bool, bool)> {
+        let name = DecimalName::new(number);
+        let flags = AtFlags::SYMLINK_NOFOLLOW;
+        let status = rustix::fs::statat(&self.directory, name.as_c_str(), flags).ok()?;
+        let mode = Mode::from_raw_mode(status.st_mode);
+        Some((mode.contains(Mode::RUSR), mode.contains(Mode::WUSR)))
+    }
+
     /// What descriptor `number` leads to; `None` where it was closed in the meantime.
     ///
     /// # Errors

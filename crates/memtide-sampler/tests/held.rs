@@ -137,7 +137,7 @@ fn each_kind_is_told_by_its_target_and_counted_exactly() {
         // The program itself may hold one of that kind, too: the pipe of its input, say.
         assert!(
             (expected..=expected + 2).contains(&found.count),
-            "{kind}: {found:?}"
+            "{kind}: {found:?} of {groups:#?}"
         );
     }
 }

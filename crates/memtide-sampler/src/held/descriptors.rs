@@ -2,7 +2,7 @@
 //! to within the budget.
 
 use super::paths::Paths;
-use super::pipes::{Pipes, inode_in};
+use super::pipes::{Ends, Pipes, inode_in};
 use super::sockets::Sockets;
 use super::{Groups, Slot, Thing};
 use memtide_model::text::printable;
@@ -30,8 +30,8 @@ pub(crate) struct Fds {
 #[derive(Debug, Default)]
 struct Numbered {
     sockets: Vec<u64>,
-    /// Pipes and how many of their ends are here.
-    pipes: HashMap<u64, u64>,
+    /// Pipes and which of their ends are here.
+    pipes: HashMap<u64, Ends>,
 }
 
 impl Fds {
@@ -91,7 +91,7 @@ impl Fds {
         (self.pipes).update(&numbered.pipes, process.pid(), root, (listing, buffer));
         for (inode, ends) in numbered.pipes {
             let slot = groups.slot(self.pipes.thing(inode, ends));
-            (0..ends).for_each(|_| groups.add(slot));
+            (0..ends.count).for_each(|_| groups.add(slot));
         }
         Ok(true)
     }
@@ -115,7 +115,8 @@ impl Fds {
                 if let Some(inode) = inode_in(link, b"socket:[") {
                     numbered.sockets.push(inode);
                 } else if let Some(inode) = inode_in(link, b"pipe:[") {
-                    *numbered.pipes.entry(inode).or_default() += 1;
+                    let ends = numbered.pipes.entry(inode).or_default();
+                    ends.add(directory.access(number));
                 } else {
                     let slot = self.slot(groups, kind, link);
                     groups.add(slot);

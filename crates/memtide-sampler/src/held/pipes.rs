@@ -1,7 +1,7 @@
 //! Who holds the other end of a pipe.
 //!
-//! Both ends have the same inode. One that this process has twice is its own; of the others the other end
-//! is looked for among the descriptors of all processes that may be read, once for each pipe.
+//! Both ends have the same inode. One that this process can read and write is its own, however many descriptors it has
+//! for either end; of the others the other end is looked for among the descriptors of all processes that may be read, once for each pipe.
 
 use super::Thing;
 use memtide_model::text::printable;
@@ -12,6 +12,28 @@ use std::collections::{HashMap, HashSet};
 /// Links that one search reads at most.
 const MOST_LINKS: usize = 20_000;
 
+/// The descriptors that one process has for one pipe.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Ends {
+    pub(super) count: u64,
+    reads: bool,
+    writes: bool,
+}
+
+impl Ends {
+    /// One more, which reads or writes; `None` where that is not known any more.
+    pub(super) fn add(&mut self, access: Option<(bool, bool)>) {
+        let (reads, writes) = access.unwrap_or_default();
+        self.count += 1;
+        self.reads |= reads;
+        self.writes |= writes;
+    }
+
+    const fn are_both(self) -> bool {
+        self.reads && self.writes
+    }
+}
+
 /// The pipes of one process.
 #[derive(Debug, Default)]
 pub(super) struct Pipes {
@@ -20,16 +42,16 @@ pub(super) struct Pipes {
 }
 
 impl Pipes {
-    /// Looks for the other ends of the pipes in `inodes`, an entry for each descriptor, that are new.
+    /// Looks for the other ends of the pipes in `inodes` that are new.
     pub(super) fn update(
         &mut self,
-        inodes: &HashMap<u64, u64>,
+        inodes: &HashMap<u64, Ends>,
         own: Pid,
         root: &ProcRoot,
         (listing, buffer): (&mut Listing, &mut Buffer),
     ) {
         self.peers.retain(|inode, _| inodes.contains_key(inode));
-        let alone = inodes.iter().filter(|(_, ends)| **ends == 1);
+        let alone = inodes.iter().filter(|(_, ends)| !ends.are_both());
         let wanted: HashSet<u64> = alone
             .map(|(inode, _)| *inode)
             .filter(|inode| !self.peers.contains_key(inode))
@@ -89,9 +111,9 @@ impl Pipes {
         }
     }
 
-    /// What a pipe leads to, of which this process has so many ends.
-    pub(super) fn thing(&self, inode: u64, ends: u64) -> Thing {
-        if ends > 1 {
+    /// What a pipe leads to, of which this process has these ends.
+    pub(super) fn thing(&self, inode: u64, ends: Ends) -> Thing {
+        if ends.are_both() {
             return Thing::named(HeldKind::Pipe, "with both ends here");
         }
         match self.peers.get(&inode) {
