@@ -68,3 +68,45 @@ pub(crate) fn cells(row: &ProcessRow) -> [String; 7] {
         row.role.name().to_owned(),
     ]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn total() -> TreeTotal {
+        TreeTotal {
+            engine: "side-band".to_owned(),
+            processes: 12,
+            zombies: 1,
+            orphans: 2,
+            most_processes: 15,
+            rss_bytes: 300 << 20,
+            pss_bytes: Some(200 << 20),
+            growth_bytes: 10 << 20,
+            short_lived: Some(40),
+            lost: 0,
+        }
+    }
+
+    #[test]
+    fn a_tree_is_told_with_what_is_shown_and_who_told() {
+        assert_eq!(
+            sentence(&total()),
+            "12 processes with the target hold 200 MiB (PSS, which counts shared pages once), +10.0 MiB while \
+             watched; 1 zombie; 2 orphans; 40 processes came and went between two looks (forks told by side-band)"
+        );
+        let polled = TreeTotal {
+            engine: "poll".to_owned(),
+            pss_bytes: None,
+            zombies: 0,
+            orphans: 0,
+            short_lived: None,
+            ..total()
+        };
+        assert_eq!(
+            sentence(&polled),
+            "12 processes with the target hold 300 MiB (RSS, which counts shared pages in each), +10.0 MiB while \
+             watched; who came and went between two looks is not known (forks told by poll)"
+        );
+    }
+}

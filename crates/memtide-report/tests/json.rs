@@ -19,7 +19,7 @@ const NO_LENS: [&str; 6] = [
 ];
 
 /// Keys beyond the design's block. Additions are allowed, but none by accident.
-const ADDED: [&str; 12] = [
+const ADDED: [&str; 13] = [
     "allocations",
     "reasoning",
     "reasoning.steps",
@@ -32,6 +32,7 @@ const ADDED: [&str; 12] = [
     "recording.reads[].skipped",
     "target.name",
     "threads[].wchan",
+    "tree",
 ];
 
 fn keys(value: &Value, prefix: &str, found: &mut BTreeSet<String>) {
