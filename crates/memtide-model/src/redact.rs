@@ -242,9 +242,13 @@ impl Redactor {
         for history in &mut observations.held {
             self.held(&mut history.target);
         }
-        let trees = observations.tree.iter_mut();
-        for history in trees.flat_map(|tree| &mut tree.members) {
-            self.member(&mut history.last);
+        if let Some(tree) = &mut observations.tree {
+            for history in &mut tree.members {
+                self.member(&mut history.last);
+            }
+            for history in &mut tree.names {
+                self.shared_name(&mut history.name);
+            }
         }
         for event in &mut observations.events {
             self.event(event);

@@ -11,6 +11,7 @@ use crate::sample::{Activity, Counts, Memory, Merged, Sample, Tick};
 use crate::stacks::{CodeModule, CodePlace, HeapMode, Lost, StackObservations, StacksTick, Symbol};
 use crate::target::{Limits, Target, Visibility};
 use crate::thread::ThreadState;
+use crate::tree::{MemberHistory, NameHistory, TreeMember, TreeObservations, TreeTick};
 use crate::units::{Bytes, Nanos};
 use std::sync::Arc;
 
@@ -178,9 +179,47 @@ fn observations() -> Observations {
             }],
             unavailable: Some("process 7 belongs to uid 1000 (alice)".to_owned()),
         }),
-        tree: None,
+        tree: Some(tree()),
         held: held().map(|group| group.target).map(history).collect(),
         events: events(),
+    }
+}
+
+/// A child whose name and arguments are secrets.
+fn tree() -> TreeObservations {
+    let last = TreeMember {
+        id: target().id,
+        parent: None,
+        name: "acme-alice".into(),
+        cmdline: [
+            "/home/alice/acme/worker",
+            "--home=/home/alice",
+            "alice@acme.example",
+        ]
+        .map(str::to_owned)
+        .to_vec()
+        .into(),
+        pgid: 7,
+        sid: 7,
+        threads: 1,
+        cpu_ticks: 0,
+        state: b'S',
+        rss: Bytes(4096),
+        pss: None,
+        orphaned: false,
+    };
+    TreeObservations {
+        members: vec![MemberHistory {
+            last,
+            since: Nanos(0),
+            ended: None,
+            points: Vec::new(),
+        }],
+        names: vec![NameHistory {
+            name: "alice-job".into(),
+            points: Vec::new(),
+        }],
+        ..TreeObservations::default()
     }
 }
 
@@ -304,6 +343,14 @@ fn no_secret_is_left_in_anything_that_can_be_printed() {
     redactor.tick(&mut tick);
     assert_clean("tick", &format!("{tick:?}"));
     assert_clean("redactor", &format!("{redactor:?}"));
+
+    let members = tree().members.into_iter().map(|history| history.last);
+    let mut looked = TreeTick {
+        members: members.collect(),
+        ..TreeTick::default()
+    };
+    redactor.tree(&mut looked);
+    assert_clean("tree", &format!("{looked:?}"));
 
     let mut observations = observations();
     Redactor::new().observations(&mut observations);
