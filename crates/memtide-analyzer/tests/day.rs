@@ -78,25 +78,16 @@ fn day(path: &Path) -> Observations {
     let mut simulation = Simulation::new(Nanos::SECOND, (MAPPINGS, MOVING), (10, 10));
     let mut writer =
         Writer::create(path, &common::target(), &common::start(Nanos::SECOND)).expect("a new file");
-    let mut all = Observations {
-        target: common::target(),
-        recording: Recording {
-            started: common::BOOT,
-            ended: common::BOOT + Nanos::from_secs(DAY),
-            interval: Nanos::SECOND,
-            samples: DAY,
-            complete: true,
-            ..Recording::default()
-        },
-        samples: Vec::with_capacity(86_400),
-        mappings: Vec::new(),
-        threads: Vec::new(),
-        held: Vec::new(),
-        tree: None,
-        events: Vec::new(),
-        stacks: None,
-        heap: None,
+    let recording = Recording {
+        started: common::BOOT,
+        ended: common::BOOT + Nanos::from_secs(DAY),
+        interval: Nanos::SECOND,
+        samples: DAY,
+        complete: true,
+        ..Recording::default()
     };
+    let samples = Vec::with_capacity(86_400);
+    let mut all = Observations::of_samples(common::target(), recording, samples);
     for _ in 0..DAY {
         let tick = simulation.next();
         add(&mut all, &tick);

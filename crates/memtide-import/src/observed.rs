@@ -38,30 +38,23 @@ pub fn observations(
     let started = samples.first().map_or(Nanos(0), |sample| sample.at);
     let ended = samples.last().map_or(Nanos(0), |sample| sample.at);
     let steps = (samples.len() as u64).saturating_sub(1).max(1);
+    let recording = Recording {
+        started,
+        ended,
+        complete: true,
+        samples: samples.len() as u64,
+        interval: Nanos((ended - started).0 / steps),
+        lenses: vec!["sampler".to_owned()],
+        page_size: Bytes(4096),
+        ticks_per_second: 100,
+        ..Recording::default()
+    };
     Observations {
-        target: target(known, &samples),
-        recording: Recording {
-            started,
-            ended,
-            complete: true,
-            samples: samples.len() as u64,
-            interval: Nanos((ended - started).0 / steps),
-            lenses: vec!["sampler".to_owned()],
-            page_size: Bytes(4096),
-            ticks_per_second: 100,
-            ..Recording::default()
-        },
-        samples,
-        mappings: Vec::new(),
-        threads: Vec::new(),
-        held: Vec::new(),
-        tree: None,
-        events: Vec::new(),
-        stacks: None,
         heap: looks.map(|snapshots| HeapObservations {
             snapshots,
             unavailable: None,
         }),
+        ..Observations::of_samples(target(known, &samples), recording, samples)
     }
 }
 

@@ -38,6 +38,24 @@ pub struct Observations {
     pub heap: Option<HeapObservations>,
 }
 
+impl Observations {
+    /// Samples of a process, and nothing else that was seen.
+    pub const fn of_samples(target: Target, recording: Recording, samples: Vec<Sample>) -> Self {
+        Self {
+            target,
+            recording,
+            samples,
+            mappings: Vec::new(),
+            threads: Vec::new(),
+            held: Vec::new(),
+            tree: None,
+            events: Vec::new(),
+            stacks: None,
+            heap: None,
+        }
+    }
+}
+
 /// Facts about the recording.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Recording {

@@ -132,33 +132,27 @@ impl Looks {
     /// As a recording would give it back.
     fn observations(self) -> Observations {
         let ended = clock::boottime();
+        let recording = Recording {
+            started_wall: self.started_wall,
+            started: self.started,
+            ended,
+            complete: true,
+            samples: self.samples.len() as u64,
+            interval: SHORTEST,
+            lenses: vec!["sampler".to_owned(), "inspect".to_owned()],
+            cost_cpu: clock::process_cpu(),
+            reads: self.sampler.costs(),
+            page_size: clock::page_size(),
+            ticks_per_second: clock::ticks_per_second(),
+            ..Recording::default()
+        };
+        let target = self.sampler.target().clone();
         Observations {
-            target: self.sampler.target().clone(),
-            recording: Recording {
-                started_wall: self.started_wall,
-                started: self.started,
-                ended,
-                complete: true,
-                samples: self.samples.len() as u64,
-                interval: SHORTEST,
-                lenses: vec!["sampler".to_owned(), "inspect".to_owned()],
-                cost_cpu: clock::process_cpu(),
-                reads: self.sampler.costs(),
-                page_size: clock::page_size(),
-                ticks_per_second: clock::ticks_per_second(),
-                ..Recording::default()
-            },
-            samples: self.samples,
-            mappings: Vec::new(),
-            threads: Vec::new(),
-            held: Vec::new(),
-            tree: None,
-            events: Vec::new(),
-            stacks: None,
             heap: Some(HeapObservations {
                 snapshots: self.snapshots,
                 unavailable: None,
             }),
+            ..Observations::of_samples(target, recording, self.samples)
         }
     }
 }

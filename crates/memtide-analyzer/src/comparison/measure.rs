@@ -122,16 +122,12 @@ fn peak(sample: &Sample) -> u64 {
 /// Shape and rate while the work was done.
 fn growth(observations: &Observations, work: &[Sample]) -> Trend {
     let record = Record::of(&Observations {
-        target: observations.target.clone(),
-        recording: observations.recording.clone(),
-        samples: work.to_vec(),
-        mappings: Vec::new(),
-        threads: Vec::new(),
-        held: Vec::new(),
-        tree: None,
         events: observations.events.clone(),
-        stacks: None,
-        heap: None,
+        ..Observations::of_samples(
+            observations.target.clone(),
+            observations.recording.clone(),
+            work.to_vec(),
+        )
     });
     Trend::of(&record.series(Track::Rss), record.material())
 }

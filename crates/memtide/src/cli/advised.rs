@@ -53,42 +53,36 @@ fn observations(
     (allocator, runtime): (&str, &str),
 ) -> Observations {
     let process = samples[0].process;
+    let target = Target {
+        id: process,
+        parent: None,
+        name: "bin".to_owned(),
+        exe: STARTED_BY[0].to_owned(),
+        cmdline: STARTED_BY.map(str::to_owned).to_vec(),
+        uid: 1000,
+        age: Nanos::from_secs(3_600),
+        allocator: allocator.to_owned(),
+        runtime: runtime.to_owned(),
+        limits: Limits::default(),
+        cgroup: None,
+        unseen: Vec::new(),
+    };
+    let recording = Recording {
+        started: samples[0].at,
+        ended: samples[samples.len() - 1].at,
+        complete: true,
+        samples: samples.len() as u64,
+        interval: Nanos(250_000_000),
+        page_size: Bytes(4096),
+        ticks_per_second: 100,
+        ..Recording::default()
+    };
     Observations {
-        target: Target {
-            id: process,
-            parent: None,
-            name: "bin".to_owned(),
-            exe: STARTED_BY[0].to_owned(),
-            cmdline: STARTED_BY.map(str::to_owned).to_vec(),
-            uid: 1000,
-            age: Nanos::from_secs(3_600),
-            allocator: allocator.to_owned(),
-            runtime: runtime.to_owned(),
-            limits: Limits::default(),
-            cgroup: None,
-            unseen: Vec::new(),
-        },
-        recording: Recording {
-            started: samples[0].at,
-            ended: samples[samples.len() - 1].at,
-            complete: true,
-            samples: samples.len() as u64,
-            interval: Nanos(250_000_000),
-            page_size: Bytes(4096),
-            ticks_per_second: 100,
-            ..Recording::default()
-        },
-        samples,
-        mappings: Vec::new(),
-        threads: Vec::new(),
-        held: Vec::new(),
-        tree: None,
-        events: Vec::new(),
-        stacks: None,
         heap: heap.map(|snapshots| HeapObservations {
             snapshots,
             unavailable: None,
         }),
+        ..Observations::of_samples(target, recording, samples)
     }
 }
 
