@@ -4,7 +4,7 @@ use crate::error::Error;
 use crate::event::{Change, Comm, TreeEvent};
 use memtide_model::{Nanos, Pid, StartTime};
 use memtide_proc::clock;
-use memtide_proc::parse::stat;
+use memtide_proc::parse::stat::{self, Stat};
 use memtide_proc::{Buffer, Listing, ProcRoot};
 use std::collections::{BTreeMap, HashSet};
 
@@ -57,10 +57,8 @@ impl Look {
         let mut all = BTreeMap::new();
         let (proc, page) = (&self.proc, &mut self.page);
         // A directory that cannot be read has nobody in it.
-        let _ = proc.for_each_process(&mut self.listing, |pid| {
-            if let Some(process) = seen(proc, pid, page) {
-                all.insert(pid, process);
-            }
+        let _ = proc.for_each_stat(&mut self.listing, page, |stat| {
+            all.insert(stat.pid, Seen::of(stat));
         });
         all
     }
@@ -69,18 +67,24 @@ impl Look {
 fn seen(proc: &ProcRoot, pid: Pid, page: &mut Buffer) -> Option<Seen> {
     let process = proc.process(pid).ok()?;
     let stat = stat::parse(process.read("stat", page).ok()?).ok()?;
-    // The first thread of a process may be a zombie while others run.
-    let zombie = matches!(stat.state, b'Z' | b'X') && stat.num_threads <= 1;
-    Some(Seen {
-        parent: stat.ppid,
-        start: stat.starttime,
-        comm: Comm::new(stat.comm),
-        threads: u32::try_from(stat.num_threads).unwrap_or(u32::MAX).max(1),
-        zombie,
-        has_memory: stat.vsize.0 > 0,
-        // To a reader without ptrace access it is 0, which is not told from success.
-        status: stat.exit_code.filter(|code| zombie && *code != 0),
-    })
+    Some(Seen::of(&stat))
+}
+
+impl Seen {
+    fn of(stat: &Stat<'_>) -> Self {
+        // The first thread of a process may be a zombie while others run.
+        let zombie = matches!(stat.state, b'Z' | b'X') && stat.num_threads <= 1;
+        Self {
+            parent: stat.ppid,
+            start: stat.starttime,
+            comm: Comm::new(stat.comm),
+            threads: u32::try_from(stat.num_threads).unwrap_or(u32::MAX).max(1),
+            zombie,
+            has_memory: stat.vsize.0 > 0,
+            // To a reader without ptrace access it is 0, which is not told from success.
+            status: stat.exit_code.filter(|code| zombie && *code != 0),
+        }
+    }
 }
 
 /// That this process was found.

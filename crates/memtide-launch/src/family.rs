@@ -13,7 +13,6 @@
 
 use crate::processes;
 use memtide_model::{Pid, ProcessId, text};
-use memtide_proc::parse::single;
 use memtide_proc::parse::stat::{self, Stat};
 use memtide_proc::{Buffer, ExitStatus, Listing, PidFd, ProcRoot};
 use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
@@ -145,26 +144,10 @@ fn descendants() -> Vec<(Relative, bool)> {
 fn own_children() -> Option<Vec<(Relative, bool)>> {
     let root = ProcRoot::system().ok()?;
     let own = root.process(own_pid()).ok()?;
-    let (mut threads, mut pids, mut buffer) = (Vec::new(), Vec::new(), Buffer::new());
-    let listed = own.for_each_thread(&mut Listing::new(), |tid| threads.push(tid));
-    listed.ok()?;
-    let mut is_told = false;
-    for tid in threads {
-        if let Ok(bytes) = own.read_of_thread(tid, "children", &mut buffer) {
-            is_told = true;
-            // What comes before a broken number was handed out already.
-            let _ = single::parse_children(bytes, |pid| pids.push(pid));
-        }
-    }
-    let mut children = Vec::new();
-    for pid in pids {
-        let process = root.process(pid);
-        let bytes = process.and_then(|process| process.read("stat", &mut buffer));
-        if let Ok(stat) = bytes.and_then(stat::parse) {
-            children.push((relative(&stat), processes::runs(&stat)));
-        }
-    }
-    is_told.then_some(children)
+    let (mut children, mut buffer) = (Vec::new(), Buffer::new());
+    let each = |stat: &Stat<'_>| children.push((relative(stat), processes::runs(stat)));
+    let told = root.for_each_child(&own, &mut Listing::new(), &mut buffer, each);
+    told.ok()?.then_some(children)
 }
 
 fn children_by_search() -> Vec<(Relative, bool)> {

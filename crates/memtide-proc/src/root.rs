@@ -3,6 +3,8 @@
 use crate::buffer::Buffer;
 use crate::error::{Error, Subject};
 use crate::listing::Listing;
+use crate::parse::single;
+use crate::parse::stat::{self, Stat};
 use crate::process::{KeptFile, ProcessDir};
 use memtide_model::Pid;
 use rustix::fd::{AsFd, OwnedFd};
@@ -96,6 +98,56 @@ impl ProcRoot {
         listing
             .numbers(&self.directory, |number| each(Pid(number)))
             .map_err(|errno| Error::at_path("the list of processes", &self.path, errno))
+    }
+
+    /// Calls `each` with the `stat` of every process. One that vanishes before it is read is left out.
+    ///
+    /// # Errors
+    /// Where the directory cannot be read.
+    pub fn for_each_stat(
+        &self,
+        listing: &mut Listing,
+        buffer: &mut Buffer,
+        mut each: impl FnMut(&Stat<'_>),
+    ) -> Result<(), Error> {
+        self.for_each_process(listing, |pid| self.stat_of(pid, buffer, &mut each))
+    }
+
+    /// Calls `each` with the `stat` of every child of `process`, as `task/*/children` lists them: each under the
+    /// thread that made it. False on kernels that have no such file, where only [`Self::for_each_stat`] helps.
+    /// A child that was reaped meanwhile is left out.
+    ///
+    /// # Errors
+    /// Where the threads cannot be listed.
+    pub fn for_each_child(
+        &self,
+        process: &ProcessDir,
+        listing: &mut Listing,
+        buffer: &mut Buffer,
+        mut each: impl FnMut(&Stat<'_>),
+    ) -> Result<bool, Error> {
+        let (mut threads, mut pids, mut is_told) = (Vec::new(), Vec::new(), false);
+        process.for_each_thread(listing, |tid| threads.push(tid))?;
+        for tid in threads {
+            if let Ok(bytes) = process.read_of_thread(tid, "children", buffer) {
+                is_told = true;
+                // What comes before a broken number was handed out already.
+                let _ = single::parse_children(bytes, |pid| pids.push(pid));
+            }
+        }
+        for pid in pids {
+            self.stat_of(pid, buffer, &mut each);
+        }
+        Ok(is_told)
+    }
+
+    /// Calls `each` with the `stat` of this process, if there still is one.
+    fn stat_of(&self, pid: Pid, buffer: &mut Buffer, each: &mut impl FnMut(&Stat<'_>)) {
+        let process = self.process(pid);
+        let bytes = process.and_then(|process| process.read("stat", buffer));
+        if let Ok(stat) = bytes.and_then(stat::parse) {
+            each(&stat);
+        }
     }
 
     pub(crate) fn directory(&self) -> impl AsFd + '_ {

@@ -6,9 +6,8 @@
 //! shell's, and holds whatever else was started there.
 
 use memtide_model::{Bytes, Children, Pid};
-use memtide_proc::parse::single;
 use memtide_proc::parse::stat::{self, Stat};
-use memtide_proc::{Buffer, Listing, ProcRoot, ProcessDir, clock};
+use memtide_proc::{Buffer, Error, Listing, ProcRoot, ProcessDir, clock};
 use std::fs;
 use std::path::Path;
 
@@ -19,29 +18,10 @@ pub(crate) fn children(
     listing: &mut Listing,
     buffer: &mut Buffer,
 ) -> Option<Children> {
-    let mut threads = Vec::new();
-    process
-        .for_each_thread(listing, |tid| threads.push(tid))
-        .ok()?;
-    let (mut pids, mut readable) = (Vec::new(), false);
-    for tid in threads {
-        if let Ok(bytes) = process.read_of_thread(tid, "children", buffer) {
-            readable = true;
-            // What comes before a broken number was handed out already.
-            let _ = single::parse_children(bytes, |pid| pids.push(pid));
-        }
-    }
     let mut children = Children::default();
-    for pid in pids {
-        // A child that was reaped since is no child any more.
-        if let Ok(child) = root.process(pid)
-            && let Ok(bytes) = child.read("stat", buffer)
-            && let Ok(child) = stat::parse(bytes)
-        {
-            count(&mut children, &child, clock::page_size());
-        }
-    }
-    readable.then_some(children)
+    let each = |child: &Stat<'_>| count(&mut children, child, clock::page_size());
+    let told = root.for_each_child(process, listing, buffer, each);
+    told.is_ok_and(|told| told).then_some(children)
 }
 
 /// Counts one child by its state.
@@ -71,37 +51,25 @@ pub(crate) struct Search {
     pub(crate) session_rss: Bytes,
 }
 
-/// Reads `stat` of every process below `root`.
-pub(crate) fn search(root: &Path, target: Pid, page_size: Bytes) -> std::io::Result<Search> {
-    let mut found = Search::default();
-    let mut path = root.to_path_buf();
-    for entry in fs::read_dir(root)? {
-        let Ok(entry) = entry else { continue };
-        let name = entry.file_name();
-        if !name
-            .as_encoded_bytes()
-            .first()
-            .is_some_and(u8::is_ascii_digit)
-        {
-            continue;
+/// Reads `stat` of every process.
+pub(crate) fn search(
+    root: &ProcRoot,
+    target: Pid,
+    listing: &mut Listing,
+    buffer: &mut Buffer,
+) -> Result<Search, Error> {
+    let (mut found, page_size) = (Search::default(), clock::page_size());
+    root.for_each_stat(listing, buffer, |process| {
+        if process.pid == target {
+            return;
         }
-        path.push(&name);
-        path.push("stat");
-        // Processes end while the search goes on.
-        if let Ok(bytes) = fs::read(&path)
-            && let Ok(process) = stat::parse(&bytes)
-            && process.pid != target
-        {
-            if process.ppid == target {
-                count(&mut found.children, &process, page_size);
-            } else if process.session == i64::from(target.0) {
-                found.session_others += 1;
-                found.session_rss += resident(&process, page_size);
-            }
+        if process.ppid == target {
+            count(&mut found.children, process, page_size);
+        } else if process.session == i64::from(target.0) {
+            found.session_others += 1;
+            found.session_rss += resident(process, page_size);
         }
-        path.pop();
-        path.pop();
-    }
+    })?;
     Ok(found)
 }
 

@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::target;
 use memtide_model::{Bytes, Nanos, Pid, ProcessId, TreeEnd, TreeMember, TreeTick, text};
 use memtide_proc::parse::smaps;
-use memtide_proc::parse::stat::{self, Stat};
+use memtide_proc::parse::stat::Stat;
 use memtide_proc::{Buffer, Listing, ProcRoot, clock};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -124,14 +124,7 @@ impl TreeSampler {
             ..
         } = self;
         let (mut all, page) = (Vec::new(), clock::page_size());
-        let listed = root.for_each_process(listing, |pid| {
-            let process = root.process(pid);
-            let bytes = process.and_then(|process| process.read("stat", buffer));
-            // Processes end while the others are read.
-            if let Ok(stat) = bytes.and_then(stat::parse) {
-                all.push(Seen::of(&stat, page));
-            }
-        });
+        let listed = root.for_each_stat(listing, buffer, |stat| all.push(Seen::of(stat, page)));
         listed.map_err(|error| Error::of_proc(target.pid, error))?;
         Ok(all)
     }

@@ -8,7 +8,6 @@ use crate::basics::Reading;
 use crate::family;
 use crate::held::queues::Owner;
 use memtide_model::{HeldGroup, Nanos, ReadKind};
-use memtide_proc::clock;
 
 impl Sampler {
     /// Descriptors, queues and segments: a part that cannot be read keeps its last value, and the failure
@@ -61,7 +60,8 @@ impl Sampler {
         let needs_search = leads_session || self.last.children.is_none();
         if needs_search && self.budget.admits(ReadKind::Session, now) {
             let watch = Watch::start();
-            match family::search(self.root.path(), self.target.id.pid, clock::page_size()) {
+            let (listing, buffer) = (&mut self.listing, &mut self.buffer);
+            match family::search(&self.root, self.target.id.pid, listing, buffer) {
                 Ok(found) => {
                     self.last.children = self.last.children.or(Some(found.children));
                     self.last.search = found;
