@@ -9,7 +9,7 @@ use core::sync::atomic::{AtomicU32, AtomicU64};
 /// `memtide` and an end-of-line, which a transfer as text would damage.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"memtide\n");
 /// Version of the layout. A reader refuses any other.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// Bytes of the header; the first segment may follow it at once.
 pub const HEADER_BYTES: usize = 4096;
 /// Stacks whose counters share a page; a block of so many entries of any table is never torn.
@@ -35,6 +35,10 @@ pub const MARK_TRUNCATED: u64 = 2;
 /// Mark of a root: the stack pointer was on no stack that may be walked (a fiber, an alternate
 /// signal stack); only the caller is known.
 pub const MARK_FOREIGN: u64 = 3;
+/// Bit of [`Header::misread`]: `MEMTIDE_HEAP` is none of the words that the shim knows.
+pub const MISREAD_HEAP: u32 = 1;
+/// Bit of [`Header::misread`]: `MEMTIDE_INTERVAL` is not a number of bytes above zero.
+pub const MISREAD_INTERVAL: u32 = 2;
 /// [`ModuleEntry::unloaded`] of a module that is still loaded.
 pub const LOADED: u32 = u32::MAX;
 
@@ -196,6 +200,16 @@ pub struct Header {
     pub ranges: TableHead,
     /// Stacks, [`crate::Table::STACKS`]: `u32` node ids.
     pub stacks: TableHead,
+    /// Inode of the pid namespace that `pid` is a number of (`/proc/self/ns/pid`); zero where the process
+    /// could not read it.
+    pub pid_namespace: AtomicU64,
+    /// 1 where the process holds a lock on the file (`F_OFD_SETLK`) from before the header was complete
+    /// until it ends or replaces its program: a sign of life that needs no pid. A child of `fork` holds
+    /// it, too, until it begins a region of its own.
+    pub is_locked: AtomicU32,
+    /// Settings that were given and not understood, so that the usual ones are in force:
+    /// [`MISREAD_HEAP`], [`MISREAD_INTERVAL`].
+    pub misread: AtomicU32,
 }
 
 /// A frame of a stack; its id is its index.
@@ -226,8 +240,8 @@ pub struct ModuleEntry {
     pub unloaded: AtomicU32,
     /// Bytes of the build-id, 0 to 32.
     pub build_id_bytes: AtomicU32,
-    /// Bytes of the path as the loader has it; the main program's is empty. More than
-    /// [`PATH_BYTES`] if it was cut.
+    /// Bytes of the path: the loader's name where that is absolute, otherwise the kernel's (the program's
+    /// own, and what was loaded by a relative name). [`PATH_BYTES`] where it was cut.
     pub path_bytes: AtomicU32,
     /// The build-id.
     pub build_id: [u8; 32],

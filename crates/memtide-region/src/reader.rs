@@ -111,6 +111,13 @@ pub struct Summary {
     pub stacks: u32,
     /// What could not be recorded.
     pub lost: LostCounts,
+    /// The pid namespace that `pid` is a number of; zero where that is not known.
+    pub pid_namespace: u64,
+    /// Whether its process holds a lock on the file while it lives, see [`Header::is_locked`].
+    pub is_locked: bool,
+    /// Settings that were not understood: [`MISREAD_HEAP`](crate::layout::MISREAD_HEAP),
+    /// [`MISREAD_INTERVAL`](crate::layout::MISREAD_INTERVAL).
+    pub misread: u32,
 }
 
 /// What could not be recorded, see [`Lost`].
@@ -318,6 +325,9 @@ impl<S: Source> Reader<S> {
             ranges: length(offset_of!(Header, ranges), Table::RANGES),
             stacks: length(offset_of!(Header, stacks), Table::STACKS),
             lost: lost_counts(&page),
+            pid_namespace: long(offset_of!(Header, pid_namespace)),
+            is_locked: number(offset_of!(Header, is_locked)) == 1,
+            misread: number(offset_of!(Header, misread)),
         })
     }
 

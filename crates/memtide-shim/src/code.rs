@@ -17,7 +17,7 @@ use core::ffi::{c_char, c_int, c_void};
 use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 use memtide_region::layout::{LOADED, ModuleEntry, PATH_BYTES};
 use memtide_unwind::rule::Bucket;
-use memtide_unwind::{EhFrameSections, Rule, RuleTable, compile};
+use memtide_unwind::{EhFrameSections, MappedPath, Rule, RuleTable, compile};
 
 const PT_NOTE: u32 = 4;
 const PT_GNU_EH_FRAME: u32 = 0x6474_e550;
@@ -42,7 +42,7 @@ unsafe impl Send for CompilerStack {}
 struct Known {
     start: u64,
     end: u64,
-    /// Of its path and build-id.
+    /// Of its name and build-id.
     identity: u64,
     /// Null once something else lies there.
     entry: *const ModuleEntry,
@@ -360,29 +360,46 @@ impl Found {
         Self::bytes(self.build_id, self.build_id + self.build_id_bytes)
     }
 
-    /// Its path; that of the program comes from the kernel, as the loader has none.
+    /// Its path. That of the program, and of what was loaded by a relative name, comes from the kernel: the
+    /// loader has none for the one, and for the other it means nothing once the program has moved on.
     fn path<'a>(&self, buffer: &'a mut [u8; PATH_BYTES]) -> &'a [u8] {
-        let name: *const u8 = core::ptr::with_exposed_provenance(self.name as usize);
-        // SAFETY: null, or the loader's string.
-        if name.is_null() || unsafe { name.read() } == 0 {
-            return system::read_link(b"/proc/self/exe\0", buffer).unwrap_or_default();
-        }
-        let mut bytes = 0;
-        for (index, place) in buffer.iter_mut().enumerate() {
-            // SAFETY: no byte before was zero.
-            *place = unsafe { name.add(index).read() };
-            if *place == 0 {
-                break;
-            }
-            bytes = index + 1;
-        }
+        let bytes = match self.name_bytes().next() {
+            None => system::read_link(b"/proc/self/exe\0", buffer).map(<[u8]>::len),
+            Some(b'/') => None,
+            Some(_) => mapped_path(self.start, buffer),
+        };
+        let bytes = bytes.unwrap_or_else(|| {
+            let copied = buffer.iter_mut().zip(self.name_bytes());
+            copied.map(|(place, byte)| *place = byte).count()
+        });
         buffer.get(..bytes).unwrap_or_default()
+    }
+
+    /// The loader's name of it, empty for the program.
+    fn name_bytes(&self) -> impl Iterator<Item = u8> {
+        let name: *const u8 = core::ptr::with_exposed_provenance(self.name as usize);
+        let mut at = (!name.is_null()).then_some(name);
+        core::iter::from_fn(move || {
+            let place = at?;
+            // SAFETY: the loader's string, none of whose bytes before this was its end.
+            let byte = unsafe { place.read() };
+            at = (byte != 0).then(|| place.wrapping_add(1));
+            (byte != 0).then_some(byte)
+        })
     }
 }
 
-fn hash(bytes: &[u8], seed: u64) -> u64 {
-    bytes.iter().fold(seed, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
+/// The path of the file mapped at `start`, put into `path`: its length.
+fn mapped_path(start: u64, path: &mut [u8]) -> Option<usize> {
+    let mut search = MappedPath::new(start, path);
+    let mut piece = [0; 512];
+    system::read_pieces(b"/proc/self/maps\0", &mut piece, |piece| search.feed(piece));
+    search.finish().map(<[u8]>::len)
+}
+
+fn hash(bytes: impl Iterator<Item = u8>, seed: u64) -> u64 {
+    bytes.fold(seed, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
     })
 }
 
@@ -405,9 +422,9 @@ impl Modules {
 
     /// Sees to it that the region has this module.
     fn note(&mut self, found: &Found) {
-        let mut buffer = [0; PATH_BYTES];
-        let path = found.path(&mut buffer);
-        let identity = hash(found.build_id(), hash(path, 0xcbf2_9ce4_8422_2325));
+        // Asked for every new address, so without a system call.
+        let name = hash(found.name_bytes(), 0xcbf2_9ce4_8422_2325);
+        let identity = hash(found.build_id().iter().copied(), name);
         let is_it = |known: &Known| {
             (known.start, known.end, known.identity) == (found.start, found.end, identity)
         };
@@ -435,13 +452,14 @@ impl Modules {
         if replaced {
             generation += 1;
         }
+        let mut buffer = [0; PATH_BYTES];
         let module = Module {
             base: found.start,
             bytes: found.end - found.start,
             bias: found.bias,
             generation,
             build_id: found.build_id(),
-            path,
+            path: found.path(&mut buffer),
         };
         let Some(entry) = region::append_module(&module) else {
             return;

@@ -11,6 +11,7 @@ use crate::{code, counters, entry, full, mappings, next, recorder, region, sampl
 use crate::{stacks, system, tries};
 use core::ffi::{c_char, c_int};
 use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use memtide_region::layout::{MISREAD_HEAP, MISREAD_INTERVAL};
 use memtide_region::{Mode, State};
 
 /// Room for the path of the directory.
@@ -37,6 +38,8 @@ const OFF: u32 = 4;
 static PHASE: AtomicU32 = AtomicU32::new(UNSTARTED);
 static MODE: AtomicU32 = AtomicU32::new(Mode::Sampled as u32);
 static INTERVAL: AtomicU64 = AtomicU64::new(DEFAULT_INTERVAL);
+/// Settings that were not understood: the header says so, as nothing may be printed here.
+static MISREAD: AtomicU32 = AtomicU32::new(0);
 /// The first word of the page that a child of fork sees as zero: 1 in the process that started it, 2
 /// while a child starts anew.
 static MARK: AtomicPtr<AtomicU32> = AtomicPtr::new(core::ptr::null_mut());
@@ -131,9 +134,15 @@ fn begin() {
         (Mode::Sampled, INTERVAL.load(Ordering::Relaxed).max(1))
     };
     let granule = if full { full::granule() } else { 0 };
+    let settings = region::Settings {
+        mode,
+        interval,
+        granule,
+        misread: MISREAD.load(Ordering::Relaxed),
+    };
     let created = DIRECTORY.with(|(directory, bytes)| {
         let directory = directory.get(..*bytes).unwrap_or_default();
-        region::create(directory, mode, interval, granule)
+        region::create(directory, &settings)
     });
     if !created {
         PHASE.store(OFF, Ordering::Release);
@@ -239,15 +248,24 @@ unsafe fn read_environment(environment: *const *const c_char) -> bool {
             if let Some(value) = value_of(text, b"MEMTIDE_DIR=") {
                 found = keep_directory(value);
             } else if let Some(value) = value_of(text, b"MEMTIDE_HEAP=") {
-                let full = value_of(value, b"full").is_some_and(|rest| rest.read() == 0);
+                let is = |word| value_of(value, word).is_some_and(|rest| rest.read() == 0);
+                let full = is(b"full");
                 let mode = if full { Mode::Full } else { Mode::Sampled };
                 MODE.store(mode as u32, Ordering::Relaxed);
+                note_misread(MISREAD_HEAP, !full && !is(b"sampled"));
             } else if let Some(value) = value_of(text, b"MEMTIDE_INTERVAL=") {
                 let interval = number(value).filter(|interval| *interval > 0);
                 INTERVAL.store(interval.unwrap_or(DEFAULT_INTERVAL), Ordering::Relaxed);
+                note_misread(MISREAD_INTERVAL, interval.is_none());
             }
         }
     }
+}
+
+/// Keeps or takes back one bit of [`MISREAD`]: of a setting that stands there twice, the last one counts.
+fn note_misread(bit: u32, is_misread: bool) {
+    let others = MISREAD.load(Ordering::Relaxed) & !bit;
+    MISREAD.store(others | if is_misread { bit } else { 0 }, Ordering::Relaxed);
 }
 
 /// What follows `prefix` in a string that begins with it.

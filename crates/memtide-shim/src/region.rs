@@ -53,6 +53,8 @@ struct Rows {
 struct Writer {
     descriptor: Option<u32>,
     identity: (u64, u64),
+    /// Whether the file is locked while this process lives.
+    is_locked: bool,
     path: [u8; PATH_ROOM],
     path_bytes: usize,
     /// Bytes of the file that have blocks.
@@ -92,6 +94,7 @@ impl Writer {
         Self {
             descriptor: None,
             identity: (0, 0),
+            is_locked: false,
             path: [0; PATH_ROOM],
             path_bytes: 0,
             end: 0,
@@ -124,6 +127,8 @@ impl Writer {
             match system::create(self.path.get(..self.path_bytes)?) {
                 Ok(descriptor) => {
                     self.identity = system::identity(descriptor)?;
+                    // The first window keeps this opening of the file in use, whatever the program closes.
+                    self.is_locked = system::lock(descriptor);
                     self.keep(descriptor);
                     return Some(());
                 }
@@ -295,14 +300,25 @@ pub(crate) fn count_lost(field: fn(&Lost) -> &AtomicU64) {
     }
 }
 
+/// How it is recorded, for the header.
+pub(crate) struct Settings {
+    pub(crate) mode: Mode,
+    /// Mean bytes between samples; 1 in full mode.
+    pub(crate) interval: u64,
+    /// Bytes of address per shadow slot, full mode.
+    pub(crate) granule: u32,
+    /// See [`Header::misread`].
+    pub(crate) misread: u32,
+}
+
 /// Makes the region of this process. The header says [`State::Starting`] until [`set_state`].
-pub(crate) fn create(directory: &[u8], mode: Mode, interval: u64, granule: u32) -> bool {
-    let place = WRITER.with(|writer| {
+pub(crate) fn create(directory: &[u8], settings: &Settings) -> bool {
+    let made = WRITER.with(|writer| {
         writer.create(directory, system::pid())?;
         let (_, place) = writer.allocate(HEADER_BYTES as u64)?;
-        Some(place)
+        Some((place, writer.is_locked))
     });
-    let Some(place) = place else {
+    let Some((place, is_locked)) = made else {
         return false;
     };
     let header: *mut Header = place.cast();
@@ -313,11 +329,15 @@ pub(crate) fn create(directory: &[u8], mode: Mode, interval: u64, granule: u32) 
     set(&fields.header_bytes, HEADER_BYTES as u32);
     set(&fields.pid, system::pid());
     set(&fields.parent_pid, system::parent_pid());
-    set(&fields.mode, mode as u32);
-    set(&fields.granule, granule);
+    set(&fields.mode, settings.mode as u32);
+    set(&fields.granule, settings.granule);
+    set(&fields.misread, settings.misread);
+    set(&fields.is_locked, u32::from(is_locked));
     fields.build_hash.store(BUILD_HASH, Ordering::Relaxed);
     fields.start.store(system::boottime(), Ordering::Relaxed);
-    fields.interval.store(interval, Ordering::Relaxed);
+    fields.interval.store(settings.interval, Ordering::Relaxed);
+    let namespace = system::pid_namespace().unwrap_or(0);
+    fields.pid_namespace.store(namespace, Ordering::Relaxed);
     HEADER.store(header, Ordering::Release);
     fields.magic.store(MAGIC, Ordering::Release);
     true

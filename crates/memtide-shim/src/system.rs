@@ -27,6 +27,7 @@ const AT_FDCWD: usize = (-100_isize).cast_unsigned();
 const O_RDWR_CREAT_EXCL_CLOEXEC: usize = 0o2 | 0o100 | 0o200 | 0o2_000_000;
 const O_RDWR_CLOEXEC: usize = 0o2 | 0o2_000_000;
 const F_DUPFD_CLOEXEC: usize = 1030;
+const F_OFD_SETLK: usize = 37;
 const CLOCK_BOOTTIME: usize = 7;
 const SIG_BLOCK: usize = 0;
 const SIG_SETMASK: usize = 2;
@@ -232,6 +233,31 @@ pub(crate) fn duplicate(descriptor: u32, least: u32) -> Option<u32> {
     u32::try_from(result).ok()
 }
 
+/// Locks a file against all others for as long as this opening of it is in use anywhere, by a descriptor or
+/// a mapping; says whether that was possible. Does not wait.
+pub(crate) fn lock(descriptor: u32) -> bool {
+    // `struct flock` of x86-64: type and whence, start, length (0: all of it), pid.
+    const WRITE: u64 = 1;
+    let flock = [WRITE, 0, 0, 0_u64];
+    // SAFETY: the kernel reads one `struct flock`.
+    let result = unsafe {
+        let place = (&raw const flock) as usize;
+        call(FCNTL, [descriptor as usize, F_OFD_SETLK, place, 0, 0, 0])
+    };
+    result == 0
+}
+
+/// The inode of this process's pid namespace; `None` where /proc does not say it.
+pub(crate) fn pid_namespace() -> Option<u64> {
+    let mut text = [0; 32];
+    let text = read_link(b"/proc/self/ns/pid\0", &mut text)?;
+    let digits = text.strip_prefix(b"pid:[")?.strip_suffix(b"]")?;
+    digits.iter().try_fold(0_u64, |value, byte| {
+        let digit = byte.checked_sub(b'0').filter(|digit| *digit < 10)?;
+        value.checked_mul(10)?.checked_add(u64::from(digit))
+    })
+}
+
 /// Device and inode of an open file.
 pub(crate) fn identity(descriptor: u32) -> Option<(u64, u64)> {
     // `struct stat` of x86-64 has 144 bytes and begins with both.
@@ -268,6 +294,29 @@ pub(crate) fn read_file<'a>(path: &[u8], buffer: &'a mut [u8]) -> Option<&'a [u8
     };
     close(descriptor);
     buffer.get(..usize::try_from(result).ok()?)
+}
+
+/// Reads a file from its start, in pieces as large as `buffer`, until `each` wants no more.
+pub(crate) fn read_pieces(path: &[u8], buffer: &mut [u8], mut each: impl FnMut(&[u8]) -> bool) {
+    let Ok(descriptor) = open_at(path, 0o2_000_000) else {
+        return;
+    };
+    loop {
+        // SAFETY: the kernel writes at most the buffer's length.
+        let result = unsafe {
+            let place = buffer.as_mut_ptr() as usize;
+            call(READ, [descriptor as usize, place, buffer.len(), 0, 0, 0])
+        };
+        let piece = usize::try_from(result)
+            .ok()
+            .and_then(|bytes| buffer.get(..bytes));
+        match piece {
+            None | Some([]) => break,
+            Some(piece) if !each(piece) => break,
+            Some(_) => {}
+        }
+    }
+    close(descriptor);
 }
 
 /// The target of a link, as much as fits.

@@ -2,7 +2,7 @@
 //!
 //! Unwinding rules compiled from `.eh_frame` ([`compile`]) and kept in one word each ([`rule`]),
 //! steps from frame to frame ([`walk`]), what a walk shares with the one before ([`tail`]) or with all before ([`trie`]), the sampling of blocks and its estimator ([`sampling`]), the
-//! numbering of stacks ([`intern`], [`whole`]).
+//! numbering of stacks ([`intern`], [`whole`]), the path of a mapped file ([`mapped_path`]).
 //!
 //! Nothing here allocates, prints, locks or calls the system, and no public function panics on any
 //! input: this code runs inside malloc of somebody else's program. There is no `unsafe` in it; the
@@ -20,6 +20,7 @@ extern crate std;
 
 pub mod compile;
 pub mod intern;
+pub mod mapped_path;
 pub mod rule;
 pub mod sampling;
 pub mod tail;
@@ -28,4 +29,5 @@ pub mod walk;
 pub mod whole;
 
 pub use compile::{EhFrameSections, compile};
+pub use mapped_path::MappedPath;
 pub use rule::{Frame, Rule, RuleTable};
