@@ -132,6 +132,78 @@ def check_failing_load(folder):
     print(f"failing load: ended with {code}")
 
 
+def service_runs(folder, *arguments, runs=1):
+    """The runs of a service that listens and of two arms, with what was said."""
+    port = free_port()
+    arms = ["--allocators", "glibc,tcmalloc", "--runs", runs, "--settle", "0s", "--ready", f"tcp:{port}"]
+    command = ["--", PYTHON, FIXTURES / "service.py", "--port", port]
+    code, comparison, said = compare(*arms, *arguments, *command, folder=folder)
+    made = [run for arm in comparison["arms"] for run in arm["runs"]] if comparison else []
+    expect(len(made) == 2 * runs, f"{2 * runs} runs, not {len(made)}, {code}:\n{said}")
+    return made, said
+
+
+def check_time_over(folder):
+    """--for ends a load that takes longer, and that is no failure of anybody's."""
+    patient = "trap 'echo 12.5 rounds/s; exit 0' TERM; while :; do sleep 0.1; done"
+    for load, metric, code in (("sleep 60", [], 143), (patient, ["--metric", "([0-9.]+) rounds/s"], 0)):
+        runs, said = service_runs(folder, "--for", "1s", "--load", load, *metric)
+        for run in runs:
+            expect(run["failed"] is None, f"a run whose load was ended in time to count: {run['failed']}\n{said}")
+            expect(run["load_exit"] == code, f"the load to have ended with {code}: {run['load_exit']}")
+            expect(0.9 < run["wall_seconds"] < 4, f"work of a second: {run['wall_seconds']}")
+            expect(run["metric"] == (12.5 if metric else None), f"what it printed at its end: {run['metric']}")
+    # One that prints its figure only at its own end has none.
+    runs, said = service_runs(folder, "--for", "1s", "--load", "sleep 60; echo 1 rounds/s", "--metric", "([0-9.]+) rounds/s")
+    expect(all("until --for ended it" in run["failed"] for run in runs), f"a metric that was cut off to be said:\n{said}")
+    print("time over: the load is ended, and counts")
+
+
+def check_metric(folder):
+    for load, words in (("echo nothing", "--metric was not found in what the load printed"), ("echo rate: fast", '"fast"')):
+        runs, said = service_runs(folder, "--load", load, "--metric", "rate: (.*)")
+        for run in runs:
+            expect(words in (run["failed"] or ""), f"{words} as a reason: {run['failed']}\n{said}")
+            expect(run["load_exit"] == 0, f"a load that went well: {run['load_exit']}")
+    print("metric: missing, and no number")
+
+
+def check_limits(folder):
+    """What does not become ready and what does not end holds nobody up; a time to wait is no service that is late."""
+    arms = ["--allocators", "glibc,tcmalloc", "--runs", 1]
+    work = ["--", PYTHON, "-c", "import time; time.sleep(60)"]
+    late = ["--ready", f"tcp:{free_port()}", "--ready-within", "1s", "--load", "true"]
+    _, comparison, said = compare(*arms, *late, *work, folder=folder)
+    all_failed(comparison, "not ready within 1.0 s (--ready-within)", said)
+    after = ["--ready", "2s", "--ready-within", "1s", "--load", "true", "--settle", "0s"]
+    _, comparison, said = compare(*arms, *after, *work, folder=folder)
+    for run in (run for arm in comparison["arms"] for run in arm["runs"]):
+        expect(run["failed"] is None and run["ready_at"] >= 2, f"ready after 2 s: {run['failed']}, {run['ready_at']}\n{said}")
+    _, comparison, said = compare(*arms, "--timeout", "2s", *work, folder=folder)
+    all_failed(comparison, "it was not through within 2.0 s (--timeout)", said)
+    load = ["--ready", "1s", "--load", "sleep 60", "--settle", "0s", "--timeout", "3s"]
+    _, comparison, said = compare(*arms, *load, *work, folder=folder)
+    all_failed(comparison, "the load was not through within 3.0 s (--timeout)", said)
+    refused(["--timeout", "--settle"], *arms, "--for", "10s", "--settle", "5s", "--timeout", "12s", *work, folder=folder)
+    print("limits: a late service and work without an end are given up")
+
+
+def all_failed(comparison, words, said):
+    expect(comparison, f"a report of runs that failed:\n{said}")
+    for run in (run for arm in comparison["arms"] for run in arm["runs"]):
+        expect(words in (run["failed"] or ""), f"{words!r} as the reason: {run['failed']}\n{said}")
+
+
+def check_unequal_lengths(folder):
+    """Work that takes three times as long in one arm: its levels may hold unequal amounts, and that is said."""
+    wrapper = folder / "slower"
+    wrapper.write_text('#!/bin/sh\ncase $LD_PRELOAD in *tcmalloc*) exec sleep 3;; esac\nexec sleep 1\n')
+    wrapper.chmod(0o755)
+    _, comparison, said = compare("--allocators", "glibc,tcmalloc", "--runs", 1, "--", wrapper, folder=folder)
+    expect(any("The work took" in warning for warning in comparison["warnings"]), f"unequal lengths to be said:\n{said}")
+    print("unequal lengths: said")
+
+
 def check_taken_port(folder):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
@@ -199,6 +271,10 @@ def main():
         check_taken_port(folder)
         check_failing_arm(folder)
         check_failing_load(folder)
+        check_time_over(folder)
+        check_metric(folder)
+        check_limits(folder)
+        check_unequal_lengths(folder)
         check_wrapper(folder)
         check_grudging_service(folder)
         check_interrupted(folder)

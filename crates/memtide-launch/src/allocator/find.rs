@@ -111,8 +111,8 @@ impl Variant {
     fn missing(&self) -> Error {
         let kind = self.kind;
         self.refuse(format!(
-            "{} is not on this machine; install it, on Debian or Ubuntu by `apt install {}`, or give the \
-             path of the library",
+            "{} is not on this machine; install it, on Debian or Ubuntu the package {}, or give the path of \
+             the library",
             kind.files().first().unwrap_or(&kind.name()),
             kind.package()
         ))
@@ -348,6 +348,33 @@ mod tests {
         assert_eq!(set[0], "LD_PRELOAD=/z/libjemalloc.so.2:libfake.so");
         assert_eq!(set[1], "MALLOC_CONF=retain:true");
         assert_eq!(removed, ["MALLOC_ARENA_MAX", "MIMALLOC_VERBOSE"]);
+    }
+
+    #[test]
+    fn a_library_that_is_missing_is_named_with_its_package() {
+        for (variant, library, package) in [
+            (
+                "tcmalloc:release_rate=1",
+                "libtcmalloc_minimal.so.4",
+                "libgoogle-perftools4",
+            ),
+            ("jemalloc", "libjemalloc.so.2", "libjemalloc2"),
+            (
+                "mimalloc",
+                "libmimalloc.so.3",
+                "libmimalloc2.0 (libmimalloc3 from Debian 13 on)",
+            ),
+        ] {
+            let error = Variant::parse(variant).unwrap().missing();
+            assert_eq!(error.kind(), ErrorKind::Allocator);
+            let start = format!("{variant}: {library} is not on this machine; ");
+            let package = format!("the package {package}, or");
+            let said = error.to_string();
+            assert!(
+                said.starts_with(&start) && said.contains(&package),
+                "{said}"
+            );
+        }
     }
 
     #[test]

@@ -324,12 +324,19 @@ pub(crate) struct Compare {
     /// Runs of each; fewer than 5 can show no difference
     #[arg(long, value_name = "N", default_value_t = 6)]
     pub(crate) runs: usize,
-    /// End each run after this long, such as 60s; without it and without --load the program's own end is awaited
+    /// End the work of each run after this long, such as 60s, and a load with it; without this and without --load the
+    /// program's own end is awaited
     #[arg(long = "for", value_name = "DURATION", value_parser = parse_duration)]
     pub(crate) duration: Option<Duration>,
     /// The program is a service: ready when tcp:PORT, http:URL or file:PATH is there, or after some time
     #[arg(long, value_name = "WHEN")]
     pub(crate) ready: Option<String>,
+    /// A run whose service is not there by then has failed
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = parse_duration)]
+    pub(crate) ready_within: Duration,
+    /// A run that takes longer than this is ended and has failed, its load with it
+    #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = parse_duration)]
+    pub(crate) timeout: Duration,
     /// Command for /bin/sh that does the work to a program that is ready; its end is the end of the work
     #[arg(long, value_name = "COMMAND")]
     pub(crate) load: Option<String>,

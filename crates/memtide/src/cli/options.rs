@@ -141,6 +141,10 @@ pub(crate) struct Work {
     pub(crate) duration: Option<Nanos>,
     /// As [`memtide_launch::service::Ready::parse`] reads it.
     pub(crate) ready: Option<String>,
+    /// What it says has to be there so long after the start, unless it says a time itself.
+    pub(crate) ready_within: Nanos,
+    /// A run may take so long from its start to the end of settling.
+    pub(crate) timeout: Nanos,
     pub(crate) load: Option<String>,
     pub(crate) settle: Nanos,
     pub(crate) stop: Signal,
@@ -460,6 +464,8 @@ fn work(args: args::Compare) -> anyhow::Result<Work> {
         runs: args.runs,
         duration: args.duration.map(nanos),
         ready: args.ready,
+        ready_within: nanos(args.ready_within),
+        timeout: nanos(args.timeout),
         load: args.load,
         settle: nanos(args.settle.unwrap_or(settles)),
         stop: signal(&args.stop)?,

@@ -7,7 +7,7 @@ use super::trial::Setting;
 use crate::session::{Control, Order, Session};
 use memtide_analyzer::comparison::{Phases, Used};
 use memtide_launch::allocator::{self, Bound, Found};
-use memtide_launch::service::{Load, LoadEnd};
+use memtide_launch::service::{Load, LoadEnd, Ready};
 use memtide_launch::{Ending, ErrorKind, Launched};
 use memtide_model::text;
 use memtide_model::{EventKind, Nanos};
@@ -16,8 +16,6 @@ use rustix::process::Signal;
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
-/// A service that is not ready by then never will be.
-const READY_BY: Nanos = Nanos::from_secs(60);
 /// The allocator must be known so long after the start: until then wrappers may still replace themselves.
 const BOUND_BY: Nanos = Nanos::from_secs(3);
 /// How often it is looked whether something has come about.
@@ -44,6 +42,8 @@ pub(super) struct Course<'a> {
     work_ended: Option<Nanos>,
     load: Option<Load>,
     load_end: Option<LoadEnd>,
+    /// Whether it was ended because the time of the work was over: how it ends then is no failure.
+    load_cut: bool,
     bound: Option<Bound>,
     /// What it was found to run on in place of what was wanted, at the last look.
     unbound: Option<String>,
@@ -61,6 +61,8 @@ pub(super) struct End {
     pub(super) killed: bool,
     pub(super) load_exit: Option<i32>,
     pub(super) load_output: Option<Vec<u8>>,
+    /// Whether the load was ended by `--for`, before it was through.
+    pub(super) load_cut: bool,
     pub(super) allocator: Option<String>,
 }
 
@@ -81,6 +83,7 @@ impl<'a> Course<'a> {
             work_ended: None,
             load: None,
             load_end: None,
+            load_cut: false,
             bound: None,
             unbound: None,
             failed: None,
@@ -134,6 +137,7 @@ impl<'a> Course<'a> {
                     self.load = None;
                     self.end_work(now, session)
                 } else if until.is_some_and(|until| now >= until) {
+                    let now = self.cut_load(session)?.unwrap_or(now);
                     self.end_work(now, session)
                 } else {
                     Ok(())
@@ -144,15 +148,8 @@ impl<'a> Course<'a> {
     }
 
     fn start_work(&mut self, now: Nanos, session: &mut Session) -> anyhow::Result<()> {
-        let since = duration(now - self.started);
         if let Some(ready) = &self.setting.checks.ready {
-            if !ready.is_ready(since) {
-                if now - self.started > READY_BY {
-                    self.failed = Some(format!(
-                        "it was not ready within {}",
-                        text::duration(READY_BY.as_secs_f64())
-                    ));
-                }
+            if !ready.is_ready(duration(now - self.started)) {
                 return Ok(());
             }
             self.ready = Some(now);
@@ -165,6 +162,43 @@ impl<'a> Course<'a> {
         }
         self.phase = Phase::Working(work.duration.map(|span| now + span));
         Ok(())
+    }
+
+    /// Ends a load that still runs when the time of the work is over; gives back when that was done.
+    fn cut_load(&mut self, session: &mut Session) -> anyhow::Result<Option<Nanos>> {
+        let Some(mut load) = self.load.take() else {
+            return Ok(None);
+        };
+        load.stop();
+        self.load_end = load.poll()?;
+        self.load_cut = true;
+        session.note(
+            EventKind::Recorder,
+            "the load was ended by --for".to_owned(),
+        )?;
+        Ok(Some(clock::boottime()))
+    }
+
+    /// What takes longer than it may, and how long that is; `None` while all is well.
+    fn overdue(&self, now: Nanos) -> Option<String> {
+        let work = self.setting.work;
+        let since = now - self.started;
+        let within = |limit: Nanos| text::duration(limit.as_secs_f64());
+        let awaited = self.setting.checks.ready.as_ref();
+        let is_awaited = awaited.is_some_and(|ready| !matches!(ready, Ready::After(_)));
+        if matches!(self.phase, Phase::Starting) && is_awaited && since > work.ready_within {
+            let limit = within(work.ready_within);
+            Some(format!("it was not ready within {limit} (--ready-within)"))
+        } else if since > work.timeout {
+            let what = match (&self.phase, &self.load) {
+                (Phase::Working(_), Some(_)) => "the load was",
+                _ => "it was",
+            };
+            let limit = within(work.timeout);
+            Some(format!("{what} not through within {limit} (--timeout)"))
+        } else {
+            None
+        }
     }
 
     fn end_work(&mut self, now: Nanos, session: &mut Session) -> anyhow::Result<()> {
@@ -218,6 +252,7 @@ impl<'a> Course<'a> {
             failed: self.failed.take(),
             by_itself: ended_itself,
             killed,
+            load_cut: self.load_cut,
             load_exit: self.load_end.as_ref().map(|end| end.exit),
             load_output: self.load_end.take().map(|end| end.output),
             allocator: self.bound.take().map(|bound| bound.name),
@@ -277,7 +312,8 @@ impl Control for Course<'_> {
             Phase::Starting => None,
         };
         let soon = looks.then(|| clock::boottime() + LOOK_EVERY);
-        [soon, until].into_iter().flatten().min()
+        let timeout = Some(self.started + self.setting.work.timeout);
+        [soon, until, timeout].into_iter().flatten().min()
     }
 
     fn sleep(&self, span: Nanos, end: Option<BorrowedFd<'_>>) -> anyhow::Result<bool> {
@@ -290,6 +326,9 @@ impl Control for Course<'_> {
         }
         self.verify(now);
         self.advance(now, session)?;
+        if self.failed.is_none() {
+            self.failed = self.overdue(now);
+        }
         let settled = matches!(self.phase, Phase::Settling(until) if now >= until);
         Ok(if settled || self.failed.is_some() {
             Order::Last

@@ -14,7 +14,7 @@ use memtide_launch::allocator::Files;
 use memtide_launch::service::Ready;
 use memtide_launch::{Launch, Program};
 use memtide_model::comparison::Trial;
-use memtide_model::{Nanos, Pid};
+use memtide_model::{Nanos, Pid, text};
 use memtide_report::flamegraph::What;
 use memtide_sampler::{Sampler, clock};
 use regex::bytes::Regex;
@@ -62,6 +62,16 @@ impl Checks {
         if let Some(why) = ready.as_ref().and_then(Ready::taken_before) {
             anyhow::bail!("{why}");
         }
+        let wait = match &ready {
+            Some(Ready::After(span)) => Nanos(u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)),
+            _ => Nanos(0),
+        };
+        let takes = wait + work.duration.unwrap_or(Nanos(0)) + work.settle;
+        anyhow::ensure!(
+            takes < work.timeout,
+            "--timeout ends every run: --ready, --for and --settle alone take {}; give it more",
+            text::duration(takes.as_secs_f64())
+        );
         Ok(Self { ready })
     }
 }
@@ -125,16 +135,8 @@ fn attempt(setting: &Setting<'_>, arm: &Arm, order: u64) -> anyhow::Result<Made>
     let mut closed = session.close(&[]);
     let observations = closed.observations()?;
     let measured = comparison::measure(&observations, &end.phases, &end.used);
-    let metric = work.metric.as_ref().map(|regex| {
-        let output = match &end.load_output {
-            Some(output) => output.clone(),
-            None => tail(&log)?,
-        };
-        find(regex, &output)
-    });
-    let metric = metric.transpose()?.flatten();
-    let no_metric = work.metric.is_some() && metric.is_none();
-    let missing = no_metric.then(|| "--metric was not found in what it printed".to_owned());
+    let metric = metric(work.metric.as_ref(), &end, &log);
+    let (metric, missing) = metric.map_or_else(|why| (None, Some(why)), |found| (found, None));
     Ok(Made {
         trial: Trial {
             failed: (end.failed.or(missing)).or_else(|| wrapper::refusal(&observations)),
@@ -240,22 +242,40 @@ fn tail(path: &Path) -> anyhow::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The number of the last match.
-fn find(regex: &Regex, output: &[u8]) -> anyhow::Result<Option<f64>> {
-    let Some(found) = regex
-        .captures_iter(output)
-        .last()
-        .and_then(|all| all.get(1))
-    else {
+/// The number that was asked for, of what the load printed, or the program where there is no load; the error is
+/// why there is none, and what to do.
+fn metric(regex: Option<&Regex>, end: &End, log: &Path) -> Result<Option<f64>, String> {
+    let Some(regex) = regex else {
         return Ok(None);
     };
-    let text = String::from_utf8_lossy(found.as_bytes());
-    let number: f64 = text
-        .trim()
-        .replace(',', "")
-        .parse()
-        .with_context(|| format!("--metric found {text:?}, which is no number"))?;
-    Ok(number.is_finite().then_some(number))
+    let (number, whose) = if let Some(output) = &end.load_output {
+        (find(regex, output)?, "the load")
+    } else {
+        let output = tail(log).map_err(|error| format!("{error:#}"))?;
+        (find(regex, &output)?, "the program")
+    };
+    let cut = if end.load_cut {
+        " until --for ended it; let it print its figure on SIGTERM, or end by itself"
+    } else {
+        ""
+    };
+    number
+        .map(Some)
+        .ok_or_else(|| format!("--metric was not found in what {whose} printed{cut}"))
+}
+
+/// The number of the last match.
+fn find(regex: &Regex, output: &[u8]) -> Result<Option<f64>, String> {
+    let found = regex.captures_iter(output).last();
+    let Some(found) = found.as_ref().and_then(|all| all.get(1)) else {
+        return Ok(None);
+    };
+    let text = text::printable(found.as_bytes());
+    let number = text.trim().replace(',', "").parse();
+    match number {
+        Ok(number) if f64::is_finite(number) => Ok(Some(number)),
+        _ => Err(format!("--metric found {text:?}, which is no number")),
+    }
 }
 
 #[cfg(test)]
@@ -271,7 +291,9 @@ mod tests {
         assert_eq!(find(&regex, b"nothing").expect("nothing"), None);
         let words = Regex::new("is (.*)").expect("it is one");
         let error = find(&words, b"is fast").expect_err("no number");
-        assert!(error.to_string().contains("\"fast\""), "{error}");
+        assert!(error.contains("\"fast\""), "{error}");
+        let error = find(&words, b"is inf").expect_err("no number");
+        assert!(error.contains("\"inf\""), "{error}");
     }
 
     #[test]
