@@ -32,7 +32,7 @@ pub(crate) enum Error {
         /// Why.
         cause: csv::Error,
     },
-    /// The manifest, a list or a page is not as it should be.
+    /// The manifest, a list, a page or a run that was kept is not as it should be.
     #[error("{path}: {why}", path = path.display())]
     Manifest {
         /// Where it lies.

@@ -4,6 +4,7 @@
 //! are CSV files with a line for each answer, so that a change of the engine shows as the lines that it
 //! changes. Real numbers have four digits: more would be noise.
 
+use crate::ahead::Ahead;
 use crate::answer::Answer;
 use crate::simulate::Simulated;
 use crate::{Error, Result};
@@ -110,6 +111,44 @@ fn answer_line(answer: &Answer, drawn: bool) -> AnswerLine<'_> {
 fn short(value: Option<f64>) -> String {
     let value = value.and_then(|value| format!("{value:.3e}").parse::<f64>().ok());
     value.map_or_else(String::new, |value| value.to_string())
+}
+
+/// A forecast as a line. Bytes, and seconds after the cut.
+#[derive(Serialize)]
+struct ForecastLine<'a> {
+    case: &'a str,
+    looks: u8,
+    ahead: String,
+    rss: String,
+    grown: String,
+    band_low: String,
+    band_high: String,
+    met: String,
+    earliest: String,
+    latest: String,
+}
+
+/// Writes every forecast.
+///
+/// Errors: `Csv`.
+pub(crate) fn forecasts(path: &Path, all: &[Ahead]) -> Result<()> {
+    let all: Vec<ForecastLine<'_>> = all.iter().map(forecast_line).collect();
+    lines(path, &all)
+}
+
+fn forecast_line(one: &Ahead) -> ForecastLine<'_> {
+    ForecastLine {
+        case: &one.case,
+        looks: one.looks.into(),
+        ahead: short(Some(one.seconds)),
+        rss: short(Some(one.rss)),
+        grown: short(Some(one.grown)),
+        band_low: short(one.band.map(|(low, _)| low)),
+        band_high: short(one.band.map(|(_, high)| high)),
+        met: short(one.met),
+        earliest: short(one.told.map(|(earliest, _)| earliest)),
+        latest: short(one.told.and_then(|(_, latest)| latest)),
+    }
 }
 
 /// Answers on simulated series as a line: so many got just these.

@@ -11,6 +11,7 @@
 //! A miss is a failure unless it is known and said why (`summary::known`).
 #![forbid(unsafe_code)]
 
+mod ahead;
 mod answer;
 mod error;
 mod files;
@@ -50,10 +51,16 @@ fn main() -> ExitCode {
 /// True if no target is missed but those that are known to be, or nobody asks.
 fn run() -> Result<bool> {
     let options = Options::parse(std::env::args().skip(1))?;
-    let held = match options.what {
-        What::Recorded => page::recorded(&options)?,
-        What::Simulated => page::simulated(&options)?,
-        What::Live | What::Long => page::live(&options)?,
+    let held = match (&options.again, options.what) {
+        (Some(folder), _) => page::again(folder, &options)?,
+        (None, What::Recorded) => page::recorded(&options)?,
+        (None, What::Simulated) => page::simulated(&options)?,
+        (None, What::Live | What::Long) => page::live(&options)?,
     };
     Ok(held || options.report_only)
+}
+
+/// The day, such as 2026-11-21.
+fn today() -> String {
+    jiff::Zoned::now().date().to_string()
 }

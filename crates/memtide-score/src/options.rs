@@ -55,12 +55,22 @@ pub(crate) struct Options {
     pub(crate) readme: Option<PathBuf>,
     /// The program that is scored live.
     pub(crate) memtide: PathBuf,
+    /// The commit that the engine was built from, in words; "unknown" where nobody knows.
+    pub(crate) engine: String,
+    /// Where live runs are kept.
+    pub(crate) keep: Option<PathBuf>,
+    /// Runs that were kept and are judged again.
+    pub(crate) again: Option<PathBuf>,
+    /// The days that those were made on, once they were read.
+    pub(crate) runs_of: Option<String>,
 }
 
 /// More programs at once would measure each other.
 const MOST_JOBS: usize = 8;
 /// Where the project keeps its score.
 const OUT: &str = "reports/score";
+/// The engine's commit where nobody knows it.
+pub(crate) const UNKNOWN: &str = "unknown";
 
 impl Options {
     /// Reads arguments.
@@ -80,6 +90,10 @@ impl Options {
             out: PathBuf::from(OUT),
             readme: Some(PathBuf::from("README.md")),
             memtide: PathBuf::from("target/release/memtide"),
+            engine: UNKNOWN.to_owned(),
+            keep: None,
+            again: None,
+            runs_of: None,
         };
         let mut arguments = arguments.into_iter();
         while let Some(argument) = arguments.next() {
@@ -104,12 +118,20 @@ impl Options {
                 "--corpus" => options.corpus = value()?.into(),
                 "--out" => (options.out, options.readme) = (value()?.into(), None),
                 "--memtide" => options.memtide = value()?.into(),
+                "--engine" => options.engine = value()?,
+                "--keep" => options.keep = Some(value()?.into()),
+                "--again" => options.again = Some(value()?.into()),
                 _ => return Err(Error::Usage(format!("unknown argument {argument:?}"))),
             }
         }
         if options.jobs == 0 || options.jobs > MOST_JOBS {
             let why = format!("--jobs {}: from 1 to {MOST_JOBS}", options.jobs);
             return Err(Error::Usage(why));
+        }
+        let live = matches!(options.what, What::Live | What::Long);
+        if options.keep.is_some() && (!live || options.again.is_some()) {
+            let why = "--keep DIR: runs are kept by --live and --long, when they are made";
+            return Err(Error::Usage(why.to_owned()));
         }
         // A part of the corpus is no score of the whole.
         options.check |= !options.only.is_empty() && options.out == Path::new(OUT);
@@ -146,7 +168,17 @@ mod tests {
         assert!(!options.check && options.minutes == Some(30));
         assert_eq!(options.what.command(), "tests/score --long");
         assert!(parse("").unwrap().readme.is_some());
-        for wrong in ["--jobs 9", "--jobs 0", "--jobs x", "--jobs", "--frob"] {
+        assert!(parse("--live --keep runs").unwrap().keep.is_some());
+        assert_eq!(parse("--again runs").unwrap().engine, "unknown");
+        for wrong in [
+            "--jobs 9",
+            "--jobs 0",
+            "--jobs x",
+            "--jobs",
+            "--frob",
+            "--keep runs",
+            "--live --keep runs --again runs",
+        ] {
             assert!(matches!(parse(wrong), Err(Error::Usage(_))), "{wrong}");
         }
     }

@@ -1,6 +1,6 @@
 //! The pages of a score: which tables stand on them, in which order, and what is said of each.
 
-use crate::answer::Window;
+use crate::answer::{Answer, Window};
 use crate::markdown::section;
 use crate::options::{Options, What};
 use crate::random::Random;
@@ -9,8 +9,9 @@ use crate::simulate::{self, Simulated};
 use crate::summary::targets::{self, Target};
 use crate::summary::view::{Right, View};
 use crate::summary::{calibrated, confusion, holdout, kept, known, rates, wrong};
-use crate::{Error, Result, files, live as programs, manifest, recorded as series};
+use crate::{Error, Result, ahead, files, live as programs, manifest, recorded as series, today};
 use std::fs;
+use std::path::Path;
 
 /// Scores the recorded series and the simulated ones; true if no target is missed but known ones.
 ///
@@ -20,9 +21,11 @@ pub(crate) fn recorded(options: &Options) -> Result<bool> {
     let answers = series::answers(&options.corpus, &cases)?;
     let simulated = simulate::run(options.seed);
     let all = View::of(&answers);
+    let ahead = ahead::all(&options.corpus, &cases)?;
     let mut targets = targets::recorded(&all);
     targets.extend(targets::simulated(&simulated));
     let mut text = of_recorded(&all);
+    text += &section("Forecasts", FORECASTS, &ahead::table(&ahead));
     text += &of_simulated(&simulated);
     text += &of_confidence(&targets::with_late_windows(&all));
     text += &of_holdout(&targets::with_late_windows(&all), options.seed);
@@ -39,6 +42,7 @@ pub(crate) fn recorded(options: &Options) -> Result<bool> {
     let held = publish(options, "README.md", &targets, &text)?;
     if !options.check {
         files::answers(&options.out.join("answers.csv"), &answers)?;
+        files::forecasts(&options.out.join("forecasts.csv"), &ahead)?;
         files::simulated(&options.out.join("simulated.csv"), &simulated)?;
     }
     Ok(held)
@@ -61,8 +65,32 @@ pub(crate) fn simulated(options: &Options) -> Result<bool> {
 ///
 /// Errors: of the corpus, of running, and of writing.
 pub(crate) fn live(options: &Options) -> Result<bool> {
-    let answers = programs::answers(options)?;
-    let all = View::of(&answers);
+    of_programs(options, &programs::answers(options)?)
+}
+
+/// Scores runs of the programs that were kept; true if no target is missed but known ones.
+///
+/// Errors: of the corpus, of what was kept, and of writing; `Usage` where other runs were asked for.
+pub(crate) fn again(folder: &Path, options: &Options) -> Result<bool> {
+    let again = programs::again(folder, options)?;
+    if ![What::Recorded, again.what].contains(&options.what) {
+        return Err(Error::Usage(format!(
+            "{}: the runs in {} are those of {}",
+            options.what.command(),
+            folder.display(),
+            again.what.command()
+        )));
+    }
+    let options = Options {
+        what: again.what,
+        runs_of: Some(again.days),
+        ..options.clone()
+    };
+    of_programs(&options, &again.answers)
+}
+
+fn of_programs(options: &Options, answers: &[Answer]) -> Result<bool> {
+    let all = View::of(answers);
     let (name, targets) = if options.what == What::Long {
         ("long", targets::long(&all))
     } else {
@@ -87,7 +115,7 @@ pub(crate) fn live(options: &Options) -> Result<bool> {
     );
     let held = publish(options, &format!("{name}.md"), &targets, &text)?;
     if !options.check {
-        files::answers(&options.out.join(format!("{name}.csv")), &answers)?;
+        files::answers(&options.out.join(format!("{name}.csv")), answers)?;
     }
     Ok(held)
 }
@@ -103,7 +131,12 @@ fn publish(options: &Options, page: &str, targets: &[Target], body: &str) -> Res
     } else {
         print!("{head}{body}");
         files::page(&options.out, page, &format!("{head}{body}"))?;
-        let all = kept::keep(&options.out, options.what.command(), &today(), targets)?;
+        let made = kept::Made {
+            by: options.what.command(),
+            day: today(),
+            engine: &options.engine,
+        };
+        let all = kept::keep(&options.out, &made, targets)?;
         if let Some(path) = &options.readme {
             let text = fs::read_to_string(path).map_err(Error::file("reading", path))?;
             let text = kept::placed(path, &text, &all)?;
@@ -114,22 +147,26 @@ fn publish(options: &Options, page: &str, targets: &[Target], body: &str) -> Res
     Ok(judged.is_as_known(options.what == What::Recorded))
 }
 
-fn today() -> String {
-    jiff::Zoned::now().date().to_string()
-}
-
 const SLOPES: &str = "Of leaks of blocks that keep a log and grew at least 3 % of RSS: the rate that the verdict \
     names against the slope of Theil and Sen of the log's live bytes over the same time, and the 90 % interval \
     that it gives; of open answers, those of the growth of RSS. A record without an interval has none to be judged.";
 
+const FORECASTS: &str = "Records are cut after 24 s, and what is forecast is set against what came: the band beside RSS (nominally \
+    90 %), and the range in which a limit is met, on a machine with just so much memory that the record runs out of it by then.";
+
 fn head(options: &Options, targets: &[Target], judged: &known::Judged<'_>) -> String {
     let missed = targets.iter().filter(|target| !target.held).count();
+    let runs = (options.runs_of.as_ref()).map_or_else(String::new, |days| {
+        format!(" The runs are of {days}, kept and judged again.")
+    });
     section(
         "Targets",
         &format!(
-            "Made on {} by `{}`. Shares stand with their 95 % interval (Wilson). Missed: {missed} of {}.",
+            "Made on {} by `{}` with the engine of commit {}.{runs} Shares stand with their 95 % interval (Wilson). \
+             Missed: {missed} of {}.",
             today(),
             options.what.command(),
+            options.engine,
             targets.len()
         ),
         &format!("{}{}", targets::table(targets), judged.reasons()),

@@ -93,6 +93,12 @@ impl Recorded {
         observations(&known, samples, looks)
     }
 
+    /// RSS after a moment, in bytes by seconds since then.
+    pub(crate) fn rest(&self, from: Nanos) -> Series {
+        let after = self.samples.iter().filter(|sample| sample.at > from);
+        Series::of(after.map(|s| (s.at.seconds_since(from), s.memory.rss.as_f64())))
+    }
+
     /// The samples of a window. The whole record ends where it ends, and one of so many seconds from the
     /// start spans them all: it ends with the sample that completes them.
     fn samples(&self, window: Window) -> Vec<Sample> {

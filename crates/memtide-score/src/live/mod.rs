@@ -1,6 +1,12 @@
-//! The programs themselves, each under `memtide attach`, several at once.
+//! The programs themselves, each under `memtide attach`, several at once; and runs of them that were kept.
+//!
+//! ```text
+//! program ─► memtide attach ─► recording, log, report ─► answer
+//!                              └► kept ─► memtide report ─┘
+//! ```
 
 mod draw;
+mod keep;
 mod process;
 
 use crate::answer::{Answer, Window};
@@ -8,11 +14,13 @@ use crate::manifest::{Case, cases};
 use crate::options::{Options, What};
 use crate::random::Random;
 use crate::{Error, Result, pool, recorded};
+use keep::{About, Kept};
 use memtide_analyzer::statistics::Series;
 use memtide_import::read_truth;
 use memtide_model::Nanos;
 use memtide_model::report::Report;
 use process::Program;
+use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -21,9 +29,9 @@ use std::time::{Duration, Instant};
 const SPARE: f64 = 2.0;
 
 /// One run of a case.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Run {
-    /// The program and its arguments, absolute.
+    /// The program and its arguments, from the corpus's folder.
     command: Vec<String>,
     /// How long it is watched, in seconds.
     seconds: f64,
@@ -31,20 +39,40 @@ pub(crate) struct Run {
     drawn: bool,
 }
 
+/// What runs are made with.
+struct Means {
+    corpus: PathBuf,
+    memtide: PathBuf,
+    /// Where runs are kept.
+    keep: Option<PathBuf>,
+}
+
 /// The answers of all runs. What failed is said on standard error and left out, with its number at the end.
 ///
-/// Errors: of the manifest; `Run` where none could be made.
+/// Errors: of the manifest; of the folder for runs that are kept; `Run` where none could be made.
 pub(crate) fn answers(options: &Options) -> Result<Vec<Answer>> {
     let cases = cases(&options.corpus, &options.only)?;
-    let corpus = absolute(&options.corpus)?;
-    let memtide = absolute(&options.memtide)?;
-    let runs = all_runs(&cases, &corpus, options);
+    let own = tempfile::tempdir().map_err(|error| Error::run("all cases", &error))?;
+    let means = Means {
+        corpus: absolute(&options.corpus)?,
+        memtide: own.path().join("memtide"),
+        keep: options.keep.clone(),
+    };
+    // It may be built anew while they run.
+    std::fs::copy(&options.memtide, &means.memtide)
+        .map_err(Error::file("copying", &options.memtide))?;
+    if let Some(folder) = &means.keep {
+        keep::begin(folder)?;
+    }
+    let runs: Vec<(usize, (&Case, Run))> = (all_runs(&cases, options).into_iter())
+        .enumerate()
+        .collect();
     let done = AtomicUsize::new(0);
     let begun = Instant::now();
     let limit = (options.minutes).map(|minutes| Duration::from_secs(minutes.saturating_mul(60)));
     let stop = || limit.is_some_and(|limit| begun.elapsed() >= limit);
-    let results = pool::map_until(&runs, options.jobs, stop, |(case, run)| {
-        let result = judge(case, run, &memtide);
+    let results = pool::map_until(&runs, options.jobs, stop, |(number, (case, run))| {
+        let result = judge(*number, case, run, &means);
         let count = done.fetch_add(1, Ordering::Relaxed) + 1;
         let said = match &result {
             Ok(answer) => format!("{} → {}", case.label.name(), answer.kind.name()),
@@ -73,15 +101,50 @@ pub(crate) fn answers(options: &Options) -> Result<Vec<Answer>> {
     Ok(answers)
 }
 
+/// Runs that were kept, judged again by the engine of today.
+#[derive(Clone, Debug)]
+pub(crate) struct Again {
+    /// What kind of runs they are.
+    pub(crate) what: What,
+    /// When they were made: a day, or the first and the last.
+    pub(crate) days: String,
+    /// In the order of the runs.
+    pub(crate) answers: Vec<Answer>,
+}
+
+/// Judges the runs that `folder` keeps.
+///
+/// Errors: of the manifest; of the folder; `Run` for the first run that cannot be judged.
+pub(crate) fn again(folder: &Path, options: &Options) -> Result<Again> {
+    let cases = cases(&options.corpus, &options.only)?;
+    let memtide = absolute(&options.memtide)?;
+    let mut kept = keep::read(folder)?;
+    let what = keep::what(folder, &kept)?;
+    kept.retain(|kept| kept.about.case.contains(&options.only));
+    let results = pool::map(&kept, pool::processors(), |kept| {
+        let known = cases.iter().find(|case| case.name == kept.about.case);
+        let case = known.ok_or_else(|| Error::Manifest {
+            path: kept.folder.clone(),
+            why: format!("the corpus has no case {} any more", kept.about.case),
+        })?;
+        judge_again(case, kept, &memtide)
+    });
+    Ok(Again {
+        what,
+        days: keep::days(&kept),
+        answers: results.into_iter().collect::<Result<_>>()?,
+    })
+}
+
 fn absolute(path: &Path) -> Result<PathBuf> {
     std::fs::canonicalize(path).map_err(Error::file("looking for", path))
 }
 
 /// All runs. Drawn ones come in an order of their own, first draws of all cases first: however many are
 /// made, they are a fair choice.
-fn all_runs<'a>(cases: &'a [Case], corpus: &Path, options: &Options) -> Vec<(&'a Case, Run)> {
+fn all_runs<'a>(cases: &'a [Case], options: &Options) -> Vec<(&'a Case, Run)> {
     let runs = (cases.iter()).flat_map(|case| {
-        let each = runs(case, corpus, options).into_iter().enumerate();
+        let each = runs(case, options).into_iter().enumerate();
         each.map(move |(repeat, run)| (repeat, case, run))
     });
     let mut runs: Vec<(usize, &Case, Run)> = runs.collect();
@@ -96,7 +159,7 @@ fn all_runs<'a>(cases: &'a [Case], corpus: &Path, options: &Options) -> Vec<(&'a
 }
 
 /// The runs of a case.
-fn runs(case: &Case, corpus: &Path, options: &Options) -> Vec<Run> {
+fn runs(case: &Case, options: &Options) -> Vec<Run> {
     let commands = match options.what {
         What::Long => {
             let (of_leaks, of_others) = options.repeats;
@@ -110,33 +173,57 @@ fn runs(case: &Case, corpus: &Path, options: &Options) -> Vec<Run> {
     (commands.into_iter())
         .map(|command| Run {
             seconds: (draw::seconds(&command) - SPARE).max(1.0),
-            command: located(command, corpus),
+            command,
             drawn: options.what == What::Long,
         })
         .collect()
 }
 
 /// With the corpus's files by absolute paths: programs run in a folder of their own.
-fn located(command: Vec<String>, corpus: &Path) -> Vec<String> {
-    (command.into_iter())
-        .map(|word| match corpus.join(&word) {
+fn located(command: &[String], corpus: &Path) -> Vec<String> {
+    (command.iter())
+        .map(|word| match corpus.join(word) {
             file if word.contains('/') && file.exists() => file.display().to_string(),
-            _ => word,
+            _ => word.clone(),
         })
         .collect()
 }
 
-/// Runs a program, watches it, and compares.
-fn judge(case: &Case, run: &Run, memtide: &Path) -> Result<Answer> {
+/// Runs a program, watches it, keeps that if it is to be kept, and compares.
+fn judge(number: usize, case: &Case, run: &Run, means: &Means) -> Result<Answer> {
     let failed = |error: std::io::Error| Error::run(&case.name, &error);
     let folder = tempfile::tempdir().map_err(failed)?;
-    let log = folder.path().join("truth.csv");
+    let log = folder.path().join(keep::LOG);
     let json = folder.path().join("report.json");
-    let program = Program::start(&run.command, folder.path(), &log).map_err(failed)?;
-    let watched = program.watch(memtide, run.seconds, &json);
+    let command = located(&run.command, &means.corpus);
+    let program = Program::start(&command, folder.path(), &log).map_err(failed)?;
+    let watched = program.watch(&means.memtide, run.seconds, keep::RECORDING, &json);
     program.end();
     watched.map_err(|why| Error::run(&case.name, &why))?;
-    let text = std::fs::read_to_string(&json).map_err(Error::file("reading", &json))?;
+    let answer = answer(case, run, &log, &json)?;
+    if let Some(kept) = &means.keep {
+        let about = About {
+            case: case.name.clone(),
+            made: crate::today(),
+            run: run.clone(),
+        };
+        keep::keep(kept, number, &about, folder.path())?;
+    }
+    Ok(answer)
+}
+
+/// What the engine says today of a run that was kept.
+fn judge_again(case: &Case, kept: &Kept, memtide: &Path) -> Result<Answer> {
+    let failed = |why: String| Error::run(&kept.folder.display().to_string(), &why);
+    let folder = tempfile::tempdir().map_err(|error| failed(error.to_string()))?;
+    let json = folder.path().join("report.json");
+    process::report(memtide, &kept.folder.join(keep::RECORDING), &json).map_err(failed)?;
+    answer(case, &kept.about.run, &kept.folder.join(keep::LOG), &json)
+}
+
+/// A run's report, compared with what is true by its log.
+fn answer(case: &Case, run: &Run, log: &Path, json: &Path) -> Result<Answer> {
+    let text = std::fs::read_to_string(json).map_err(Error::file("reading", json))?;
     let report: Report =
         serde_json::from_str(&text).map_err(|error| Error::run(&case.name, &error))?;
     let window = Window {
@@ -144,16 +231,14 @@ fn judge(case: &Case, run: &Run, memtide: &Path) -> Result<Answer> {
         to: run.seconds.round(),
     };
     let live = if log.exists() {
-        live_bytes(&log, run.seconds)?
+        live_bytes(log, run.seconds)?
     } else {
         Series::default()
     };
     let truth = recorded::truth(case, &live, &rss(&report));
     let mut answer = Answer::of(case, window, truth, &report);
     if run.drawn {
-        answer.arguments = run
-            .command
-            .iter()
+        answer.arguments = (run.command.iter())
             .filter(|word| word.contains('='))
             .cloned()
             .collect();

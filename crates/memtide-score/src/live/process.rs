@@ -36,8 +36,15 @@ impl Program {
         Ok(Self { child })
     }
 
-    /// Has `memtide attach` watch it; the report goes to `json`. What went wrong comes back as a sentence.
-    pub(super) fn watch(&self, memtide: &Path, seconds: f64, json: &Path) -> Result<(), String> {
+    /// Has `memtide attach` watch it; the report goes to `json`, and what was recorded beside it. What went
+    /// wrong comes back as a sentence.
+    pub(super) fn watch(
+        &self,
+        memtide: &Path,
+        seconds: f64,
+        recording: &str,
+        json: &Path,
+    ) -> Result<(), String> {
         let folder = json.parent().ok_or("the report has no folder")?;
         let errors = folder.join("errors");
         let file = std::fs::File::create(&errors).map_err(|error| error.to_string())?;
@@ -46,7 +53,7 @@ impl Program {
             .args(["--for", &format!("{seconds:.0}s"), "--json"])
             .arg(json)
             .arg("-o")
-            .arg(folder.join("run.memtide"))
+            .arg(folder.join(recording))
             .arg(self.child.id().to_string())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -89,6 +96,28 @@ impl Program {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Has `memtide report` write what it says of a recording to `json`. What went wrong comes back as a sentence.
+pub(super) fn report(memtide: &Path, recording: &Path, json: &Path) -> Result<(), String> {
+    let output = Command::new(memtide)
+        .arg("report")
+        .arg(recording)
+        .args(["--quiet", "--json"])
+        .arg(json)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .output()
+        .map_err(|error| format!("starting {}: {error}", memtide.display()))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    Err(format!(
+        "memtide ended with {}: {}",
+        output.status,
+        said.trim()
+    ))
 }
 
 fn signal(pid: u32, signal: Signal) {

@@ -3,6 +3,7 @@
 
 use super::targets::Target;
 use crate::markdown::Table;
+use crate::options::UNKNOWN;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -26,10 +27,29 @@ pub(crate) struct Kept {
     by: String,
     /// The day, such as 2026-11-21.
     made: String,
+    /// The commit of the engine.
+    #[serde(default = "unknown")]
+    engine: String,
     target: String,
     wanted: String,
     found: String,
     held: bool,
+}
+
+/// Of lines that are older than the column.
+fn unknown() -> String {
+    UNKNOWN.to_owned()
+}
+
+/// How targets were found.
+#[derive(Clone, Debug)]
+pub(crate) struct Made<'a> {
+    /// The command.
+    pub(crate) by: &'a str,
+    /// The day, such as 2026-11-21.
+    pub(crate) day: String,
+    /// The commit of the engine.
+    pub(crate) engine: &'a str,
 }
 
 /// What was kept in a folder; empty where nothing was.
@@ -48,20 +68,16 @@ pub(crate) fn read(folder: &Path) -> Result<Vec<Kept>> {
         .collect()
 }
 
-/// Keeps what a command found on a day; what other commands found stays.
+/// Keeps what a command found; what other commands found stays.
 ///
 /// Errors: `Csv`.
-pub(crate) fn keep(
-    folder: &Path,
-    command: &str,
-    day: &str,
-    targets: &[Target],
-) -> Result<Vec<Kept>> {
+pub(crate) fn keep(folder: &Path, made: &Made<'_>, targets: &[Target]) -> Result<Vec<Kept>> {
     let mut all = read(folder)?;
-    all.retain(|kept| kept.by != command);
+    all.retain(|kept| kept.by != made.by);
     all.extend(targets.iter().map(|target| Kept {
-        by: command.to_owned(),
-        made: day.to_owned(),
+        by: made.by.to_owned(),
+        made: made.day.clone(),
+        engine: made.engine.to_owned(),
         target: target.what.clone(),
         wanted: target.wanted.clone(),
         found: target.found.clone(),
@@ -72,7 +88,7 @@ pub(crate) fn keep(
     Ok(all)
 }
 
-/// The table for README: a row for each target, a column for each command, with the day of each.
+/// The table for README: a row for each target, a column for each command, with the day and the engine of each.
 pub(crate) fn table(all: &[Kept]) -> String {
     let columns: Vec<&(&str, &str)> = (COLUMNS.iter())
         .filter(|(by, _)| all.iter().any(|kept| kept.by == *by))
@@ -99,8 +115,9 @@ pub(crate) fn table(all: &[Kept]) -> String {
     }
     let days: Vec<String> = (columns.iter())
         .filter_map(|(by, name)| {
-            let made = &all.iter().find(|kept| kept.by == *by)?.made;
-            Some(format!("{name}: {made}, `{by}`"))
+            let kept = all.iter().find(|kept| kept.by == *by)?;
+            let Kept { made, engine, .. } = kept;
+            Some(format!("{name}: {made}, `{by}`, commit {engine}"))
         })
         .collect();
     format!("{}{}.\n", table.text(), days.join("; "))
@@ -147,7 +164,14 @@ mod tests {
     #[test]
     fn each_command_keeps_its_own() {
         let folder = tempfile::tempdir().unwrap();
-        let keep = |by, day, of: &[Target]| keep(folder.path(), by, day, of).unwrap();
+        let keep = |by, day: &str, of: &[Target]| {
+            let made = Made {
+                by,
+                day: day.to_owned(),
+                engine: "abc with changes",
+            };
+            keep(folder.path(), &made, of).unwrap()
+        };
         keep("tests/score --live", "2026-01-02", &[target("open", false)]);
         keep("tests/score", "2026-01-01", &[target("old", true)]);
         let all = keep("tests/score", "2026-01-03", &[target("open", true)]);
@@ -156,7 +180,8 @@ mod tests {
             table(&all),
             "| target | wanted | recorded and simulated | live |\n| --- | --- | --- | --- |\n\
             | open | at most 10 % | open, found | **missed**: open, found |\n\n\
-            recorded and simulated: 2026-01-03, `tests/score`; live: 2026-01-02, `tests/score --live`.\n"
+            recorded and simulated: 2026-01-03, `tests/score`, commit abc with changes; live: 2026-01-02, \
+            `tests/score --live`, commit abc with changes.\n"
         );
         let page = format!("before {BEGIN} old {END} after");
         let page = placed(Path::new("page"), &page, &all).unwrap();
