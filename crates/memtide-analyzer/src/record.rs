@@ -131,6 +131,11 @@ impl Track {
         bytes.map(Bytes::as_f64)
     }
 
+    /// True of what is not read at every tick and carries the time of its read.
+    const fn is_of_queues(self) -> bool {
+        matches!(self, Self::Queues | Self::QueueBytes | Self::Segments)
+    }
+
     /// What it counts.
     pub const fn unit(self) -> Unit {
         match self {
@@ -248,9 +253,21 @@ impl Record {
         }
     }
 
-    /// A track as a series over the samples that have it.
+    /// A track as a series over the samples that have it, each value at the time of its read.
     pub fn series(&self, track: Track) -> Series {
-        self.series_by(|sample| track.value(sample, &self.shim))
+        if !track.is_of_queues() {
+            return self.series_by(|sample| track.value(sample, &self.shim));
+        }
+        let mut last = None;
+        Series::of(self.samples.iter().filter_map(|sample| {
+            let read = sample.counts.queues?.read.min(sample.at);
+            // The same look again, or a damaged time.
+            if last.is_some_and(|last| read <= last) {
+                return None;
+            }
+            last = Some(read);
+            Some((self.second_of(read), track.value(sample, &self.shim)?))
+        }))
     }
 
     /// Any function of the samples as a series.

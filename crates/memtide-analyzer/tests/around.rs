@@ -36,13 +36,15 @@ fn bytes(value: f64) -> Bytes {
     Bytes(value.max(0.0) as u64)
 }
 
-/// Queues as they are read: every ten seconds.
+/// Queues as they are read: the first look is at 3 s, and each of the next 17 s later, which no span of the
+/// record is a multiple of.
 fn queues(t: f64, sample: &mut Sample, posix: f64, segments: f64) {
-    let read = (t / 10.0).floor() * 10.0;
+    let read = (((t - 3.0) / 17.0).floor() * 17.0 + 3.0).max(0.0);
     sample.counts.queues = Some(Queues {
         posix: (posix * read) as u64,
         segments: (segments * read) as u64,
         bytes: Bytes((segments * read * MIB) as u64),
+        read: sample.at - Nanos::from_secs_f64(t - read),
         ..Queues::default()
     });
 }
@@ -77,6 +79,7 @@ fn queues_that_are_there_and_stay_are_no_leak() {
         sample.counts.queues = Some(Queues {
             posix: 40,
             segments: 9,
+            read: sample.at,
             ..Queues::default()
         });
     }));

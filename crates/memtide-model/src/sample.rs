@@ -173,6 +173,9 @@ pub struct Queues {
     pub segments: u64,
     /// Memory of all of them: resident bytes of segments, bytes of waiting messages.
     pub bytes: Bytes,
+    /// When they were read, which is earlier than the sample where they were not due again: a rate from
+    /// the samples' times would be that of a staircase.
+    pub read: Nanos,
 }
 
 /// Open descriptors by what they are. `total` may be newer than its parts: it is one cheap read,

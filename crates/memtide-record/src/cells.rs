@@ -12,7 +12,8 @@ mod maps;
 pub(crate) use maps::{of_class, of_totals, to_class, to_totals};
 
 use memtide_model::{
-    Activity, Bytes, Cgroup, Children, Counts, Descriptors, Host, Memory, Pressure, Queues, Sample,
+    Activity, Bytes, Cgroup, Children, Counts, Descriptors, Host, Memory, Nanos, Pressure, Queues,
+    Sample,
 };
 use rusqlite::Row;
 
@@ -128,7 +129,10 @@ pub(crate) const GROUPS: [Group; 9] = [
         restless: true,
         required: false,
     },
-    group("queues", &["posix", "system_v", "segments", "bytes"]),
+    group(
+        "queues",
+        &["posix", "system_v", "segments", "bytes", "read_boottime_ns"],
+    ),
 ];
 
 /// The sums over all mappings, at ticks at which smaps was read.
@@ -539,15 +543,17 @@ fn of_queues(queues: &Queues) -> Cells {
         int(queues.system_v),
         int(queues.segments),
         size(queues.bytes),
+        int(queues.read.0),
     ])
 }
 
 fn to_queues(cells: &Cells) -> Option<Queues> {
-    let [posix, system_v, segments, held, ..] = *cells;
+    let [posix, system_v, segments, held, read, ..] = *cells;
     Some(Queues {
         posix: posix?.cast_unsigned(),
         system_v: number(system_v),
         segments: number(segments),
         bytes: bytes(held),
+        read: Nanos(number(read)),
     })
 }

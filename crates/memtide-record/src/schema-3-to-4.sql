@@ -3,7 +3,8 @@ CREATE TEMP VIEW host AS
   SELECT *, NULL AS slab_reclaimable, NULL AS commit_limit, NULL AS page_cache, NULL AS anon,
     NULL AS kernel FROM main.host;
 CREATE TEMP VIEW queues AS
-  SELECT NULL AS tick, NULL AS posix, NULL AS system_v, NULL AS segments, NULL AS bytes WHERE 0;
+  SELECT NULL AS tick, NULL AS posix, NULL AS system_v, NULL AS segments, NULL AS bytes,
+    NULL AS read_boottime_ns WHERE 0;
 CREATE TEMP VIEW held AS
   SELECT NULL AS held, NULL AS since, NULL AS kind, NULL AS name, NULL AS state WHERE 0;
 CREATE TEMP VIEW held_sample AS SELECT NULL AS tick, NULL AS held, NULL AS count WHERE 0;

@@ -53,9 +53,10 @@ CREATE TABLE host (
   slab_unreclaimable INTEGER, swap_free INTEGER, pressure_some_us INTEGER,
   pressure_full_us INTEGER, slab_reclaimable INTEGER, commit_limit INTEGER, page_cache INTEGER,
   anon INTEGER, kernel INTEGER);
--- Kernel objects that the process made.
+-- Kernel objects that the process made. They are read less often than each tick.
 CREATE TABLE queues (
-  tick INTEGER PRIMARY KEY, posix INTEGER, system_v INTEGER, segments INTEGER, bytes INTEGER);
+  tick INTEGER PRIMARY KEY, posix INTEGER, system_v INTEGER, segments INTEGER, bytes INTEGER,
+  read_boottime_ns INTEGER);
 CREATE TABLE maps_total (
   tick INTEGER PRIMARY KEY, pss INTEGER, private_dirty INTEGER, lazy_free INTEGER,
   anon_huge INTEGER, swap INTEGER, rollup_only INTEGER);
@@ -210,7 +211,7 @@ CREATE VIEW samples AS
     h.swap_free AS host_swap_free_bytes, h.pressure_some_us AS host_pressure_some_us,
     h.pressure_full_us AS host_pressure_full_us,
     q.posix AS posix_queues, q.system_v AS system_v_queues, q.segments AS system_v_segments,
-    q.bytes AS queue_bytes
+    q.bytes AS queue_bytes, q.read_boottime_ns AS queues_read_boottime_ns
   FROM times t
   LEFT JOIN merged g ON g.tick = t.tick
   LEFT JOIN memory m ON m.tick = (SELECT max(tick) FROM memory WHERE tick <= t.tick)

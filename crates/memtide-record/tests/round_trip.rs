@@ -92,8 +92,8 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn queues()(all in vec(number(), 4)) -> Queues {
-        Queues { posix: all[0], system_v: all[1], segments: all[2], bytes: Bytes(all[3]) }
+    fn queues()(all in vec(number(), 5)) -> Queues {
+        Queues { posix: all[0], system_v: all[1], segments: all[2], bytes: Bytes(all[3]), read: Nanos(all[4]) }
     }
 }
 

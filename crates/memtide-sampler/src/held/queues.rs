@@ -3,7 +3,7 @@
 //! Whose they are: a System V segment is its maker's (`cpid`), a System V queue its last sender's
 //! (`lspid`; of one that nobody sent to, the owner's); of a POSIX queue the kernel tells the owner alone,
 //! so all queues of the process's user are counted. A maker that is a descendant counts as the process.
-//! Read every ten seconds, and only where the process shares the recorder's IPC namespace: the tables of
+//! Read every five seconds, and only where the process shares the recorder's IPC namespace: the tables of
 //! another one cannot be seen from here.
 
 use super::paths::Paths;
@@ -21,11 +21,14 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 /// Between two reads.
-const AGAIN: Nanos = Nanos::from_secs(10);
+const AGAIN: Nanos = Nanos::from_secs(5);
 /// Makers that are remembered.
 const MOST_MAKERS: usize = 4_096;
-/// POSIX queues that one read looks at.
+/// POSIX queues that one read counts.
 const MOST_QUEUES: usize = 10_000;
+/// POSIX queues that one read opens to learn how much waits in them. Opening is what costs: thousands of
+/// queues would put the next count off for a minute. The others keep the size that was read last.
+const MOST_OPENED: usize = 64;
 
 /// Who is asked for.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +47,7 @@ pub(crate) struct Queues {
     /// Whether a maker is the process or descends from it.
     makers: HashMap<Pid, bool>,
     paths: Paths,
+    sizes: Sizes,
     read: Option<Nanos>,
 }
 
@@ -61,6 +65,7 @@ impl Queues {
             posix: mounted(&process),
             makers: HashMap::new(),
             paths: Paths::default(),
+            sizes: Sizes::default(),
             read: None,
         }
     }
@@ -87,7 +92,10 @@ impl Queues {
             self.makers.clear();
         }
         groups.clear(|kind| !kind.is_descriptor());
-        let mut found = memtide_model::Queues::default();
+        let mut found = memtide_model::Queues {
+            read: now,
+            ..memtide_model::Queues::default()
+        };
         self.segments(&mut found, groups, (root, owner), buffer)?;
         self.messages(&mut found, groups, (root, owner), buffer)?;
         self.posix(&mut found, groups, owner);
@@ -156,14 +164,14 @@ impl Queues {
         let Some(entries) = self.posix.as_ref().and_then(|path| fs::read_dir(path).ok()) else {
             return;
         };
+        self.sizes.begin();
         for entry in entries.flatten().take(MOST_QUEUES) {
             // One may be unlinked while the others are read.
-            if !entry.metadata().is_ok_and(|facts| facts.uid() == owner.uid) {
+            let Some(facts) = entry.metadata().ok().filter(|it| it.uid() == owner.uid) else {
                 continue;
-            }
+            };
             found.posix += 1;
-            let content = fs::read(entry.path()).unwrap_or_default();
-            found.bytes += ipc::parse_posix_queue(&content).unwrap_or(Bytes::ZERO);
+            found.bytes += self.sizes.of(facts.ino(), &entry.path());
             let name = format!("/{}", printable(entry.file_name().as_encoded_bytes()));
             let slot = groups.slot(Thing {
                 kind: HeldKind::PosixQueue,
@@ -173,6 +181,61 @@ impl Queues {
             });
             groups.add(slot);
         }
+    }
+}
+
+/// How many bytes wait in each POSIX queue, by inode, as far as they were opened.
+#[derive(Debug, Default)]
+struct Sizes {
+    known: HashMap<u64, Size>,
+    /// The look that goes on.
+    look: u64,
+    /// How many it has opened.
+    opened: usize,
+    /// How many looks one size is kept for, so that all get their turn.
+    turns: u64,
+}
+
+/// What is known of one queue.
+#[derive(Clone, Copy, Debug)]
+struct Size {
+    bytes: Bytes,
+    /// The look at which it was opened last.
+    opened: u64,
+    /// The look that met it last.
+    met: u64,
+}
+
+impl Sizes {
+    /// A new look. What the last one did not meet is gone.
+    fn begin(&mut self) {
+        let last = self.look;
+        self.known.retain(|_, size| size.met == last);
+        self.turns = 1 + (self.known.len() / MOST_OPENED) as u64;
+        self.look += 1;
+        self.opened = 0;
+    }
+
+    /// The bytes of one; zero of one that no look had a turn for yet.
+    fn of(&mut self, inode: u64, path: &Path) -> Bytes {
+        let look = self.look;
+        let known = self.known.get_mut(&inode);
+        let is_due = (known.as_ref()).is_none_or(|size| look - size.opened >= self.turns);
+        if is_due && self.opened < MOST_OPENED {
+            self.opened += 1;
+            let content = fs::read(path).unwrap_or_default();
+            let size = Size {
+                bytes: ipc::parse_posix_queue(&content).unwrap_or(Bytes::ZERO),
+                opened: look,
+                met: look,
+            };
+            self.known.insert(inode, size);
+            return size.bytes;
+        }
+        known.map_or(Bytes::ZERO, |size| {
+            size.met = look;
+            size.bytes
+        })
     }
 }
 
@@ -198,4 +261,39 @@ fn is_kin(makers: &mut HashMap<Pid, bool>, maker: Pid, target: Pid, root: &ProcR
         return true;
     }
     *(makers.entry(maker)).or_insert_with(|| ancestors(root.path(), maker.0).contains(&target.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The bytes of `count` files like those of mqueue(7), by one look.
+    fn look(sizes: &mut Sizes, folder: &Path, count: u64) -> Bytes {
+        sizes.begin();
+        let names = (0..count).map(|number| folder.join(number.to_string()));
+        let names: Vec<PathBuf> = names.collect();
+        (names.iter())
+            .map(|name| sizes.of(fs::metadata(name).unwrap().ino(), name))
+            .sum()
+    }
+
+    #[test]
+    fn of_many_queues_each_gets_its_turn_and_those_that_went_are_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        let fill = |number: u64, bytes: u64| {
+            let line = format!("QSIZE:{bytes:<10} NOTIFY:0     SIGNO:0     NOTIFY_PID:0     \n");
+            fs::write(folder.path().join(number.to_string()), line).unwrap();
+        };
+        (0..200).for_each(|number| fill(number, 100));
+        let mut sizes = Sizes::default();
+        let seen: Vec<u64> = (0..4).map(|_| look(&mut sizes, folder.path(), 200).0).collect();
+        assert_eq!(seen, [6_400, 12_800, 19_200, 20_000]);
+        (0..200).for_each(|number| fill(number, 50));
+        let turns: Vec<u64> = (0..5).map(|_| look(&mut sizes, folder.path(), 200).0).collect();
+        assert!(turns.is_sorted_by(|a, b| a >= b), "{turns:?}");
+        assert_eq!(turns[4], 10_000, "{turns:?}");
+        assert_eq!(look(&mut sizes, folder.path(), 10).0, 500);
+        look(&mut sizes, folder.path(), 10);
+        assert_eq!(sizes.known.len(), 10);
+    }
 }
