@@ -28,7 +28,8 @@ pub enum Engine {
     SideBand,
     /// The netlink proc connector: as good; in the first pid namespace only, and on older kernels as root only.
     Connector,
-    /// ptrace: as good, and up to twice the time per fork; no debugger beside it.
+    /// ptrace: as good, and up to twice the time per fork; no debugger beside it. A traced program gets no privileges from
+    /// setuid files (execve(2)): sudo and ping fail under it, so it is never chosen unasked.
     Ptrace,
     /// Looking into /proc now and then: most short-lived processes are missed.
     Poll,
@@ -82,11 +83,12 @@ pub fn available(scope: Scope) -> Vec<(Engine, Result<(), Error>)> {
         .collect()
 }
 
-/// The first of [`available`] that can be had; polling always can.
+/// The first of [`available`] that can be had and changes nothing for the program; polling always can.
 pub fn choose(scope: Scope) -> Choice {
     let mut refused = Vec::new();
     for (engine, verdict) in available(scope) {
         match verdict {
+            Ok(()) if engine == Engine::Ptrace => {}
             Ok(()) => return Choice { engine, refused },
             Err(error) => refused.push((engine, error)),
         }

@@ -3,8 +3,9 @@
 //! All engines speak these words, so a tree does not know who saw an event. Threads do not occur in them:
 //! [`crate::Source`] has counted them out.
 
-use memtide_model::text::printable;
+use memtide_model::text::{plural, printable};
 use memtide_model::{Nanos, Pid};
+use std::fmt;
 
 /// One thing that happened to one process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -120,6 +121,30 @@ pub struct Losses {
     pub polled: bool,
 }
 
+impl fmt::Display for Losses {
+    /// "nothing lost", or all that was missed.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut said = Vec::new();
+        if self.records > 0 {
+            said.push(format!("{} lost", plural(self.records, "record")));
+        }
+        if self.late > 0 {
+            said.push(format!("{} out of order", plural(self.late, "record")));
+        }
+        if self.escaped > 0 {
+            let who = plural(self.escaped, "process");
+            said.push(format!("{who} escaped by taking on privileges"));
+        }
+        if self.polled {
+            said.push("most short-lived processes missed".to_owned());
+        }
+        if said.is_empty() {
+            said.push("nothing lost".to_owned());
+        }
+        f.write_str(&said.join(", "))
+    }
+}
+
 impl Losses {
     /// True where every process of the scope was seen.
     pub const fn is_complete(self) -> bool {
@@ -141,6 +166,21 @@ mod tests {
             b"0123456789abcde"
         );
         assert_eq!(Comm::new(b"").text(), "");
+    }
+
+    #[test]
+    fn all_that_was_missed_is_told() {
+        assert_eq!(Losses::default().to_string(), "nothing lost");
+        let losses = Losses {
+            records: 2,
+            late: 1,
+            escaped: 1,
+            polled: false,
+        };
+        assert_eq!(
+            losses.to_string(),
+            "2 records lost, 1 record out of order, 1 process escaped by taking on privileges"
+        );
     }
 
     #[test]

@@ -87,13 +87,17 @@ impl Source {
         Ok(source)
     }
 
-    /// Opens the best engine that can be had, and says why each better one cannot.
+    /// Opens the best engine that can be had and changes nothing for the program, and says why each better one
+    /// cannot. ptrace is none of them: programs that it traces get no privileges from setuid files.
     ///
     /// # Errors
     /// [`ErrorKind::Gone`] where there is no such process, and errors of polling, which is never refused.
     pub fn open_best(scope: Scope) -> Result<(Self, Vec<(Engine, Error)>), Error> {
         let mut refused = Vec::new();
-        for engine in Engine::ALL {
+        let unasked = Engine::ALL
+            .into_iter()
+            .filter(|engine| *engine != Engine::Ptrace);
+        for engine in unasked {
             match Self::open(engine, scope) {
                 Ok(source) => return Ok((source, refused)),
                 Err(error) if error.kind() == ErrorKind::Gone || engine == Engine::Poll => {

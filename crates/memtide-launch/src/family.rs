@@ -18,7 +18,7 @@ use memtide_proc::{Buffer, ExitStatus, Listing, PidFd, ProcRoot};
 use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::AsFd as _;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A process that forks between the look and the signal is met in the next round.
 const ROUNDS: usize = 50;
@@ -30,6 +30,8 @@ const ROUND: Duration = Duration::from_millis(20);
 pub struct Relative {
     /// Which process.
     pub id: ProcessId,
+    /// Its process group, field 5 of `stat`.
+    pub group: i64,
     /// Its `comm`, printable.
     pub name: String,
 }
@@ -72,10 +74,11 @@ impl Family {
         all.into_iter().map(|(relative, _)| relative).collect()
     }
 
-    /// Sends a signal to everybody who runs, and says to whom.
-    pub fn signal(&self, signal: Signal) -> Vec<Relative> {
+    /// Sends a signal to everybody who runs and is not in the process group `spared`, and says to whom. Who is in
+    /// that group is named, too: a key of the terminal has told them.
+    pub fn signal(&self, signal: Signal, spared: Option<i64>) -> Vec<Relative> {
         let mut all = self.running();
-        all.retain(|relative| send(relative, signal));
+        all.retain(|relative| Some(relative.group) == spared || send(relative, signal));
         all
     }
 
@@ -83,7 +86,7 @@ impl Family {
     pub fn kill(&self) -> Vec<Relative> {
         let mut killed = BTreeMap::new();
         for _ in 0..ROUNDS {
-            let round = self.signal(Signal::KILL);
+            let round = self.signal(Signal::KILL, None);
             if round.is_empty() {
                 break;
             }
@@ -92,18 +95,6 @@ impl Family {
             std::thread::sleep(ROUND);
         }
         killed.into_values().collect()
-    }
-
-    /// Waits until nobody runs, at most so long; says whether that is so.
-    pub fn is_gone_within(&self, limit: Duration) -> bool {
-        let started = Instant::now();
-        while !self.running().is_empty() {
-            if started.elapsed() >= limit {
-                return false;
-            }
-            std::thread::sleep(ROUND.min(limit.saturating_sub(started.elapsed())));
-        }
-        true
     }
 
     /// Collects the orphans that have ended: they became children of this process, and would stay zombies.
@@ -170,6 +161,7 @@ fn relative(stat: &Stat<'_>) -> Relative {
             pid: stat.pid,
             start: stat.starttime,
         },
+        group: stat.pgrp,
         name: text::printable(stat.comm),
     }
 }

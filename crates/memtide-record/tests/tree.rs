@@ -60,6 +60,22 @@ fn record(path: &Path, seconds: u64, look: impl Fn(u64) -> TreeTick) -> TreeObse
 }
 
 #[test]
+fn who_started_it_may_be_told_after_its_first_look() {
+    let place = tempfile::tempdir().expect("a directory");
+    let tree = record(&place.path().join("a.memtide"), 20, |second| {
+        let child = TreeMember {
+            parent: (second >= 5).then_some(Pid(77)),
+            ..member(100, MIB)
+        };
+        TreeTick {
+            members: vec![of_target(MIB), child],
+            ..TreeTick::default()
+        }
+    });
+    assert_eq!(tree.members[0].last.parent, Some(Pid(77)));
+}
+
+#[test]
 fn who_grows_stands_first_with_its_course_and_the_ends_are_known() {
     let place = tempfile::tempdir().expect("a directory");
     let tree = record(&place.path().join("a.memtide"), 60, |second| {

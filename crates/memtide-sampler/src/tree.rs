@@ -2,12 +2,14 @@
 //!
 //! The idea: one `stat` of every process of the machine tells who descends from whom, who is a zombie, and
 //! what each holds; whoever was seen below the target once stays a member, whatever becomes of the parent.
-//! The links between processes are taken at the first look, and never change. PSS is dear (`smaps_rollup` holds
-//! the process's lock), so each process's is read every half minute, and a look reads for some milliseconds
-//! at most.
+//! The links between processes never change. PSS is dear (`smaps_rollup` holds the process's lock), so each
+//! process's is read every half minute, and a look reads for some milliseconds at most.
 //!
-//! Polling cannot see who comes and goes between two looks (94 to 97 % of short-lived ones, measured); who is
-//! told of forks by the kernel hands that in by [`Lineage`].
+//! Polling cannot see who comes and goes between two looks (94 to 97 % of short-lived ones, measured), nor who
+//! descends from the target through somebody who ended between them. Who is told of forks by the kernel hands in
+//! [`Lineage`]s: then an orphan is a member from its first look on, with the parent that forked it. What is told
+//! comes a little later than /proc shows it, so a new process whose fork was not told yet has no parent until
+//! the next look, and not the one that adopted it.
 
 use crate::error::Error;
 use crate::target;
@@ -23,16 +25,18 @@ use std::sync::Arc;
 const PSS_EVERY: Nanos = Nanos::from_secs(30);
 /// Reads of PSS at one look may take so long together.
 const PSS_TIME: Nanos = Nanos(5_000_000);
+/// A fork that was not told for so long will not be.
+const TOLD_WITHIN: Nanos = Nanos::SECOND;
 /// Members that are kept in mind; of more, those with the highest pids are not told.
 const MOST: usize = 20_000;
 
-/// Who started whom, from somebody who was told by the kernel.
+/// That a process belongs to the tree, from somebody who was told of forks by the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lineage {
     /// The process.
-    pub pid: Pid,
-    /// Who started it.
-    pub parent: Pid,
+    pub id: ProcessId,
+    /// Who started it; `None` where nobody saw that: then it is who its parent is now.
+    pub parent: Option<Pid>,
 }
 
 /// Looks at a tree.
@@ -54,6 +58,8 @@ pub struct TreeSampler {
 #[derive(Debug)]
 struct Kept {
     member: TreeMember,
+    /// Until when to wait for word of who started it; `None` once that is known.
+    awaits: Option<Nanos>,
     /// When its PSS was last tried.
     pss_read: Option<Nanos>,
 }
@@ -94,16 +100,22 @@ impl TreeSampler {
         self.seen
     }
 
-    /// Looks at everybody. `lineage`: who started those that are new, where that is known; else it is who
-    /// their parent is now. Ends are of those who were there at an earlier look.
+    /// Looks at everybody. `told` is given all processes of the machine, and says which of them belong to the
+    /// tree by what the kernel told of forks; `None` where nobody is told. Ends are of those who were there at an
+    /// earlier look.
     ///
     /// # Errors
     /// Where /proc cannot be read.
-    pub fn look(&mut self, lineage: &[Lineage]) -> Result<TreeTick, Error> {
+    pub fn look(
+        &mut self,
+        told: impl FnOnce(&[ProcessId]) -> Option<Vec<Lineage>>,
+    ) -> Result<TreeTick, Error> {
         let at = clock::boottime();
         let all = self.read_all()?;
-        let tree = self.of_tree(all);
-        let ended = self.take_over(tree, lineage, at);
+        let ids: Vec<ProcessId> = all.iter().map(|seen| seen.id).collect();
+        let told = told(&ids).map(Told::new);
+        let tree = self.of_tree(all, told.as_ref());
+        let ended = self.take_over(tree, told.as_ref(), at);
         self.read_pss(at);
         let members = self.members.values().map(|kept| kept.member.clone());
         Ok(TreeTick {
@@ -129,12 +141,15 @@ impl TreeSampler {
         Ok(all)
     }
 
-    /// Those of the tree: the target, members of before, and all whose line of parents leads to one.
-    fn of_tree(&self, all: Vec<Seen>) -> Vec<Seen> {
+    /// Those of the tree: the target, members of before, who was told to be one, and all whose line of parents leads to
+    /// one of these.
+    fn of_tree(&self, all: Vec<Seen>, told: Option<&Told>) -> Vec<Seen> {
         let mut children: BTreeMap<Pid, Vec<Seen>> = BTreeMap::new();
         let (mut tree, mut next) = (Vec::new(), Vec::new());
         for seen in all {
-            let is_known = seen.id == self.target || self.members.contains_key(&seen.id);
+            let is_known = seen.id == self.target
+                || self.members.contains_key(&seen.id)
+                || told.is_some_and(|told| told.parents.contains_key(&seen.id));
             if is_known || Some(seen.ppid) == self.adopter {
                 next.push(seen);
             } else {
@@ -151,15 +166,16 @@ impl TreeSampler {
     }
 
     /// Brings the members up to date; returns who has ended.
-    fn take_over(&mut self, tree: Vec<Seen>, lineage: &[Lineage], at: Nanos) -> Vec<TreeEnd> {
+    fn take_over(&mut self, tree: Vec<Seen>, told: Option<&Told>, at: Nanos) -> Vec<TreeEnd> {
         let mut before = std::mem::take(&mut self.members);
         for seen in tree {
-            let kept = if let Some(kept) = before.remove(&seen.id) {
+            let mut kept = if let Some(kept) = before.remove(&seen.id) {
                 self.seen_again(kept, &seen)
             } else {
                 self.seen += 1;
-                self.first_seen(&seen, lineage)
+                self.first_seen(&seen, at)
             };
+            self.link(&mut kept, &seen, told, at);
             self.members.insert(seen.id, kept);
         }
         let gone = before.into_keys();
@@ -171,13 +187,10 @@ impl TreeSampler {
         .collect()
     }
 
-    fn first_seen(&self, seen: &Seen, lineage: &[Lineage]) -> Kept {
-        let told = lineage.iter().rfind(|line| line.pid == seen.id.pid);
-        let parent = told.map_or(seen.ppid, |line| line.parent);
-        let is_target = seen.id == self.target;
+    fn first_seen(&self, seen: &Seen, at: Nanos) -> Kept {
         let member = TreeMember {
             id: seen.id,
-            parent: Some(parent).filter(|parent| parent.0 != 0),
+            parent: None,
             name: seen.name.as_str().into(),
             cmdline: self.cmdline(seen.id.pid),
             pgid: seen.pgid,
@@ -187,18 +200,36 @@ impl TreeSampler {
             state: seen.state,
             rss: seen.rss,
             pss: None,
-            orphaned: !is_target && (parent != seen.ppid || Some(seen.ppid) == self.adopter),
+            orphaned: false,
         };
         Kept {
             member,
+            awaits: Some(at + TOLD_WITHIN),
             pss_read: None,
         }
     }
 
+    /// Who started it, once that is known, and whether that one has ended.
+    fn link(&self, kept: &mut Kept, seen: &Seen, told: Option<&Told>, at: Nanos) {
+        if let Some(until) = kept.awaits {
+            let known = match told.map(|told| told.parents.get(&seen.id)) {
+                Some(Some(parent)) => Some(parent.unwrap_or(seen.ppid)),
+                Some(None) if at < until => None,
+                Some(None) | None => Some(seen.ppid),
+            };
+            if let Some(parent) = known {
+                kept.awaits = None;
+                kept.member.parent = Some(parent).filter(|parent| parent.0 != 0);
+            }
+        }
+        // The target may lose its parent, too: that says nothing about the tree.
+        let has_another = kept.awaits.is_none() && kept.member.parent != Some(seen.ppid);
+        let is_orphan = has_another || Some(seen.ppid) == self.adopter;
+        kept.member.orphaned |= seen.id != self.target && is_orphan;
+    }
+
     fn seen_again(&self, mut kept: Kept, seen: &Seen) -> Kept {
         let member = &mut kept.member;
-        // The target may lose its parent, too: that says nothing about the tree.
-        member.orphaned |= seen.id != self.target && member.parent != Some(seen.ppid);
         (member.state, member.rss) = (seen.state, seen.rss);
         (member.pgid, member.sid) = (seen.pgid, seen.sid);
         (member.threads, member.cpu_ticks) = (seen.threads, seen.cpu_ticks);
@@ -233,6 +264,20 @@ impl TreeSampler {
             let sizes = bytes.and_then(smaps::parse_rollup);
             let pss = sizes.ok().and_then(|sizes| sizes.pss);
             kept.member.pss = pss.or(kept.member.pss);
+        }
+    }
+}
+
+/// Those of whom it was told that they belong to the tree, with who started them.
+struct Told {
+    parents: BTreeMap<ProcessId, Option<Pid>>,
+}
+
+impl Told {
+    fn new(lineage: Vec<Lineage>) -> Self {
+        let parents = lineage.into_iter().map(|line| (line.id, line.parent));
+        Self {
+            parents: parents.collect(),
         }
     }
 }

@@ -99,7 +99,7 @@ fn the_tree_is_who_descends_and_nobody_else() {
     let mut tree = of(&shell);
     let mut tick = TreeTick::default();
     until(|| {
-        tick = tree.look(&[]).unwrap();
+        tick = tree.look(|_| None).unwrap();
         tick.members.len() == 4 && *member(&tick, grandchild).name == *"sleep"
     });
     assert!(
@@ -126,7 +126,7 @@ fn the_tree_is_who_descends_and_nobody_else() {
     // Its parent ends: the grandchild stays a member, and its parent is still who started it.
     kill(middle);
     until(|| {
-        tick = tree.look(&[]).unwrap();
+        tick = tree.look(|_| None).unwrap();
         member(&tick, grandchild).orphaned
     });
     assert_eq!(member(&tick, grandchild).parent, Some(middle));
@@ -136,25 +136,79 @@ fn the_tree_is_who_descends_and_nobody_else() {
     kill(grandchild);
     let mut gone = Vec::new();
     until(|| {
-        gone.extend(tree.look(&[]).unwrap().ended);
+        gone.extend(tree.look(|_| None).unwrap().ended);
         gone.iter().any(|end| end.id.pid == grandchild)
     });
     kill(child);
 }
 
+/// A second fork: its parent has ended before anybody looks, and nothing in /proc leads to the shell any more.
+fn orphan(shell: &mut Shell) -> Pid {
+    let orphan = shell.tell("(setsid sh -c 'echo $$; exec sleep 60' &)");
+    until(|| parent_of(orphan) != shell.pid());
+    orphan
+}
+
+fn parent_of(pid: Pid) -> Pid {
+    let process = ProcRoot::system().unwrap().process(pid).unwrap();
+    let mut buffer = Buffer::new();
+    stat::parse(process.read("stat", &mut buffer).unwrap())
+        .unwrap()
+        .ppid
+}
+
 #[test]
-fn who_was_told_of_a_fork_knows_better_than_the_parent_of_the_moment() {
+fn an_orphan_is_a_member_by_what_was_told_of_its_fork_alone() {
     let mut shell = Shell::start();
-    // A second fork: its parent has ended before anybody looks.
-    let orphan = shell.tell("(sh -c 'echo $$; exec sleep 60' &)");
-    let parent = Pid(orphan.0 - 1);
-    let mut tree = TreeSampler::open(Path::new("/proc"), id_of(orphan), None).unwrap();
-    let lineage = [Lineage {
-        pid: orphan,
-        parent,
-    }];
-    let tick = tree.look(&lineage).unwrap();
-    assert_eq!(member(&tick, orphan).parent, Some(parent));
+    let orphan = orphan(&mut shell);
+    let mut tree = of(&shell);
+    let tick = tree.look(|_| None).unwrap();
+    assert!(tick.members.iter().all(|member| member.id.pid != orphan));
+
+    let starter = Pid(orphan.0 - 1);
+    let line = Lineage {
+        id: id_of(orphan),
+        parent: Some(starter),
+    };
+    let tick = tree
+        .look(|ids| {
+            assert!(ids.contains(&line.id) && ids.contains(&id_of(shell.pid())));
+            Some(vec![line])
+        })
+        .unwrap();
+    let member = member(&tick, orphan);
+    assert!(member.orphaned && member.rss > Bytes::ZERO, "{member:?}");
+    assert_eq!(member.parent, Some(starter));
+    kill(orphan);
+}
+
+#[test]
+fn who_was_not_told_of_yet_has_no_parent_rather_than_the_one_that_adopted_it() {
+    let mut shell = Shell::start();
+    let adopter = Pid(std::process::id());
+    assert!(rustix::process::set_child_subreaper(Some(rustix::process::getpid())).is_ok());
+    let orphan = orphan(&mut shell);
+    assert_eq!(parent_of(orphan), adopter);
+    let mut tree =
+        TreeSampler::open(Path::new("/proc"), id_of(shell.pid()), Some(adopter)).unwrap();
+    let tick = tree.look(|_| Some(Vec::new())).unwrap();
+    let early = member(&tick, orphan);
+    assert_eq!((early.parent, early.orphaned), (None, true), "{early:?}");
+
+    let starter = Pid(orphan.0 - 1);
+    let line = Lineage {
+        id: id_of(orphan),
+        parent: Some(starter),
+    };
+    let tick = tree.look(|_| Some(vec![line])).unwrap();
+    assert_eq!(member(&tick, orphan).parent, Some(starter));
+    // Whatever is told after that.
+    let other = Lineage {
+        parent: Some(adopter),
+        ..line
+    };
+    let tick = tree.look(|_| Some(vec![other])).unwrap();
+    assert_eq!(member(&tick, orphan).parent, Some(starter));
     kill(orphan);
 }
 
@@ -166,7 +220,7 @@ fn zombies_are_members_without_memory() {
     let mut tree = of(&shell);
     let mut tick = TreeTick::default();
     until(|| {
-        tick = tree.look(&[]).unwrap();
+        tick = tree.look(|_| None).unwrap();
         tick.members.iter().any(TreeMember::is_zombie)
     });
     let zombie = tick

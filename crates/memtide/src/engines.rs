@@ -62,18 +62,14 @@ pub(crate) fn run_storm(forks: u32) -> anyhow::Result<Code> {
 fn told(found: &Difference) -> String {
     let mut text = String::new();
     for side in [&found.first, &found.second] {
-        let losses = if side.losses.is_complete() {
-            "nothing lost".to_owned()
-        } else {
-            format!("lost by its own count: {}", side.losses.records)
-        };
         // Writing to a String cannot fail.
         let _ = writeln!(
             text,
-            "{:<10} saw {} processes, {} of them alone; {losses}",
+            "{:<10} saw {} processes, {} of them alone; {} by its own count",
             side.engine.name(),
             side.processes,
-            side.alone
+            side.alone,
+            side.losses
         );
         for (pid, parent, name) in &side.examples {
             let parent = parent.map_or_else(|| "unknown".to_owned(), |parent| parent.to_string());

@@ -10,7 +10,6 @@ use memtide_proc::ExitStatus;
 use rustix::process::Signal;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::time::Duration;
 
 /// So many are named in a sentence; of more the number is told.
 const NAMED: usize = 8;
@@ -54,10 +53,15 @@ impl Kin {
         self.is_killed
     }
 
-    /// Asks everybody to end, and says whom.
-    pub(crate) fn ask(&mut self, signal: Signal) -> String {
-        self.asked = self.family.signal(signal);
+    /// Asks everybody to end, and says whom. Those in the process group `spared` know it from a key of the terminal.
+    pub(crate) fn ask(&mut self, signal: Signal, spared: Option<i64>) -> String {
+        self.asked = self.family.signal(signal, spared);
         names(&self.asked)
+    }
+
+    /// Whether some were asked to end and are waited for: somebody still runs.
+    pub(crate) fn is_awaited(&self) -> bool {
+        !self.asked.is_empty() && !self.family.running().is_empty()
     }
 
     /// Kills everybody who still runs, and says so; `None` where nobody did.
@@ -106,14 +110,9 @@ impl Kin {
         said
     }
 
-    /// What there is to say when the program has ended. Who was asked to end is waited for until `limit`
-    /// is over, and then killed.
-    pub(crate) fn aftermath(&mut self, limit: Duration) -> Vec<String> {
-        let mut said = Vec::new();
-        if !self.asked.is_empty() && !self.family.is_gone_within(limit) {
-            said.extend(self.kill());
-        }
-        said.extend(self.collect());
+    /// What there is to say when nobody is waited for any more.
+    pub(crate) fn aftermath(&mut self) -> Vec<String> {
+        let mut said = self.collect();
         let left = self.family.running();
         if !left.is_empty() {
             said.push(self.left(&left));
@@ -197,6 +196,7 @@ mod tests {
                 pid: Pid(number),
                 start: StartTime(1),
             },
+            group: 1,
             name: "x".to_owned(),
         };
         (1..=count).map(one).collect()

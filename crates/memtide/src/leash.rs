@@ -23,6 +23,8 @@ const KILLED_WITHIN: Nanos = Nanos::from_secs(10);
 const COLLECT_EVERY: Nanos = Nanos::SECOND;
 /// How often an end is looked for that no descriptor tells of.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// How often it is looked whether those are gone who were asked to end.
+const AWAIT_EVERY: Nanos = Nanos(20_000_000);
 
 /// A program of ours, until it has ended or is let go.
 pub(crate) struct Leash {
@@ -114,12 +116,15 @@ impl Leash {
             return Some(self.insist(now));
         }
         let is_up = self.grace.is_none() && self.end.is_some_and(|end| now >= end);
-        let signal = passed
-            .map(Passed::signal)
-            .or(is_up.then_some(Signal::TERM))?;
+        (passed.is_some() || is_up).then(|| Asked::ToEnd(self.ask_now(now, passed)))
+    }
+
+    /// Asks it to end, because of a signal or because its time is up, and says whom.
+    fn ask_now(&mut self, now: Nanos, passed: Option<Passed>) -> String {
+        let signal = passed.map_or(Signal::TERM, Passed::signal);
         let grace = self.kin.kill_after().unwrap_or(GRACE);
         let whom = if self.kin.kill_after().is_some() {
-            self.kin.ask(signal)
+            self.kin.ask(signal, passed.and_then(Passed::has_reached))
         } else {
             self.launched.signal(signal);
             "the program".to_owned()
@@ -128,10 +133,10 @@ impl Leash {
         self.end = None;
         self.timed_out = passed.is_none();
         self.passed = passed;
-        Some(Asked::ToEnd(match passed {
+        match passed {
             Some(passed) => format!("{} was passed on to {whom}", passed.name()),
             None => format!("time is up: SIGTERM was sent to {whom}"),
-        }))
+        }
     }
 
     /// It was asked and has not ended.
@@ -144,14 +149,39 @@ impl Leash {
     }
 
     /// After its end, or when it is let go: who was left, who did not end when asked. Those who were asked
-    /// are killed when their time is over.
-    pub(crate) fn aftermath(&mut self) -> Vec<String> {
-        if self.let_go {
-            return Vec::new();
+    /// are killed when their time is over, or at a second signal.
+    pub(crate) fn aftermath(&mut self) -> anyhow::Result<Vec<String>> {
+        if self.let_go && !self.kin.is_killed() {
+            return Ok(Vec::new());
         }
-        let now = clock::boottime();
-        let left = self.grace.map_or(Nanos(0), |grace| grace - now.min(grace));
-        self.kin.aftermath(Duration::from_nanos(left.0))
+        let mut said = Vec::new();
+        if !self.let_go {
+            said.extend(self.ask_who_is_left());
+            said.extend(self.await_asked()?);
+        }
+        said.extend(self.kin.aftermath());
+        Ok(said)
+    }
+
+    /// A signal may have ended the program before it was passed on to all others.
+    fn ask_who_is_left(&mut self) -> Option<String> {
+        let asks_all = self.kin.kill_after().is_some() && self.grace.is_none();
+        let passed = self.relay.taken().filter(|_| asks_all)?;
+        let text = self.ask_now(clock::boottime(), Some(passed));
+        self.kin.is_awaited().then_some(text)
+    }
+
+    /// Waits for those who were asked, and kills who is left.
+    fn await_asked(&mut self) -> anyhow::Result<Option<String>> {
+        let until = self.grace.unwrap_or_default();
+        while self.kin.is_awaited() {
+            let now = clock::boottime();
+            if now >= until || self.relay.taken().is_some() {
+                return Ok(self.kin.kill());
+            }
+            self.relay.sleep(AWAIT_EVERY.min(until - now), None)?;
+        }
+        Ok(None)
     }
 
     /// Collects the orphans that have ended.

@@ -43,7 +43,7 @@ pub(crate) fn run(options: &Run) -> anyhow::Result<Code> {
     };
     let program = inspect_program(&resolve(&options.program)?)?;
     let inside = Inside::prepare(options, &program)?;
-    let relay = Relay::install()?;
+    let relay = Relay::install(options.limit.kill_after.is_some())?;
     let mut launch = Launch::new(&options.program, &options.arguments);
     if let Some((shim, regions)) = &inside.recorder {
         let recording = Recording {
@@ -65,7 +65,7 @@ pub(crate) fn run(options: &Run) -> anyhow::Result<Code> {
             progress::warn(&text);
         }
         leash.see_off()?;
-        for text in leash.aftermath() {
+        for text in leash.aftermath()? {
             progress::warn(&text);
             session.note(EventKind::Recorder, text)?;
         }
@@ -74,7 +74,7 @@ pub(crate) fn run(options: &Run) -> anyhow::Result<Code> {
     if let Err(failure) = outcome {
         error::print(&failure);
         leash.see_off()?;
-        for text in leash.aftermath() {
+        for text in leash.aftermath()? {
             progress::warn(&text);
         }
     }

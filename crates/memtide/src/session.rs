@@ -194,6 +194,10 @@ impl Session {
     /// Takes ticks until the target ends or `control` says so, and a last look into its heap.
     pub(crate) fn record(&mut self, control: &mut dyn Control) -> anyhow::Result<()> {
         self.take_ticks(control)?;
+        let gone = self.tree.as_ref().map(Tree::summary);
+        for text in gone.into_iter().flatten() {
+            self.note(EventKind::Recorder, text)?;
+        }
         let last = self.snapshots.as_mut().map(|all| all.last(LAST_LOOK));
         last.into_iter()
             .flatten()
@@ -350,9 +354,10 @@ impl Session {
         match tree.look(clock::boottime(), anyway) {
             Ok(Some(mut seen)) => {
                 if let Some(redactor) = &mut self.redactor {
-                    redactor.tree(&mut seen);
+                    redactor.tree(&mut seen.tick);
                 }
-                self.writer.tree(&seen)?;
+                self.writer.tree(&seen.tick)?;
+                seen.unseen.map_or(Ok(()), |unseen| self.has_lost(unseen))?;
             }
             Ok(None) => {}
             Err(error) => {

@@ -3,7 +3,8 @@
 //!
 //! [`Stop`] is for a process that others started: Ctrl-C, SIGTERM and SIGHUP end the recording, a second
 //! one ends memtide at once; and for comparisons, which end their programs by themselves. [`Relay`] is for a program of our own: Ctrl-C and Ctrl-\ reach it from the
-//! terminal and are its affair, SIGTERM and SIGHUP are for passing on.
+//! terminal and are its affair, SIGTERM and SIGHUP are for passing on. Where all that it has started is to end with it,
+//! the keys are for passing on, too: who lives in a session of its own does not hear them.
 
 use crate::exit::Code;
 use anyhow::Context as _;
@@ -11,6 +12,7 @@ use memtide_model::Nanos;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+use std::fs::File;
 use std::io::Read as _;
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::os::unix::net::UnixStream;
@@ -80,9 +82,10 @@ pub(crate) struct Relay {
 }
 
 impl Relay {
-    /// Takes over SIGTERM and SIGHUP, and outlives SIGINT and SIGQUIT. A signal that is ignored already
-    /// (nohup, a job in the background of a script) stays so, here and in the program.
-    pub(crate) fn install() -> anyhow::Result<Self> {
+    /// Takes over SIGTERM and SIGHUP, and outlives SIGINT and SIGQUIT, which are taken over as well where they end
+    /// more than whom they reach (`with_keys`). A signal that is ignored already (nohup, a job in the background of a
+    /// script) stays so, here and in the program.
+    pub(crate) fn install(with_keys: bool) -> anyhow::Result<Self> {
         let which = Arc::new(AtomicUsize::new(0));
         let (wake, waker) = UnixStream::pair().context("making a pipe for signals")?;
         wake.set_nonblocking(true).context(TAKING_OVER)?;
@@ -93,6 +96,10 @@ impl Relay {
         }
         // A handler, not SIG_IGN: a program that is started gets the default back.
         for signal in [SIGINT, SIGQUIT].into_iter().filter(is_free) {
+            if with_keys {
+                wake_by(signal, &which, &waker)?;
+                continue;
+            }
             let nobody = Arc::new(AtomicBool::new(false));
             signal_hook::flag::register(signal, nobody).context(TAKING_OVER)?;
         }
@@ -120,6 +127,16 @@ impl Passed {
     /// Its name.
     pub(crate) fn name(self) -> &'static str {
         name(self.0)
+    }
+
+    /// The process group that a key of the terminal has told already: ours, in the foreground. A program that is
+    /// cleaning up would not live through being asked twice.
+    pub(crate) fn has_reached(self) -> Option<i64> {
+        let is_key = [number(SIGINT), number(SIGQUIT)].contains(&self.0);
+        let own = rustix::process::getpgrp();
+        let terminal = File::open("/dev/tty").ok().filter(|_| is_key)?;
+        let foreground = rustix::termios::tcgetpgrp(terminal).ok()?;
+        (foreground == own).then(|| i64::from(own.as_raw_nonzero().get()))
     }
 
     /// What a program ends with that it ends.
@@ -153,6 +170,7 @@ fn name(signal: usize) -> &'static str {
     match i32::try_from(signal) {
         Ok(SIGTERM) => "SIGTERM",
         Ok(SIGHUP) => "SIGHUP",
+        Ok(SIGQUIT) => "SIGQUIT",
         _ => "Ctrl-C",
     }
 }

@@ -3,7 +3,11 @@
 //! A look is as dear as the machine has processes; what it cost decides when the next one is due, as with all
 //! reads of the sampler.
 
-use memtide_events::{Engine, Error, ErrorKind, Follower, Gate, Scope, Source, available};
+mod gone;
+
+use crate::progress;
+use memtide_events::Tree as Forks;
+use memtide_events::{Engine, Error, ErrorKind, Follower, Gate, Losses, Scope, Source, available};
 use memtide_model::{Nanos, Pid, ProcessId, TreeTick, Visibility};
 use memtide_sampler::{Lineage, TreeSampler, clock};
 use std::path::Path;
@@ -23,6 +27,15 @@ pub(crate) struct Tree {
     follower: Option<Follower>,
     budget: f64,
     due: Nanos,
+    /// Whether it was said that some have escaped.
+    has_warned: bool,
+}
+
+/// What a look found.
+pub(crate) struct Look {
+    pub(crate) tick: TreeTick,
+    /// What cannot be seen from now on, once.
+    pub(crate) unseen: Option<Visibility>,
 }
 
 impl Tree {
@@ -42,6 +55,7 @@ impl Tree {
             follower: teller.source.map(Follower::start).transpose()?,
             budget,
             due: Nanos(0),
+            has_warned: false,
         };
         Ok((tree, teller.unseen))
     }
@@ -56,43 +70,65 @@ impl Tree {
     ///
     /// # Errors
     /// Where /proc cannot be read.
-    pub(crate) fn look(&mut self, now: Nanos, anyway: bool) -> anyhow::Result<Option<TreeTick>> {
+    pub(crate) fn look(&mut self, now: Nanos, anyway: bool) -> anyhow::Result<Option<Look>> {
         if now < self.due && !anyway {
             return Ok(None);
         }
         let before = clock::thread_cpu();
-        let lineage = self.follower.as_ref().map(lineage).unwrap_or_default();
-        let mut tick = self.sampler.look(&lineage)?;
-        if let Some(follower) = &self.follower {
+        let follower = self.follower.as_ref();
+        let told = |ids: &[ProcessId]| follower.map(|told| told.look(|tree| lineage(tree, ids)));
+        let mut tick = self.sampler.look(told)?;
+        let mut losses = Losses::default();
+        if let Some(follower) = follower {
             let seen = self.sampler.seen();
             follower.look(|told| {
                 let of_tree = told.counts().processes;
                 tick.short_lived = Some(of_tree.saturating_sub(seen));
-                tick.lost = told.losses().records;
+                losses = told.losses();
                 for end in &mut tick.ended {
-                    let node = told.at(end.id.pid, end.at);
+                    let node = told.started(end.id);
                     end.status = node.and_then(|node| node.end).and_then(|end| end.status);
                 }
             });
         }
+        tick.lost = losses.records;
+        let has_news = losses.escaped > 0 && !self.has_warned;
+        self.has_warned |= has_news;
         let cost = clock::thread_cpu() - before;
         self.due = now + Nanos::from_secs_f64(cost.as_secs_f64() / self.budget);
-        Ok(Some(tick))
+        Ok(Some(Look {
+            tick,
+            unseen: has_news.then(escaped),
+        }))
+    }
+
+    /// What there is to say at the end: who came and went, and what the kernel's records lacked.
+    pub(crate) fn summary(&self) -> Vec<String> {
+        let told = self.follower.as_ref();
+        told.map(|told| told.look(gone::sentences))
+            .unwrap_or_default()
     }
 }
 
-/// Who started those that live.
-fn lineage(follower: &Follower) -> Vec<Lineage> {
-    follower.look(|tree| {
-        let born = tree.alive().filter(|node| !node.found);
-        born.filter_map(|node| {
-            Some(Lineage {
-                pid: node.id.pid,
-                parent: node.parent?.pid,
-            })
+/// Which of these processes belong to the tree, and who started them.
+fn lineage(tree: &Forks, ids: &[ProcessId]) -> Vec<Lineage> {
+    let told = ids.iter().filter_map(|id| {
+        let node = tree.started(*id)?;
+        Some(Lineage {
+            id: *id,
+            parent: node.parent.map(|parent| parent.pid),
         })
-        .collect()
-    })
+    });
+    told.collect()
+}
+
+/// That some take on privileges, and are not followed from then on.
+fn escaped() -> Visibility {
+    Visibility {
+        what: "short-lived processes below a program that took on privileges (setuid)".to_owned(),
+        why: "the kernel takes the side-band from it that was opened without privileges".to_owned(),
+        remedy: "run memtide as root to follow these, too".to_owned(),
+    }
 }
 
 /// Opens the engine that was asked for, or the best that can be had.
@@ -106,7 +142,7 @@ pub(crate) fn teller(asked: Option<Engine>, scope: Scope) -> Result<Teller, Erro
     };
     let (source, refused) = match asked {
         // Looks at /proc are what is done anyhow.
-        Some(Engine::Poll) => return Ok(silent(vec![polled(String::new())])),
+        Some(Engine::Poll) => return Ok(silent(vec![polled(String::new(), false)])),
         Some(engine) => (Source::open(engine, scope)?, Vec::new()),
         None => match Source::open_best(scope) {
             Ok(opened) => opened,
@@ -117,7 +153,9 @@ pub(crate) fn teller(asked: Option<Engine>, scope: Scope) -> Result<Teller, Erro
     };
     if source.engine() == Engine::Poll {
         let why: Vec<String> = refused.iter().map(|(_, why)| why.to_string()).collect();
-        return Ok(silent(vec![polled(why.join("; "))]));
+        let unseen = polled(why.join("; "), matches!(scope, Scope::Tree(_)));
+        progress::warn(&format!("{} are not seen; {}", unseen.what, unseen.remedy));
+        return Ok(silent(vec![unseen]));
     }
     Ok(Teller {
         source: Some(source),
@@ -144,7 +182,7 @@ pub(crate) fn started<T>(
         Some(Ok(teller)) => teller,
         Some(Err(error)) => Teller {
             source: None,
-            unseen: vec![polled(error.to_string())],
+            unseen: vec![polled(error.to_string(), false)],
         },
         None => Teller {
             source: None,
@@ -154,16 +192,21 @@ pub(crate) fn started<T>(
     Ok((spawned, teller))
 }
 
-/// What polling does not see.
-fn polled(why: String) -> Visibility {
+/// What polling does not see. ptrace would, of a program that is started, but not without a price.
+fn polled(why: String, could_trace: bool) -> Visibility {
     let why = if why.is_empty() {
         "--engine poll looks into /proc now and then".to_owned()
     } else {
         why
     };
+    let remedy = if could_trace {
+        "`--engine ptrace` sees them, but under it setuid programs (sudo, ping) get no privileges"
+    } else {
+        "memtide doctor --engines says what is possible here"
+    };
     Visibility {
         what: "processes that come and go between two looks".to_owned(),
         why,
-        remedy: "memtide doctor --engines says what is possible here".to_owned(),
+        remedy: remedy.to_owned(),
     }
 }

@@ -4,8 +4,9 @@
 
 mod support;
 
-use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group, test_kill_process};
 use std::fs;
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -96,6 +97,62 @@ fn a_signal_to_memtide_ends_everybody_where_that_was_asked_for() {
     for pid in all {
         assert!(!runs(pid), "{pid:?} to have ended");
     }
+}
+
+#[test]
+fn a_key_of_the_terminal_ends_those_who_do_not_hear_it_too() {
+    for signal in [Signal::INT, Signal::QUIT] {
+        let dir = tempfile::tempdir().unwrap();
+        // The program hears it from the terminal, cleans up, and ends.
+        let script = "setsid sh -c 'echo $$ > daemon; exec sleep 60' & \
+                      trap 'sleep 0.3; echo > clean; exit 7' INT QUIT; echo $$ > program; \
+                      while :; do sleep 0.05; done";
+        let mut command = run(dir.path(), &["--kill-after", "5s"], script);
+        let said = fs::File::create(dir.path().join("said")).unwrap();
+        let mut child = command
+            .process_group(0)
+            .stdout(Stdio::null())
+            .stderr(said)
+            .spawn()
+            .unwrap();
+        let daemon = pid_in(&dir.path().join("daemon"));
+        pid_in(&dir.path().join("program"));
+        let group = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+        kill_process_group(group, signal).unwrap();
+        let status = wait(&mut child, SOON);
+        let said = fs::read_to_string(dir.path().join("said")).unwrap();
+        assert!(!runs(daemon), "{signal:?}: {said}");
+        assert!(status.code().is_some(), "{status:?}: {said}");
+    }
+}
+
+/// Who heeds SIGTERM, and who does not and is waited for: a second signal ends the wait.
+#[test]
+fn a_second_signal_kills_at_once_who_is_waited_for_after_the_programs_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let script = r#"setsid sh -c 'trap "" TERM; echo $$ > stubborn; while :; do sleep 0.05; done' &
+        echo $$ > program; exec sleep 60"#;
+    let mut command = run(dir.path(), &["--kill-after", "50s"], script);
+    let mut child = command
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let [stubborn, program] = ["stubborn", "program"].map(|name| pid_in(&dir.path().join(name)));
+    let memtide = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+    kill_process(memtide, Signal::TERM).unwrap();
+    until(SOON, "the program to end", || !runs(program));
+    std::thread::sleep(Duration::from_millis(500));
+    assert!(runs(stubborn) && child.try_wait().unwrap().is_none());
+    kill_process(memtide, Signal::TERM).unwrap();
+    let status = wait(&mut child, Duration::from_secs(20));
+    assert_eq!(status.code(), Some(143));
+    assert!(!runs(stubborn));
+    let killed = format!(
+        "pid {} (sh) did not end when asked and was killed",
+        stubborn.as_raw_nonzero()
+    );
+    assert!(events(dir.path()).contains(&killed));
 }
 
 #[test]

@@ -1,8 +1,12 @@
 //! Questions to the tree.
 
-use super::{Node, NodeId, Tree};
-use memtide_model::{Nanos, Pid};
+use super::{Node, NodeId, TICK, Tree};
+use crate::snapshot::moment;
+use memtide_model::{Nanos, Pid, ProcessId};
 use std::collections::BTreeMap;
+
+/// An engine may tell a fork so much later than it was: ptrace sees it when it is scheduled.
+const TOLD_WITHIN: Nanos = Nanos(100_000_000);
 
 /// A living process whose parent has ended.
 #[derive(Clone, Copy, Debug)]
@@ -45,6 +49,19 @@ impl Tree {
         let last = NodeId { pid, forked: time };
         let (_, node) = self.nodes.range(first..=last).next_back()?;
         node.lived_at(time).then_some(node)
+    }
+
+    /// The node of the process that /proc shows with this number and start: that of the last fork which made that
+    /// number, at that time. `None` where no fork was told, and for a number that was given to another since.
+    pub fn started(&self, id: ProcessId) -> Option<&Node> {
+        let start = moment(id.start);
+        let node = |forked| NodeId {
+            pid: id.pid,
+            forked,
+        };
+        let told = node(start)..=node(start + TICK + TOLD_WITHIN);
+        let (_, node) = self.nodes.range(told).next_back()?;
+        Some(node)
     }
 
     /// The children of a node that are nodes.

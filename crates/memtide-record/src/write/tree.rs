@@ -9,7 +9,7 @@ use super::turn::{Paced, Turn};
 use super::{Writer, set_meta};
 use crate::Result as RecordResult;
 use crate::schema::meta;
-use memtide_model::{Nanos, ProcessId, TreeEnd, TreeMember, TreeTick, TreeTotals};
+use memtide_model::{Nanos, Pid, ProcessId, TreeEnd, TreeMember, TreeTick, TreeTotals};
 use rusqlite::{Connection, Result, params};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -50,9 +50,9 @@ impl Writer {
 #[derive(Debug)]
 struct Known {
     now: TreeMember,
-    /// Its row in table `process`, once it has one, and the name that stands there.
+    /// Its row in table `process`, once it has one, and the name and parent that stand there.
     id: Option<i64>,
-    stored_name: Arc<str>,
+    stored: (Arc<str>, Option<Pid>),
     written: Option<TreeMember>,
     ended: Option<TreeEnd>,
     /// Ended, and the file says so.
@@ -121,7 +121,7 @@ impl Paced for Tree {
             let known = self.known.entry(member.id).or_insert_with(|| Known {
                 now: member.clone(),
                 id: None,
-                stored_name: Arc::clone(&member.name),
+                stored: identity(member),
                 written: None,
                 ended: None,
                 done: false,
@@ -157,14 +157,14 @@ impl Paced for Tree {
             {
                 insert_identity(file, id, self.turn.tick, now)?;
                 known.id = Some(id);
-                known.stored_name = Arc::clone(&now.name);
+                known.stored = identity(now);
             }
             let Some(id) = known.id else { continue };
             if let Some(end) = known.ended {
                 write_end(file, self.turn.tick, id, &end)?;
                 known.done = true;
             } else {
-                rename(file, known, id)?;
+                correct(file, known, id)?;
                 insert_sample(file, self.turn.tick, id, &known.now)?;
                 known.written = Some(known.now.clone());
             }
@@ -202,6 +202,7 @@ fn has_changed(known: &Known) -> bool {
                 written.threads,
             )
             || now.name != written.name
+            || now.parent != written.parent
     })
 }
 
@@ -233,12 +234,20 @@ fn insert_identity(file: &Connection, id: i64, tick: i64, member: &TreeMember) -
     Ok(())
 }
 
-/// A process that becomes another program; the last name is kept.
-fn rename(file: &Connection, known: &mut Known, id: i64) -> Result<()> {
-    if known.stored_name != known.now.name {
-        file.prepare_cached("UPDATE process SET name = ?, cmdline = ? WHERE process = ?")?
-            .execute(params![&*known.now.name, command_line(&known.now), id])?;
-        known.stored_name = Arc::clone(&known.now.name);
+/// What of its identity may come later: the name of another program, of which the last is kept, and who started it.
+fn identity(member: &TreeMember) -> (Arc<str>, Option<Pid>) {
+    (Arc::clone(&member.name), member.parent)
+}
+
+fn correct(file: &Connection, known: &mut Known, id: i64) -> Result<()> {
+    let now = &known.now;
+    if known.stored != identity(now) {
+        let parent = now.parent.map(|parent| parent.0);
+        file.prepare_cached(
+            "UPDATE process SET name = ?, cmdline = ?, parent = ? WHERE process = ?",
+        )?
+        .execute(params![&*now.name, command_line(now), parent, id])?;
+        known.stored = identity(now);
     }
     Ok(())
 }

@@ -34,7 +34,18 @@ impl Session {
     pub(crate) fn not_recorded(&mut self, why: &str) -> anyhow::Result<()> {
         progress::warn(&format!("not recorded: {why}; watching from outside only"));
         self.heap_told = true;
-        self.lens.add_unseen(not_recorded(why));
+        self.add_unseen(not_recorded(why))
+    }
+
+    /// Says loudly, and in the report, what cannot be seen from now on.
+    pub(super) fn has_lost(&mut self, unseen: Visibility) -> anyhow::Result<()> {
+        let Visibility { what, why, remedy } = &unseen;
+        progress::warn(&format!("not seen from now on: {what}: {why}; {remedy}"));
+        self.add_unseen(unseen)
+    }
+
+    fn add_unseen(&mut self, unseen: Visibility) -> anyhow::Result<()> {
+        self.lens.add_unseen(unseen);
         let target = self.shown_target();
         self.writer.retarget(&target, clock::boottime())?;
         Ok(())
