@@ -165,7 +165,10 @@ fn new_rule(address: u64) -> Rule {
     MODULES.with(|modules| modules.note(&found));
     let rule = match found.sections() {
         Some(sections) => compile_aside(&sections, address),
-        None => Rule::UNKNOWN,
+        None => Some(Rule::UNKNOWN),
+    };
+    let Some(rule) = rule else {
+        return Rule::UNKNOWN;
     };
     if let Some(rules) = rules() {
         rules.insert(address, rule);
@@ -506,15 +509,15 @@ struct Compilation<'a> {
     rule: Rule,
 }
 
-/// Compiles a rule on the shim's own stack.
-fn compile_aside(sections: &EhFrameSections<'static>, address: u64) -> Rule {
+/// Compiles a rule on the shim's own stack; `None` where that cannot be had.
+fn compile_aside(sections: &EhFrameSections<'static>, address: u64) -> Option<Rule> {
     let mut work = Compilation {
         sections,
         address,
         rule: Rule::UNKNOWN,
     };
     let signals = system::block_signals();
-    COMPILER.with(|stack| {
+    let compiled = COMPILER.with(|stack| {
         if !stack.0.is_null() {
             // SAFETY: the stack is the shim's and nobody else's while the lock is held, no signal
             // handler runs on it, and `compile_here` returns.
@@ -522,7 +525,7 @@ fn compile_aside(sections: &EhFrameSections<'static>, address: u64) -> Rule {
         }
     });
     system::restore_signals(signals);
-    work.rule
+    compiled.map(|()| work.rule)
 }
 
 unsafe extern "C" fn compile_here(work: *mut c_void) {

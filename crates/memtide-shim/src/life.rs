@@ -85,9 +85,18 @@ pub(crate) fn is_new_process() -> bool {
     unsafe { mark.as_ref() }.is_some_and(|mark| mark.load(Ordering::Acquire) != 1)
 }
 
+/// Starts what is to be started, unless the thread is inside of the shim already: then this is a child that a signal
+/// handler has forked, and what the handler has interrupted still uses what is the parent's.
 #[cold]
 #[inline(never)]
 fn start() {
+    let tls = tls();
+    if tls.busy.get() == 0 {
+        recorder::alone(tls, start_alone);
+    }
+}
+
+fn start_alone() {
     let mark = MARK.load(Ordering::Acquire);
     // SAFETY: as in `is_new_process`.
     if let Some(mark) = unsafe { mark.as_ref() } {
@@ -144,7 +153,7 @@ fn begin() {
         let directory = directory.get(..*bytes).unwrap_or_default();
         region::create(directory, &settings)
     });
-    if !created {
+    if created != Some(true) {
         PHASE.store(OFF, Ordering::Release);
         return;
     }
@@ -288,7 +297,7 @@ unsafe fn value_of(text: *const u8, prefix: &[u8]) -> Option<*const u8> {
 /// # Safety
 /// `text` ends with a zero.
 unsafe fn keep_directory(text: *const u8) -> bool {
-    DIRECTORY.with(|(directory, bytes)| {
+    let is_kept = DIRECTORY.with(|(directory, bytes)| {
         *bytes = 0;
         // SAFETY: a string.
         if unsafe { text.read() } != b'/' {
@@ -309,7 +318,8 @@ unsafe fn keep_directory(text: *const u8) -> bool {
             }
         }
         false
-    })
+    });
+    is_kept.unwrap_or(false)
 }
 
 /// A decimal number; `None` if it is none or too large.

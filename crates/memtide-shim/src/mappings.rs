@@ -3,12 +3,18 @@
 //! What the allocator, libc and the loader map is not the program's: arenas and thread stacks are seen
 //! otherwise. Nor are reservations without access. Ranges are kept sorted; a call may take away parts of
 //! several. All of them are recorded in both modes: they are few, and large.
+//!
+//! Signal handlers map memory, too. One that comes while its thread is inside of the shim is passed on and counted
+//! as lost: the list may be locked by what it has interrupted. A range that stays listed so is taken
+//! out by the next mapping that lies there.
 
 use crate::counters::{self, Amount};
 use crate::life::{self, Phase};
 use crate::lock::Lock;
+use crate::recorder::{self, Recorder};
+use crate::system::PAGE;
 use crate::tls::tls;
-use crate::{memory, next, recorder, region, stacks};
+use crate::{memory, next, region, stacks};
 use core::ffi::c_int;
 use memtide_region::layout::COUNT_SCALE;
 
@@ -175,49 +181,57 @@ pub(crate) fn mapped(
     let caller: *const usize = core::ptr::with_exposed_provenance(slot as usize);
     // SAFETY: where the return address of a call lies that has not returned.
     let keeper = next::is_keeper(unsafe { caller.read() });
-    // With MAP_FIXED it may lie where something else lay.
-    unmapped(place, bytes);
-    if flags & MAP_ANONYMOUS != 0 && protection != PROT_NONE && !keeper {
-        record(place, bytes, slot, base);
-    }
+    let is_counted = flags & MAP_ANONYMOUS != 0 && protection != PROT_NONE && !keeper;
+    recorder::with(tls(), |recorder| {
+        // With MAP_FIXED it may lie where something else lay.
+        take_away(recorder, place, bytes);
+        if is_counted {
+            record(recorder, place, bytes, (slot, base));
+        }
+    });
 }
 
-fn record(place: usize, bytes: usize, slot: u64, base: u64) {
+fn record(recorder: &mut Recorder, place: usize, bytes: usize, (slot, base): (u64, u64)) {
     let start = place as u64;
-    let bytes = (bytes as u64).next_multiple_of(crate::system::PAGE);
+    let bytes = (bytes as u64).next_multiple_of(PAGE);
     let amount = Amount {
         blocks: blocks(1),
         bytes,
         samples: u64::from(life::phase() == Phase::Sampled),
     };
-    recorder::with(tls(), |recorder| {
-        let stack = stacks::mapping_number(recorder, slot, base)?;
-        let inserted = RANGES.with(|ranges| {
-            let range = Range {
-                start,
-                end: start + bytes,
-                stack,
-                is_rest: false,
-            };
-            let index = ranges.first_after(start);
-            ranges.insert(index, range)
-        });
-        if !inserted || !counters::made(recorder, stack, amount) {
-            region::count_lost(|lost| &lost.mappings);
-        }
-        Some(())
+    let Some(stack) = stacks::mapping_number(recorder, slot, base) else {
+        return region::count_lost(|lost| &lost.mappings);
+    };
+    let inserted = RANGES.with(|ranges| {
+        let range = Range {
+            start,
+            end: start + bytes,
+            stack,
+            is_rest: false,
+        };
+        let index = ranges.first_after(start);
+        ranges.insert(index, range)
     });
+    if inserted != Some(true) || !counters::made(recorder, stack, amount) {
+        region::count_lost(|lost| &lost.mappings);
+    }
 }
 
-/// A range is about to be unmapped, or was mapped anew.
+/// A range is about to be unmapped.
 pub(crate) fn unmapped(place: usize, bytes: usize) {
+    if is_recording() {
+        recorder::with(tls(), |recorder| take_away(recorder, place, bytes));
+    }
+}
+
+/// Nothing that was known lies in a range any more.
+fn take_away(recorder: &mut Recorder, place: usize, bytes: usize) {
+    let start = place as u64;
     // The kernel refuses what is not aligned.
-    let is_aligned = (place as u64).is_multiple_of(crate::system::PAGE);
-    if bytes == 0 || !is_aligned || !is_recording() {
+    if bytes == 0 || !start.is_multiple_of(PAGE) {
         return;
     }
-    let start = place as u64;
-    let end = start.saturating_add((bytes as u64).next_multiple_of(crate::system::PAGE));
+    let end = start.saturating_add((bytes as u64).next_multiple_of(PAGE));
     loop {
         let mut parts = [Part::default(); PARTS];
         let taken = RANGES.with(|ranges| {
@@ -231,8 +245,11 @@ pub(crate) fn unmapped(place: usize, bytes: usize) {
             }
             taken
         });
+        let Some(taken) = taken else {
+            return region::count_lost(|lost| &lost.mappings);
+        };
         for part in parts.iter().take(taken) {
-            count_gone(part);
+            count_gone(recorder, part);
         }
         if taken < PARTS {
             return;
@@ -240,15 +257,13 @@ pub(crate) fn unmapped(place: usize, bytes: usize) {
     }
 }
 
-fn count_gone(part: &Part) {
+fn count_gone(recorder: &mut Recorder, part: &Part) {
     let amount = Amount {
         blocks: blocks(u64::from(part.whole)),
         bytes: part.bytes,
         samples: u64::from(part.whole && life::phase() == Phase::Sampled),
     };
-    recorder::with(tls(), |recorder| {
-        counters::gone(recorder, part.stack, amount);
-    });
+    counters::gone(recorder, part.stack, amount);
 }
 
 /// The program called mremap. What was there is gone, and what is there was made here.
@@ -256,18 +271,24 @@ pub(crate) fn moved(old: usize, old_bytes: usize, new: usize, bytes: usize, slot
     if new == MAP_FAILED || !is_recording() {
         return;
     }
-    let was_known = RANGES.with(|ranges| {
-        let index = ranges.first_after(old as u64);
-        let count = ranges.count;
-        let used = ranges.all().get(..count).unwrap_or_default();
-        used.get(index)
-            .is_some_and(|range| range.start <= old as u64)
+    recorder::with(tls(), |recorder| {
+        let was_known = RANGES.with(|ranges| {
+            let index = ranges.first_after(old as u64);
+            let count = ranges.count;
+            let used = ranges.all().get(..count).unwrap_or_default();
+            used.get(index)
+                .is_some_and(|range| range.start <= old as u64)
+        });
+        match was_known {
+            Some(true) => {
+                take_away(recorder, old, old_bytes);
+                take_away(recorder, new, bytes);
+                record(recorder, new, bytes, (slot, base));
+            }
+            Some(false) => {}
+            None => region::count_lost(|lost| &lost.mappings),
+        }
     });
-    if was_known {
-        unmapped(old, old_bytes);
-        unmapped(new, bytes);
-        record(new, bytes, slot, base);
-    }
 }
 
 /// Forgets all mappings.

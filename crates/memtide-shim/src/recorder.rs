@@ -6,7 +6,7 @@ use crate::lock::Lock;
 use crate::tls::{Tls, tls};
 use crate::{life, memory, next, region, stacks, system};
 use core::ffi::{c_int, c_void};
-use core::sync::atomic::{AtomicI64, AtomicU32, Ordering::Relaxed};
+use core::sync::atomic::{AtomicI64, AtomicU32, Ordering, Ordering::Relaxed, compiler_fence};
 use memtide_region::Table;
 use memtide_region::layout::{CounterRow, Header, PAGE_STACKS, ThreadEntry};
 use memtide_unwind::sampling::Random;
@@ -79,16 +79,14 @@ pub(crate) fn with<R>(tls: &Tls, work: impl FnOnce(&mut Recorder) -> R) -> Optio
     reason = "one at a time: the thread is busy until it leaves"
 )]
 pub(crate) fn enter(tls: &Tls) -> Option<&mut Recorder> {
-    if tls.busy.get() != 0 {
-        count_reentered();
+    if !begin(tls) {
         return None;
     }
-    tls.busy.set(1);
     let mut recorder = tls.recorder.get();
     if recorder.is_null() {
         recorder = acquire(tls);
         if recorder.is_null() {
-            tls.busy.set(0);
+            leave(tls);
             return None;
         }
     }
@@ -96,9 +94,34 @@ pub(crate) fn enter(tls: &Tls) -> Option<&mut Recorder> {
     Some(unsafe { &mut *recorder })
 }
 
+/// Runs `work`, which takes a lock but needs no recorder, unless the thread is inside of the shim already:
+/// then that is counted. Without it a signal handler might come while the thread has the lock.
+pub(crate) fn alone<R>(tls: &Tls, work: impl FnOnce() -> R) -> Option<R> {
+    if !begin(tls) {
+        return None;
+    }
+    let result = work();
+    leave(tls);
+    Some(result)
+}
+
+/// The thread is inside of the shim from now on; false where it was already.
+#[inline(always)]
+fn begin(tls: &Tls) -> bool {
+    if tls.busy.get() != 0 {
+        count_reentered();
+        return false;
+    }
+    tls.busy.set(1);
+    // For signal handlers on this thread the order of the program's text must hold.
+    compiler_fence(Ordering::SeqCst);
+    true
+}
+
 /// The thread is outside of the shim again.
 #[inline(always)]
 pub(crate) fn leave(tls: &Tls) {
+    compiler_fence(Ordering::SeqCst);
     tls.busy.set(0);
 }
 
@@ -145,7 +168,7 @@ fn take_free() -> Option<*mut Recorder> {
         // SAFETY: on the list are recorders, which stay mapped.
         free.0 = unsafe { first.as_ref()? }.next_free;
         Some(first)
-    })
+    })?
 }
 
 fn create() -> Option<*mut Recorder> {
@@ -206,7 +229,10 @@ unsafe extern "C" fn ended(recorder: *mut c_void) {
     if life::is_new_process() || tls.recorder.get() != recorder {
         return;
     }
-    tls.busy.set(1);
+    if !begin(tls) {
+        // Left by a signal handler that did not return: nobody can tell what state it is in.
+        return;
+    }
     // SAFETY: it is this thread's, which `tls` has just confirmed.
     let fields = unsafe { &mut *recorder };
     if region::header().is_some() {
@@ -220,7 +246,7 @@ unsafe extern "C" fn ended(recorder: *mut c_void) {
         fields.next_free = free.0;
         free.0 = recorder;
     });
-    tls.busy.set(0);
+    leave(tls);
 }
 
 /// Forgets all recorders.
@@ -231,9 +257,7 @@ pub(crate) unsafe fn forget() {
     // SAFETY: the caller's promise.
     unsafe { FREE.replace(Free(core::ptr::null_mut())) };
     IN_USE.store(0, Relaxed);
-    let tls = tls();
-    tls.recorder.set(core::ptr::null_mut());
-    tls.busy.set(0);
+    tls().recorder.set(core::ptr::null_mut());
 }
 
 impl Recorder {

@@ -318,7 +318,7 @@ pub(crate) fn create(directory: &[u8], settings: &Settings) -> bool {
         let (_, place) = writer.allocate(HEADER_BYTES as u64)?;
         Some((place, writer.is_locked))
     });
-    let Some((place, is_locked)) = made else {
+    let Some((place, is_locked)) = made.flatten() else {
         return false;
     };
     let header: *mut Header = place.cast();
@@ -378,6 +378,7 @@ pub(crate) fn append_node(address: u64, parent: u32, generation: u32) -> Option<
     // SAFETY: the type is that of the table of nodes.
     WRITER
         .with(|writer| unsafe { append(writer, |w| &mut w.nodes, |h| &h.nodes, write) })
+        .flatten()
         .map(|(index, _)| index)
 }
 
@@ -390,6 +391,7 @@ pub(crate) fn append_stack(node: u32) -> Option<u32> {
     // SAFETY: the type is that of the table of stacks.
     WRITER
         .with(|writer| unsafe { append(writer, |w| &mut w.stacks, |h| &h.stacks, write) })
+        .flatten()
         .map(|(index, _)| index)
 }
 
@@ -421,7 +423,9 @@ pub(crate) fn append_module(module: &Module<'_>) -> Option<&'static ModuleEntry>
     let appended =
         WRITER.with(|writer| unsafe { append(writer, |w| &mut w.modules, |h| &h.modules, write) });
     // SAFETY: an entry stays mapped; after publication only its atomics are written.
-    appended.and_then(|(_, entry)| unsafe { entry.as_ref() })
+    appended
+        .flatten()
+        .and_then(|(_, entry)| unsafe { entry.as_ref() })
 }
 
 /// Copies what fits and says how much that was.
@@ -438,7 +442,7 @@ pub(crate) fn append_thread() -> Option<(u32, &'static ThreadEntry)> {
     // SAFETY: the type is that of the table of threads.
     let appended =
         WRITER.with(|writer| unsafe { append(writer, |w| &mut w.threads, |h| &h.threads, |_| {}) });
-    let (index, entry): (u32, *mut ThreadEntry) = appended?;
+    let (index, entry): (u32, *mut ThreadEntry) = appended.flatten()?;
     // SAFETY: an entry stays mapped and is made of atomics.
     Some((index, unsafe { entry.as_ref() }?))
 }
@@ -457,7 +461,7 @@ pub(crate) fn counter_page(thread: u32, number: u32) -> Option<*mut u8> {
         // SAFETY: the type is that of the directory of pages.
         unsafe { append(writer, |w| &mut w.pages, |h| &h.pages, write) }?;
         Some(page)
-    })
+    })?
 }
 
 /// Lets go of the parent's region and of all private memory that was noted in it.

@@ -153,7 +153,7 @@ fn counter(block: u64) -> &'static AtomicU8 {
 }
 
 fn insert(row: Row) -> bool {
-    let inserted = TABLE.with(|table| table.insert(row));
+    let inserted = TABLE.with(|table| table.insert(row)) == Some(true);
     if inserted {
         let up = |count: u8| (count < 255).then(|| count + 1);
         // A full counter stays as it is.
@@ -212,7 +212,7 @@ pub(crate) fn take(block: u64) -> Option<Taken> {
     if block == 0 || counter.load(Relaxed) == 0 {
         return None;
     }
-    let row = TABLE.with(|table| table.remove(block))?;
+    let row = recorder::alone(tls(), || TABLE.with(|table| table.remove(block)))???;
     let down = |count: u8| (count != 0 && count < 255).then(|| count - 1);
     // As above.
     let _ = counter.fetch_update(Relaxed, Relaxed, down);
@@ -224,11 +224,14 @@ pub(crate) fn take(block: u64) -> Option<Taken> {
 
 /// See `record::put_back`.
 pub(crate) fn put_back(block: u64, taken: Taken) {
-    insert(Row {
+    let row = Row {
         block,
         bytes: taken.bytes,
         stack: taken.stack,
-    });
+    };
+    if recorder::alone(tls(), || insert(row)) == Some(false) {
+        counters::no_room();
+    }
 }
 
 /// See `record::count_gone`.

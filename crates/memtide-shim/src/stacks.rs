@@ -221,7 +221,7 @@ fn new_stack(node: u32, place: &AtomicU32) -> Option<u32> {
             Some(stack)
         }
         known => Some(known - 1),
-    })
+    })?
 }
 
 fn root() -> (u32, PathHash) {
@@ -486,7 +486,7 @@ fn intern_new(parent: u32, path: PathHash, address: u64) -> u32 {
         return OVERFLOW;
     }
     let node = NODES.with(|nodes| nodes.insert(parent, path, address));
-    node.unwrap_or_else(|| {
+    node.flatten().unwrap_or_else(|| {
         region::count_lost(|lost| &lost.nodes);
         OVERFLOW
     })
@@ -525,7 +525,7 @@ pub(crate) fn new_generation(generation: u32) {
         .then(MARK_GENERATION)
         .then(u64::from(generation));
     let node = NODES.with(|_| region::append_node(MARK_GENERATION, ROOT, generation));
-    if let Some(node) = node {
+    if let Some(node) = node.flatten() {
         BASE_PATH.store(path.number(), Ordering::Relaxed);
         BASE.store(node, Ordering::Release);
     }

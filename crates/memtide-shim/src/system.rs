@@ -8,6 +8,7 @@ const MMAP: usize = 9;
 const MUNMAP: usize = 11;
 const SIGPROCMASK: usize = 14;
 const SCHED_YIELD: usize = 24;
+const NANOSLEEP: usize = 35;
 const MADVISE: usize = 28;
 const GETPID: usize = 39;
 const FSTAT: usize = 5;
@@ -79,6 +80,13 @@ fn plain(number: usize, a: usize, b: usize, c: usize, d: usize) -> isize {
 
 pub(crate) fn yield_now() {
     plain(SCHED_YIELD, 0, 0, 0, 0);
+}
+
+/// Sleeps for so many nanoseconds, less than a second, or until a signal comes.
+pub(crate) fn sleep(nanoseconds: u64) {
+    let time = [0, nanoseconds];
+    // SAFETY: the kernel reads two words, and is given no place for the rest.
+    unsafe { call(NANOSLEEP, [(&raw const time) as usize, 0, 0, 0, 0, 0]) };
 }
 
 fn number(value: isize) -> u32 {

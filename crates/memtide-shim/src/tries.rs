@@ -95,7 +95,7 @@ fn make() -> Option<Trie<'static>> {
         FULL.store(false, Ordering::Release);
         CURRENT.store(head, Ordering::Release);
         Some(view(head))
-    })
+    })?
 }
 
 /// Adds the node of `address` below `parent`; false where the trie has no room, or is not in use any
@@ -107,7 +107,7 @@ pub(crate) fn grow(trie: Trie<'static>, parent: u32, address: u64) -> bool {
         return false;
     }
     let rule = code::rule(address);
-    MAKER.with(|maker| {
+    let grown = MAKER.with(|maker| {
         let tables = CURRENT.load(Ordering::Acquire);
         if tables.is_null() || !core::ptr::eq(view(tables).nodes, trie.nodes) {
             return false;
@@ -117,7 +117,8 @@ pub(crate) fn grow(trie: Trie<'static>, parent: u32, address: u64) -> bool {
             FULL.store(true, Ordering::Release);
         }
         grown
-    })
+    });
+    grown.unwrap_or(false)
 }
 
 /// Code was unloaded: the next walk takes a new trie.

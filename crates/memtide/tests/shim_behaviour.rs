@@ -45,6 +45,7 @@ const SCENARIOS: &[Expected] = &[
     // The parent, twenty that were started by exec, and ten shells, of which dash ends by _exit.
     expected("spawn", 31, 10),
     expected("signals", 1, 0),
+    expected("mapping_signals", 1, 0),
     expected("alternate", 1, 0),
     expected("contexts", 1, 0),
     expected("start_and_end", 1, 0),
@@ -57,14 +58,14 @@ const SCENARIOS: &[Expected] = &[
 const FATAL_WITH_SOME: &[&str] = &["pvalloc", "failing_operators"];
 
 fn program() -> PathBuf {
-    static MORE: OnceLock<String> = OnceLock::new();
-    let more = MORE.get_or_init(|| {
-        format!(
-            "{}/tests/targets/behaviour_process.cpp",
-            env!("CARGO_MANIFEST_DIR")
-        )
+    static MORE: OnceLock<[String; 2]> = OnceLock::new();
+    let [process, intruder] = MORE.get_or_init(|| {
+        ["process", "intruder"].map(|part| {
+            let folder = env!("CARGO_MANIFEST_DIR");
+            format!("{folder}/tests/targets/behaviour_{part}.cpp")
+        })
     });
-    shim_support::target("behaviour.cpp", "behaviour", &[more])
+    shim_support::target("behaviour.cpp", "behaviour", &[process, intruder])
 }
 
 /// Two libraries that come and go.
@@ -137,6 +138,8 @@ fn assert_little_is_lost(region: &Region, scenario: &str, heap: Heap) {
         "contexts" => (most.foreign, most.rules) = (u64::MAX, u64::MAX),
         // Handlers may come while the shim is at work, as they do.
         "signals" => most.reentered = 1_000,
+        // Two thousand, with three calls each.
+        "mapping_signals" => most.reentered = 6_000,
         "alternate" => most.foreign = 1_000,
         _ => {}
     }
@@ -238,6 +241,20 @@ fn nothing_changes_with_jemalloc() {
 #[test]
 fn nothing_changes_with_mimalloc() {
     scenarios_with("libmimalloc");
+}
+
+/// Handlers that come while the shim has a lock, or half a walk: they must neither wait for what their own
+/// thread has, nor leave others waiting, nor may a child of one use what it gave up.
+#[test]
+fn handlers_that_find_the_shim_at_work_are_no_harm() {
+    let [glibc, ..] = &allocators()[..] else {
+        unreachable!("libc's allocator is always there");
+    };
+    for scenario in ["allocating", "jumping"] {
+        for heap in [Heap::Full, DENSE] {
+            same(glibc, heap, &[&format!("{scenario}_intruders")]);
+        }
+    }
 }
 
 /// Sixty times loaded and unloaded, where the other one lay: every stack names the library that made it.

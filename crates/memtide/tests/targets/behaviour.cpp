@@ -248,15 +248,10 @@ static void set_handler(void (*with)(int), int flags) {
     sigaction(SIGALRM, &action, NULL);
 }
 
-static void kilohertz(bool on) {
-    struct itimerval every = {{0, on ? 1000 : 0}, {0, on ? 1000 : 0}};
-    setitimer(ITIMER_REAL, &every, NULL);
-}
-
 /* Handlers of a fast timer, some of which come while the shim itself is at work. */
 static void signals() {
     set_handler(careful_handler, SA_RESTART);
-    kilohertz(true);
+    alarm_every(1000);
     bool whole = true;
     for (int round = 0; handled < 300; round++) {
         whole = churn(300, round) && whole;
@@ -264,8 +259,29 @@ static void signals() {
         for (volatile int wait = 0; wait < 100000; wait = wait + 1) {}
         outside = 0;
     }
-    kilohertz(false);
+    alarm_every(0);
     say("whole: %d\n", whole);
+}
+
+static void mapping_handler(int) {
+    void *place = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    place = mremap(place, 4096, 8192, MREMAP_MAYMOVE);
+    if (place != MAP_FAILED) munmap(place, 8192), handled++;
+}
+
+/* Handlers that map memory, which is a system call and nothing that a program must be careful with. */
+static void mapping_signals() {
+    /* Those before with access, those between without: no two become one. */
+    for (int kept = 0; kept < 2000; kept++)
+        mmap(NULL, 4096, kept % 2 ? PROT_NONE : PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    set_handler(mapping_handler, SA_RESTART);
+    alarm_every(200);
+    while (handled < 2000) {
+        void *place = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        munmap(place, 8192);
+    }
+    alarm_every(0);
+    say("mapped\n");
 }
 
 static void alternate() {
@@ -339,9 +355,11 @@ int main(int count, char **arguments) {
     else if (scenario == "operators") operators();
     else if (scenario == "exceptions") exceptions();
     else if (scenario == "signals") signals();
+    else if (scenario == "mapping_signals") mapping_signals();
     else if (scenario == "alternate") alternate();
     else if (scenario == "contexts") contexts();
     else if (scenario == "start_and_end") start_and_end();
+    else if (run_of_intruder(scenario)) {}
     else if (!run_of_process(scenario, arguments)) { say("no scenario %s\n", scenario.c_str()); return 2; }
     return 0;
 }

@@ -3,6 +3,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <link.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <sched.h>
@@ -85,8 +86,17 @@ inline void *churning(void *seed) {
     return (void *)(uintptr_t)churn(2000, (uint64_t)(uintptr_t)seed);
 }
 
+/* SIGALRM again and again; 0 for no more. */
+inline void alarm_every(int microseconds) {
+    struct itimerval every = {{0, microseconds}, {0, microseconds}};
+    setitimer(ITIMER_REAL, &every, NULL);
+}
+
 /* Throws over many frames, and jumps. */
 void exceptions();
 
 /* The scenarios of behaviour_process.cpp; `arguments` as main has them. True if there is one of that name. */
 bool run_of_process(const std::string &scenario, char **arguments);
+
+/* The same of behaviour_intruder.cpp. */
+bool run_of_intruder(const std::string &scenario);
