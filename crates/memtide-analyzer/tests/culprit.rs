@@ -112,6 +112,24 @@ fn the_one_thread_whose_pages_are_the_growth_of_the_one_arena_is_named() {
     );
 }
 
+/// By faults alone it would be the churner; `causes.rs` of memtide watches such a program live.
+#[test]
+fn a_churner_beside_the_leaker_takes_nothing_from_its_name() {
+    for times in [0.3, 2.0, 10.0, 100.0] {
+        let threads = vec![
+            main_thread(),
+            thread(4190, "leaker", LEAK, 0.0),
+            thread(4192, "churner", times * LEAK, 0.0),
+        ];
+        let fact = said(threads, 1).expect("told");
+        let share = 100.0 / (1.0 + times + 0.05);
+        let start = format!(
+            "Thread leaker (4190) touched {share:.0} % of the new pages, and its arena grew by as much"
+        );
+        assert!(fact.starts_with(&start), "{times}: {fact}");
+    }
+}
+
 #[test]
 fn sizes_that_agree_by_chance_name_nobody() {
     // Two threads share the arena, a third touches and gives back as much as both lose.

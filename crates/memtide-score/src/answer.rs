@@ -58,6 +58,8 @@ pub(crate) struct Answer {
     pub(crate) truth: Truth,
     /// What was known to the engine of how steady its answer is; `None` where that was not asked.
     pub(crate) basis: Option<Basis>,
+    /// Samples that the record holds.
+    pub(crate) samples: u64,
     /// Its sentence.
     pub(crate) summary: String,
 }
@@ -117,6 +119,7 @@ impl Answer {
             interval: interval(report),
             truth,
             basis: None,
+            samples: report.recording.samples,
             summary: verdict.summary.clone(),
         }
     }

@@ -28,7 +28,7 @@ pub(crate) fn recorded(options: &Options) -> Result<bool> {
     text += &section("Forecasts", FORECASTS, &ahead::table(&ahead));
     text += &of_simulated(&simulated);
     text += &of_confidence(&targets::with_late_windows(&all));
-    text += &of_holdout(&targets::with_late_windows(&all), options.seed);
+    text += &of_holdout(&all, options.seed);
     text += &section(
         "Wrong answers",
         "Over the whole record and in late windows, the worst first; what is only too early is left out.",
@@ -255,13 +255,16 @@ fn of_confidence(view: &View<'_>) -> String {
     )
 }
 
-fn of_holdout(view: &View<'_>, seed: u64) -> String {
+fn of_holdout(all: &View<'_>, seed: u64) -> String {
+    let view = &targets::with_late_windows(all);
     let mut text = section(
         "Hold-out: confidences fitted without the program that they judge",
         "The engine's table of confidences was made on these programs. Fitted anew on all programs but one, and judged \
-         on that one, for each of them:",
+         on that one, for each of them. Thresholds are not fitted by any program and have no such figure.",
         &holdout::table(view),
     );
+    text += "The weights of the engine's own form, fitted to records of 20 to 48 s and late windows:\n\n";
+    text += &holdout::weights(&all.with_looks().only(|answer| answer.window.to >= 20.0));
     text += "What the table would be made of:\n\n";
     text += &holdout::bases(view);
     text += "And cut into two halves of programs, a thousand times:\n\n";

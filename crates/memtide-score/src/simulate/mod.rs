@@ -69,6 +69,7 @@ pub(crate) fn table(all: &[Simulated]) -> String {
         "called a leak, looks find all live",
         "called a leak, no looks",
         "undetermined, looks find all live",
+        "no growth, looks find all live",
         "no looks: leak is the first candidate",
     ]);
     let mut rows: Vec<(&str, Option<f64>)> = Vec::new();
@@ -87,6 +88,7 @@ pub(crate) fn table(all: &[Simulated]) -> String {
             count(|one| is_leak(one.looked)),
             count(|one| is_leak(one.unlooked)),
             count(|one| one.looked == VerdictKind::Undetermined),
+            count(|one| one.looked == VerdictKind::NoGrowth),
             count(|one| is_leak(one.first)),
         ]);
     }

@@ -6,6 +6,8 @@
 //! * *isotonic*: a rising step function of the engine's own confidence;
 //! * *table*: the share right by standing and agreement, drawn towards that of the standing by two answers,
 //!   and that towards the share of all by two;
+//! * *logistic*: the engine's own form, a weight for each standing, for each shorter part that agrees and for the
+//!   number of samples, fitted to all answers that name a cause;
 //! * *constant*: the share right of all, which knows nothing.
 //!
 //! And how steady the figures are: programs are cut into halves at random, again and again; the spread
@@ -16,9 +18,11 @@ use crate::answer::{Answer, Basis};
 use crate::markdown::Table;
 use crate::measure::calibration::{Outcome, brier, ece};
 use crate::measure::isotonic::Steps;
+use crate::measure::logistic::Logistic;
 use crate::measure::share::Share;
 use crate::random::Random;
 use memtide_analyzer::statistics::quantile::quantile;
+use memtide_analyzer::thresholds::{AGREEMENT_WEIGHT, ENOUGH_SAMPLES, SHORTER, STANDINGS};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Weight of what is drawn to, in answers.
@@ -28,7 +32,7 @@ const HALVINGS: usize = 1000;
 
 /// The confidences of all answers, as fitted on the other programs.
 fn left_out(view: &View<'_>, right: Right, fit: impl Fn(&View<'_>) -> Fitted) -> Vec<Outcome> {
-    let view = view.only(|answer| !answer.is_too_early());
+    let view = view.named();
     let mut outcomes = Vec::new();
     for program in programs(&view) {
         let fitted = fit(&view.only(|answer| answer.program != program));
@@ -54,7 +58,35 @@ enum Fitted {
     Engine,
     Isotonic(Steps),
     Table(Cells),
+    Logistic(Option<Logistic>),
     Constant(f64),
+}
+
+/// What the log odds of the engine's form are a sum of, in the order of its weights.
+const TERMS: [&str; 6] = [
+    "counted",
+    "measured",
+    "shaped",
+    "open",
+    "each shorter part that agrees",
+    "ln of samples",
+];
+
+/// The values of [`TERMS`] for an answer.
+fn terms(answer: &Answer) -> Vec<f64> {
+    let standing = answer.basis.map_or("", |basis| basis.standing);
+    let agreeing = answer.basis.map_or(0, |basis| basis.agreeing);
+    let against = SHORTER.len().saturating_sub(agreeing) as f64;
+    let fullness = (answer.samples as f64).clamp(1.0, ENOUGH_SAMPLES) / ENOUGH_SAMPLES;
+    let (standings, _) = TERMS.split_at(STANDINGS.len());
+    let is = |name: &&str| f64::from(u8::from(**name == *standing));
+    let standings = standings.iter().map(is);
+    standings.chain([-against, fullness.ln()]).collect()
+}
+
+fn logistic(view: &View<'_>, right: Right) -> Option<Logistic> {
+    let point = |answer: &&Answer| (terms(answer), right.is(answer));
+    Logistic::fit(&view.answers.iter().map(point).collect::<Vec<_>>())
 }
 
 impl Fitted {
@@ -63,6 +95,9 @@ impl Fitted {
             Self::Engine => answer.confidence,
             Self::Isotonic(steps) => steps.at(answer.confidence),
             Self::Table(cells) => cells.of(answer.basis),
+            Self::Logistic(fitted) => {
+                (fitted.as_ref()).map_or(0.0, |fitted| fitted.at(&terms(answer)))
+            }
             Self::Constant(share) => *share,
         }
     }
@@ -116,7 +151,7 @@ fn drawn(share: Share, to: f64) -> f64 {
 pub(crate) fn table(view: &View<'_>) -> String {
     let mut table = Table::new(&["confidence", "right is", "ECE", "Brier"]);
     for right in [Right::Acceptable, Right::Strict] {
-        let ways: [(&str, Vec<Outcome>); 4] = [
+        let ways: [(&str, Vec<Outcome>); 5] = [
             ("the engine's", left_out(view, right, |_| Fitted::Engine)),
             (
                 "isotonic, its program left out",
@@ -127,6 +162,10 @@ pub(crate) fn table(view: &View<'_>) -> String {
             (
                 "table, its program left out",
                 left_out(view, right, |rest| Fitted::Table(Cells::fit(rest, right))),
+            ),
+            (
+                "logistic, its program left out",
+                left_out(view, right, |rest| Fitted::Logistic(logistic(rest, right))),
             ),
             (
                 "constant, its program left out",
@@ -147,9 +186,35 @@ pub(crate) fn table(view: &View<'_>) -> String {
     table.text()
 }
 
+/// The weights of the engine's form, fitted to all answers, beside those that it uses; and what they are worth, fitted without
+/// the program that they judge.
+pub(crate) fn weights(view: &View<'_>) -> String {
+    let view = view.named();
+    let right = Right::Acceptable;
+    let mut table = Table::new(&["log odds of", "fitted", "the engine's"]);
+    let used = STANDINGS.into_iter().chain([AGREEMENT_WEIGHT, 1.0]);
+    let fitted = logistic(&view, right).map_or_else(Vec::new, |fitted| fitted.weights);
+    for ((name, used), fitted) in TERMS.iter().zip(used).zip(fitted) {
+        let row = [(*name).to_owned(), format!("{fitted:.2}"), used.to_string()];
+        table.row(row);
+    }
+    let outcomes = left_out(&view, right, |rest| Fitted::Logistic(logistic(rest, right)));
+    let engine = left_out(&view, right, |_| Fitted::Engine);
+    format!(
+        "{}Of {} answers of {} programs. With its program left out: ECE {:.3}, Brier {:.3}; the engine's: ECE {:.3}, Brier {:.3}.\n\n",
+        table.text(),
+        outcomes.len(),
+        programs(&view).len(),
+        ece(&outcomes),
+        brier(&outcomes),
+        ece(&engine),
+        brier(&engine),
+    )
+}
+
 /// The shares right by standing and agreement: what a table of confidences would hold.
 pub(crate) fn bases(view: &View<'_>) -> String {
-    let view = view.only(|answer| !answer.is_too_early());
+    let view = view.named();
     let mut table = Table::new(&[
         "standing",
         "shorter parts that agree",

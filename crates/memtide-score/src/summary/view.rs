@@ -127,6 +127,11 @@ impl<'a> View<'a> {
             .collect()
     }
 
+    /// Those that name a cause, decided or first among others.
+    pub(crate) fn named(&self) -> Self {
+        self.only(|answer| !answer.is_too_early())
+    }
+
     /// Mean confidence; 0 of nothing.
     pub(crate) fn confidence(&self) -> f64 {
         let sum: f64 = self.answers.iter().map(|answer| answer.confidence).sum();
@@ -136,8 +141,7 @@ impl<'a> View<'a> {
     /// Confidences of answers that name a cause, decided or first among others, with whether that is
     /// right.
     pub(crate) fn outcomes(&self, right: Right) -> Vec<Outcome> {
-        (self.answers.iter())
-            .filter(|answer| !answer.is_too_early())
+        (self.named().answers.iter())
             .map(|answer| Outcome {
                 confidence: answer.confidence,
                 right: right.is(answer),
@@ -204,6 +208,7 @@ mod tests {
                 grown_share: 0.5,
             },
             basis: None,
+            samples: 192,
             summary: String::new(),
         }
     }
