@@ -64,6 +64,13 @@ def from_logs(folder):
     expect(ps_oom("--log", quiet, folder=folder).returncode == 0, "exit code 0 where nobody was killed")
     hidden = ps_oom("--log", LOGS / "4.9-host.dmesg", "--redact", "--json", "-", folder=folder).stdout
     expect("java" not in hidden and "mysqld" not in hidden, "--redact to leave no name")
+    for name, start in {"damaged.gz": b"\x1f\x8bnot really gzipped", "other.xz": b"\xfd7zXZ\0\0\x04"}.items():
+        (folder / name).write_bytes(start)
+        unread = subprocess.run(
+            [MEMTIDE, "ps", "--oom", "--log", name], cwd=folder, capture_output=True, text=True, check=False
+        )
+        said = unread.stdout + unread.stderr
+        expect(unread.returncode == 2 and name in said, f"code 2 and the name, no all-clear: {unread.returncode} {said}")
     missing = subprocess.run(
         [MEMTIDE, "ps", "--oom", "--log", "nowhere.log"], cwd=folder, capture_output=True, text=True, check=False
     )
@@ -99,6 +106,21 @@ def group():
             time.sleep(0.05)
 
 
+def attach(pid, name, folder):
+    """memtide watching a process, once it does."""
+    files = ["-o", f"{name}.memtide", "--json", f"{name}.json"]
+    watch = subprocess.Popen([MEMTIDE, "attach", str(pid), "--every", "100ms", *files, "--quiet"], cwd=folder)
+    until = time.monotonic() + 30
+    while not (folder / f"{name}.memtide").exists() and time.monotonic() < until:
+        time.sleep(0.05)
+    return watch
+
+
+def ended(watch, name, folder):
+    expect(watch.wait(60) == 0, f"attach to {name} to end with its target")
+    return json.loads((folder / f"{name}.json").read_text())["ended"]
+
+
 def live(folder):
     why = why_no_group()
     if why:
@@ -109,29 +131,31 @@ def live(folder):
     subprocess.run(["cc", "-O1", "-o", folder / "leak", folder / "leak.c"], check=True)
     with group() as directory:
         leak = subprocess.Popen([folder / "leak"], stdin=subprocess.PIPE)
-        (directory / "cgroup.procs").write_text(str(leak.pid))
-        watch = subprocess.Popen(
-            [MEMTIDE, "attach", str(leak.pid), "--every", "100ms", "-o", "r.memtide", "--json", "r.json", "--quiet"], cwd=folder
-        )
-        until = time.monotonic() + 30
-        while not (folder / "r.memtide").exists() and time.monotonic() < until:
-            time.sleep(0.05)
+        neighbour = subprocess.Popen(["sleep", "600"])
+        for process in (leak, neighbour):
+            (directory / "cgroup.procs").write_text(str(process.pid))
+        watch, beside = attach(leak.pid, "leak", folder), attach(neighbour.pid, "neighbour", folder)
         leak.stdin.write(b"go\n")
         leak.stdin.close()
-        expect(watch.wait(60) == 0, "attach to end with the target")
+        killed = ended(watch, "leak", folder)
         leak.wait()
-    report = json.loads((folder / "r.json").read_text())
-    expect(report["ended"]["oom"] == "proven", f"the kill to be proven, not {report['ended']}")
+        # Its group's counter has just risen; but it was this check that ended it.
+        neighbour.kill()
+        spared = ended(beside, "neighbour", folder)
+        neighbour.wait()
+    expect(killed["oom"] == "proven", f"the kill to be proven, not {killed}")
     told = ps_oom("--since", "10m", "--json", "-", folder=folder)
     kills = [kill for kill in json.loads(told.stdout)["kills"] if kill["pid"] == leak.pid]
     readable = os.access("/dev/kmsg", os.R_OK)
+    if readable and os.readlink("/proc/self/ns/pid") == "pid:[4026531836]":
+        expect(spared["oom"] == "no", f"the neighbour's end to be none of the OOM killer's, not {spared}")
     if readable:
         expect(len(kills) == 1, f"the kill of pid {leak.pid} once in the log, not {len(kills)} times")
         age = time.time() - kills[0]["wall_ns"] / 1e9
         expect(0 <= age < 120, f"it to be of just now, not {age:.0f} s old")
         expect(kills[0]["group"] == f"/{directory.name}", f"its group, not {kills[0]['group']}")
         expect(kills[0]["group_now"] is None, "the group to be gone")
-    print(f"a kill of this check's own: {report['ended']}, {kills[0]['headline'] if kills else 'kernel log not readable'}")
+    print(f"a kill of this check's own: {killed}, {kills[0]['headline'] if kills else 'kernel log not readable'}")
 
 
 with scratch() as folder:

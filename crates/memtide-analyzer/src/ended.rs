@@ -1,10 +1,12 @@
 //! How the process ended, from its exit and OOM events.
 //!
 //! An exit's number is the wait status as of waitpid(2): the low seven bits the signal, bits 8 to 15
-//! the code. SIGKILL by itself proves nothing: the OOM killer is proven by its event (the kernel's record of
-//! this pid, or the `oom_kill` counter of its cgroup that rose with the end) or by that counter's rise in the
-//! last seconds, likely where usage was at 95 % of the limit or the machine had nothing left, else not known.
-//! A counter that rose earlier tells of another process of the group.
+//! the code. SIGKILL by itself proves nothing. The OOM killer is proven by the kernel's record of this process;
+//! where its log cannot be read, by SIGKILL together with the `oom_kill` counter of its cgroup that rose with the
+//! end, or rose in the last seconds while it lost its memory: a process of many GiB takes a while to go. It is
+//! likely where that counter rose and how the process ended is not known, and where SIGKILL came while usage was
+//! at 95 % of the limit or the machine had nothing left. A counter that rose while the process went on as before
+//! tells of another process of the group; so does a kernel's log that was read and does not name this one.
 
 use crate::ledger::Split;
 use crate::record::Record;
@@ -17,8 +19,7 @@ const NEAR_LIMIT: f64 = 0.95;
 
 /// Share of the machine's memory that is left, below which SIGKILL is likely the OOM killer's.
 const NOTHING_LEFT: f64 = 0.02;
-/// How long before the last sample the counter may have risen: it does so when the killer has chosen, and a
-/// process of many GiB takes a while to go.
+/// How long before the last sample the counter may have risen: it does so when the killer has chosen.
 const RISE: Nanos = Nanos::from_secs(5);
 
 /// Whether and how it ended.
@@ -39,13 +40,19 @@ pub(crate) fn ended(observations: &Observations) -> Ended {
     if mine().any(|event| event.kind == EventKind::Oom) {
         return of(How::Oom, None, Some(SIGKILL), Oom::Proven);
     }
+    let is_denied = mine().any(|event| event.kind == EventKind::NotOom);
+    let group_was_hit = mine().any(|event| event.kind == EventKind::GroupOom);
     match (signal, code) {
+        (Some(SIGKILL), _) if is_denied => of(How::Signal, None, signal, Oom::No),
+        (Some(SIGKILL), _) if group_was_hit => of(How::Oom, None, signal, Oom::Proven),
         (Some(SIGKILL), _) => match killer(observations) {
             Oom::Proven => of(How::Oom, None, signal, Oom::Proven),
             likely => of(How::Signal, None, signal, likely),
         },
         (Some(_), _) => of(How::Signal, None, signal, Oom::No),
         (None, Some(_)) => of(How::Exit, code, None, Oom::No),
+        (None, None) if is_denied => of(How::Unknown, None, None, Oom::No),
+        (None, None) if group_was_hit => of(How::Unknown, None, None, Oom::Likely),
         (None, None) if gone => of(How::Unknown, None, None, Oom::Unknown),
         (None, None) => of(How::Running, None, None, Oom::No),
     }
@@ -71,16 +78,7 @@ fn killer(observations: &Observations) -> Oom {
     let Some(last) = observations.samples.last() else {
         return Oom::Unknown;
     };
-    let kills = |sample: &Sample| sample.cgroup.and_then(|cgroup| cgroup.oom_kills);
-    let before = observations.samples.iter().rev().skip(1);
-    let earlier = before
-        .take_while(|sample| last.at - sample.at <= RISE)
-        .filter_map(kills)
-        .last();
-    if earlier
-        .zip(kills(last))
-        .is_some_and(|(earlier, last)| last > earlier)
-    {
+    if lost_its_memory_after_a_kill(&observations.samples, last) {
         return Oom::Proven;
     }
     let at_limit = last.cgroup.is_some_and(|cgroup| {
@@ -97,6 +95,20 @@ fn killer(observations: &Observations) -> Oom {
     } else {
         Oom::Unknown
     }
+}
+
+/// Whether the counter of kills rose in the last seconds and the process only lost memory since.
+fn lost_its_memory_after_a_kill(samples: &[Sample], last: &Sample) -> bool {
+    let kills = |sample: &Sample| sample.cgroup.and_then(|cgroup| cgroup.oom_kills);
+    let from = samples.partition_point(|sample| last.at - sample.at > RISE);
+    let lately = samples.get(from..).unwrap_or_default();
+    let rose = (lately.windows(2)).find(|pair| {
+        kills(&pair[0])
+            .zip(kills(&pair[1]))
+            .is_some_and(|(a, b)| b > a)
+    });
+    // In the last sample's own tick nothing was seen of it since.
+    rose.is_some_and(|pair| pair[1].at == last.at || last.memory.rss < pair[1].memory.rss)
 }
 
 /// What it held when it was seen last, where the OOM killer ended it: account by account, and beside it what its

@@ -10,8 +10,8 @@ mod support;
 
 use memtide_model::report::Verdict;
 use memtide_model::{
-    Bytes, Cgroup, EndedThreads, HeapObservations, HeapSnapshot, Host, MappingClass, Observations,
-    Queues, Sample, VerdictKind,
+    Bytes, Cgroup, EndedThreads, HeapObservations, HeapSnapshot, Host, MappingClass, Nanos,
+    Observations, Queues, Sample, VerdictKind,
 };
 use support::heap_sample;
 use support::shim::moment;

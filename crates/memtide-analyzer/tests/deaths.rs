@@ -45,8 +45,8 @@ fn in_group(used: u64, rose: u32) -> Report {
 fn a_counter_that_rose_with_the_end_is_proof_and_one_that_rose_before_is_not() {
     for (rose, how, oom) in [
         (SECONDS, How::Oom, Oom::Proven),
-        (SECONDS - 3, How::Oom, Oom::Proven),
-        // A neighbour was killed half a minute ago.
+        // A neighbour was killed, and it went on growing.
+        (SECONDS - 3, How::Signal, Oom::Unknown),
         (SECONDS - 30, How::Signal, Oom::Unknown),
         (SECONDS + 1, How::Signal, Oom::Unknown),
     ] {
@@ -57,6 +57,52 @@ fn a_counter_that_rose_with_the_end_is_proof_and_one_that_rose_before_is_not() {
             "it rose at second {rose}"
         );
     }
+}
+
+#[test]
+fn a_process_that_loses_its_memory_after_the_counter_rose_was_the_one() {
+    let mut observations = killed(9);
+    for (t, sample) in (0..).zip(&mut observations.samples) {
+        let is_dying = t > SECONDS - 3;
+        sample.cgroup = Some(Cgroup {
+            oom_kills: Some(u64::from(t >= SECONDS - 3)),
+            ..Cgroup::default()
+        });
+        if is_dying {
+            sample.memory.rss = Bytes(sample.memory.rss.0 / 2);
+        }
+    }
+    let ended = analyze(&observations).report.ended;
+    assert_eq!((ended.how, ended.oom), (How::Oom, Oom::Proven));
+}
+
+/// What is found where the group was hit as the process ended, by `signal` if that is known.
+fn with(events: &[EventKind], status: Option<i64>) -> (How, Oom) {
+    let mut observations = killed(9);
+    let mut exit = observations.events.remove(0);
+    exit.value = status;
+    let more = events.iter().map(|&kind| Event {
+        kind,
+        value: None,
+        ..exit.clone()
+    });
+    observations.events = std::iter::once(exit.clone()).chain(more).collect();
+    let ended = analyze(&observations).report.ended;
+    (ended.how, ended.oom)
+}
+
+#[test]
+fn the_groups_counter_proves_with_sigkill_alone_and_the_kernels_log_has_the_last_word() {
+    use EventKind::{GroupOom, NotOom, Oom as Record};
+    let killed = Some(9);
+    assert_eq!(with(&[GroupOom], killed), (How::Oom, Oom::Proven));
+    assert_eq!(with(&[GroupOom], None), (How::Unknown, Oom::Likely));
+    assert_eq!(with(&[GroupOom, Record], killed), (How::Oom, Oom::Proven));
+    assert_eq!(with(&[Record], None), (How::Oom, Oom::Proven));
+    // A neighbour was the victim, and somebody else sent the signal.
+    assert_eq!(with(&[GroupOom, NotOom], killed), (How::Signal, Oom::No));
+    assert_eq!(with(&[GroupOom, NotOom], None), (How::Unknown, Oom::No));
+    assert_eq!(with(&[NotOom], killed), (How::Signal, Oom::No));
 }
 
 #[test]

@@ -14,8 +14,13 @@ pub enum EventKind {
     Fork,
     /// It ended.
     Exit,
-    /// The kernel's OOM killer ended it.
+    /// The kernel's OOM killer ended it: its log names the process.
     Oom,
+    /// The OOM killer was at work in its control group when it ended: the `oom_kill` counter rose. Which of the
+    /// group's processes it chose, the counter does not tell.
+    GroupOom,
+    /// The kernel's log, read around its end, has no OOM kill of it.
+    NotOom,
     /// A lens took a snapshot.
     Snapshot,
     /// Ticks that were due and were not taken.
@@ -32,11 +37,13 @@ pub enum EventKind {
 
 impl EventKind {
     /// All kinds.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Exec,
         Self::Fork,
         Self::Exit,
         Self::Oom,
+        Self::GroupOom,
+        Self::NotOom,
         Self::Snapshot,
         Self::Gap,
         Self::Zombie,
@@ -52,6 +59,8 @@ impl EventKind {
             Self::Fork => "fork",
             Self::Exit => "exit",
             Self::Oom => "oom",
+            Self::GroupOom => "group_oom",
+            Self::NotOom => "not_oom",
             Self::Snapshot => "snapshot",
             Self::Gap => "gap",
             Self::Zombie => "zombie",

@@ -64,11 +64,10 @@ pub fn find(search: &Search) -> Found {
         let mut kmsg = Kmsg::open()?;
         let records = kmsg.read()?;
         records.into_iter().for_each(each);
-        Ok((false, kmsg.lost()))
+        Ok((None, kmsg.lost()))
     });
     found.source("journal", |each| {
-        journal::read(search.since_ns, each)?;
-        Ok((false, 0))
+        Ok((journal::read(search.since_ns, each)?, 0))
     });
     match files::list(&search.log_folder, search.since_ns) {
         Ok(logs) => logs.iter().for_each(|log| found.file(log)),
@@ -112,7 +111,7 @@ impl Gathering {
     fn source(
         &mut self,
         name: &str,
-        read: impl FnOnce(&mut dyn FnMut(Record)) -> Result<(bool, u64), Error>,
+        read: impl FnOnce(&mut dyn FnMut(Record)) -> Result<(Option<String>, u64), Error>,
     ) {
         if let Err(error) = self.try_source(name, read) {
             self.failed(name, &error);
@@ -122,12 +121,12 @@ impl Gathering {
     fn try_source(
         &mut self,
         name: &str,
-        read: impl FnOnce(&mut dyn FnMut(Record)) -> Result<(bool, u64), Error>,
+        read: impl FnOnce(&mut dyn FnMut(Record)) -> Result<(Option<String>, u64), Error>,
     ) -> Result<(), Error> {
         let mut assembler = Assembler::new();
         let mut kills = Vec::new();
         let mut messages = 0;
-        let (was_cut, lost) = read(&mut |record| {
+        let (failed, lost) = read(&mut |record| {
             messages += 1;
             let kill = assembler.push(record);
             if kills.len() < MOST_KILLS {
@@ -139,7 +138,7 @@ impl Gathering {
             name: name.to_owned(),
             messages,
             kills: kills.len() as u64,
-            failed: was_cut.then(|| format!("{name} is too long: only its beginning was read")),
+            failed,
             denied: false,
         });
         for mut kill in kills {

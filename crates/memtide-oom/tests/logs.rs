@@ -296,6 +296,59 @@ fn rotated_and_gzipped_logs_are_read_and_a_kill_in_two_of_them_is_one() {
     assert_eq!(kills.len(), 1);
 }
 
+/// Why the files of a folder were not read, or not whole, by their names.
+fn unread(folder: &Path) -> Vec<(String, String)> {
+    let search = Search {
+        since_ns: None,
+        log_folder: folder.to_owned(),
+    };
+    let sources = memtide_oom::find(&search).sources.into_iter();
+    let failed = sources.filter_map(|source| {
+        let name = Path::new(&source.name)
+            .strip_prefix(folder)
+            .ok()?
+            .to_owned();
+        Some((name.display().to_string(), source.failed?))
+    });
+    failed.collect()
+}
+
+#[test]
+fn what_is_damaged_or_compressed_by_others_is_named_and_no_all_clear() {
+    let folder = folder();
+    let whole = fs::read(folder.path().join("messages-20210516.gz")).expect("it was written");
+    fs::write(
+        folder.path().join("messages-20210516.gz"),
+        &whole[..whole.len() / 2],
+    )
+    .expect("there is room");
+    fs::write(folder.path().join("kern.log.2.xz"), b"\xfd7zXZ\0\0\x04").expect("there is room");
+    fs::write(folder.path().join("kern.log.3"), b"\x28\xb5\x2f\xfd\x04").expect("there is room");
+    let mut failed = unread(folder.path());
+    failed.sort();
+    let names: Vec<&str> = failed.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(
+        names,
+        [
+            "kern.log.2.xz",
+            "kern.log.3",
+            "messages-20210516.gz",
+            "syslog.2.gz"
+        ]
+    );
+    for (at, words) in [
+        "`xz -dc ",
+        "`zstd -dc ",
+        "only its beginning was read",
+        "only its beginning was read",
+    ]
+    .iter()
+    .enumerate()
+    {
+        assert!(failed[at].1.contains(words), "{:?}", failed[at]);
+    }
+}
+
 #[test]
 fn a_file_that_is_not_there_is_an_error_with_its_name() {
     let error = find_in(Path::new("/nowhere/kern.log"), None).unwrap_err();

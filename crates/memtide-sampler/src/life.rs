@@ -40,21 +40,20 @@ impl End {
         });
         let mut events = vec![self.event(EventKind::Exit, self.sentence(status), status)];
         let killed = status.map(ExitStatus::from_wait_status);
-        if self.group_was_killed_in
-            && matches!(
-                killed,
-                None | Some(ExitStatus::Signal {
-                    signal: SIGKILL,
-                    ..
-                })
-            )
-        {
+        let by_sigkill = matches!(
+            killed,
+            None | Some(ExitStatus::Signal {
+                signal: SIGKILL,
+                ..
+            })
+        );
+        if self.group_was_killed_in && by_sigkill {
             let text = format!(
-                "the OOM killer ended it: SIGKILL, and the oom_kill counter of its control group rose \
+                "the OOM killer was at work in its control group as it ended: the group's oom_kill counter rose \
                  (pid {})",
                 self.id.pid
             );
-            events.push(self.event(EventKind::Oom, text, None));
+            events.push(self.event(EventKind::GroupOom, text, None));
         }
         if let Some(pulse) = self.zombie {
             let text = format!(

@@ -18,7 +18,8 @@ const LOGS: &str = "/var/log";
 const REMEDY: &str = "run memtide as root, or `sysctl kernel.dmesg_restrict=0`; for files and the journal join \
                       the group adm or systemd-journal";
 
-/// Finds the kills and explains them; 1 where there are any.
+/// Finds the kills and explains them; 1 where there are any, 2 where there are none and nothing was read whole:
+/// who asks from cron must not take that for an all-clear.
 pub(crate) fn run(options: &Options) -> anyhow::Result<Code> {
     if let Some(path) = &options.json {
         output::check_file(path)?;
@@ -40,11 +41,16 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<Code> {
     if !options.quiet && !json_is_shown {
         output::print(&text(&report, options, now))?;
     }
-    Ok(if report.kills.is_empty() {
-        Code::Done
-    } else {
-        Code::Found
+    Ok(match report.kills.is_empty() {
+        false => Code::Found,
+        true if was_read(&report) => Code::Done,
+        true => Code::Failed,
     })
+}
+
+/// True if one source at least was read whole.
+fn was_read(report: &Report) -> bool {
+    report.sources.iter().any(|source| source.failed.is_none())
 }
 
 fn text(report: &Report, options: &Options, now: i64) -> String {
@@ -120,6 +126,11 @@ fn warnings(report: &Report) -> Vec<String> {
         .iter()
         .filter_map(|source| source.failed.clone());
     let mut warnings: Vec<String> = failed.collect();
+    if report.sources.is_empty() {
+        warnings.push(format!(
+            "no log of the kernel was found: no /dev/kmsg, no journal, no kern.log, syslog or messages in {LOGS}"
+        ));
+    }
     if report.sources.iter().any(|source| source.denied) {
         warnings.push(format!("more may be there: {REMEDY}"));
     }

@@ -1,4 +1,5 @@
-//! `/var/log/{kern.log,syslog,messages}`, with the rotated ones, gzipped or not.
+//! `/var/log/{kern.log,syslog,messages}`, with the rotated ones, gzipped or not. Those that another program has
+//! compressed are named with the command that expands them: passing over them would say that nobody was killed.
 
 use super::text::{Reader, Zone};
 use crate::error::Error;
@@ -12,6 +13,12 @@ use std::path::{Path, PathBuf};
 
 /// The files that syslog daemons write the kernel's messages to.
 const NAMES: [&str; 3] = ["kern.log", "syslog", "messages"];
+/// What other compressed files start with, and the program that expands them.
+const COMPRESSED: [(&[u8], &str); 3] = [
+    (b"\xfd7zXZ\0", "xz"),
+    (b"\x28\xb5\x2f\xfd", "zstd"),
+    (b"BZh", "bzip2"),
+];
 /// Bytes that are read of one file, after it was expanded: a log that compresses a thousandfold is none.
 const MOST: u64 = 1 << 30;
 
@@ -38,17 +45,13 @@ pub(crate) fn list(folder: &Path, since_ns: Option<i64>) -> Result<Vec<PathBuf>,
 fn is_log(name: &str) -> bool {
     let rest = NAMES.iter().find_map(|log| name.strip_prefix(log));
     rest.is_some_and(|rest| {
-        rest.is_empty()
-            || rest.starts_with(['.', '-'])
-                && rest.chars().any(|c| c.is_ascii_digit())
-                && [".xz", ".bz2", ".zst"]
-                    .iter()
-                    .all(|end| !rest.ends_with(end))
+        let is_rotated = rest.starts_with(['.', '-']) && rest.chars().any(|c| c.is_ascii_digit());
+        rest.is_empty() || is_rotated
     })
 }
 
-/// Calls `each` with the messages of a file; true where the bound on bytes ended it.
-pub(crate) fn read(path: &Path, mut each: impl FnMut(Record)) -> Result<bool, Error> {
+/// Calls `each` with the messages of a file; why not all of them, if that is so.
+pub(crate) fn read(path: &Path, mut each: impl FnMut(Record)) -> Result<Option<String>, Error> {
     let failed = |error| Error::new(path.display().to_string(), error);
     let file = File::open(path).map_err(failed)?;
     let metadata = file.metadata().map_err(failed)?;
@@ -60,11 +63,26 @@ pub(crate) fn read(path: &Path, mut each: impl FnMut(Record)) -> Result<bool, Er
         written_ns: written_ns(&metadata),
     };
     let mut input = BufReader::with_capacity(1 << 16, file);
-    let is_gzip = input.fill_buf().map_err(failed)?.starts_with(&[0x1f, 0x8b]);
+    let start = input.fill_buf().map_err(failed)?;
+    let is_gzip = start.starts_with(&[0x1f, 0x8b]);
+    if let Some((_, program)) = COMPRESSED.iter().find(|(mark, _)| start.starts_with(mark)) {
+        let remedy = format!(
+            "it is compressed by {program}: `{program} -dc {0} > FILE`, then `memtide ps --oom --log FILE`",
+            path.display()
+        );
+        return Err(failed(std::io::Error::new(ErrorKind::Unsupported, remedy)));
+    }
     let all = |input: &mut dyn BufRead| {
         let mut reader = Reader::new(input, zone, MOST);
         reader.by_ref().for_each(&mut each);
-        reader.was_cut()
+        let name = path.display();
+        match reader.error() {
+            Some(error) => Some(format!(
+                "{name} is damaged, only its beginning was read: {error}"
+            )),
+            None => (reader.was_cut())
+                .then(|| format!("{name} is too long, only its beginning was read")),
+        }
     };
     Ok(if is_gzip {
         all(&mut BufReader::new(MultiGzDecoder::new(input)))
@@ -93,16 +111,11 @@ mod tests {
             "syslog.2.gz",
             "messages-20261115",
             "messages-20261115.gz",
+            "messages.1.xz",
         ] {
             assert!(is_log(name), "{name}");
         }
-        for name in [
-            "auth.log",
-            "syslog.bak",
-            "messages.1.xz",
-            "kern.logger1",
-            "",
-        ] {
+        for name in ["auth.log", "syslog.bak", "kern.logger1", ""] {
             assert!(!is_log(name), "{name}");
         }
     }

@@ -1,37 +1,46 @@
 //! journald, through `journalctl`: it knows all versions of its format and who may read what.
 //!
-//! `-k` would mean this boot alone; the match on the transport it stands for means all boots.
+//! `-k` would mean this boot alone; the match on the transport it stands for means all boots. `--quiet` would
+//! hide that the user may not read the system's journal, which then looks like one without messages.
 
 use crate::error::Error;
 use crate::record::Record;
 use memtide_model::Nanos;
 use serde_json::Value;
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::process::{Command, Stdio};
 
 /// Bytes of its output that are read.
 const MOST: u64 = 1 << 30;
 
-/// Calls `each` with the kernel's messages since then.
-pub(crate) fn read(since_ns: Option<i64>, mut each: impl FnMut(Record)) -> Result<(), Error> {
+/// Bytes that are read of what it complains about.
+const MOST_WORDS: u64 = 4 << 10;
+
+/// Calls `each` with the kernel's messages since then; why not all of them, if that is so.
+pub(crate) fn read(
+    since_ns: Option<i64>,
+    mut each: impl FnMut(Record),
+) -> Result<Option<String>, Error> {
     let mut command = Command::new("journalctl");
     command
-        .args([
-            "--output=json",
-            "--no-pager",
-            "--quiet",
-            "_TRANSPORT=kernel",
-        ])
+        .args(["--output=json", "--no-pager", "_TRANSPORT=kernel"])
         .arg("--output-fields=MESSAGE,SYSLOG_FACILITY,_SOURCE_MONOTONIC_TIMESTAMP")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .stderr(Stdio::null());
+        .stderr(Stdio::piped());
     if let Some(since) = since_ns {
         command.arg(format!("--since=@{}", since.max(0) / 1_000_000_000));
     }
     let mut child = command
         .spawn()
         .map_err(|error| Error::new("the journal", error))?;
+    let complaints = child.stderr.take();
+    // Beside the other pipe: it must not wait for a reader of this one.
+    let complaints = std::thread::spawn(move || {
+        let mut words = String::new();
+        let _ = complaints.map(|pipe| pipe.take(MOST_WORDS).read_to_string(&mut words));
+        words
+    });
     if let Some(output) = child.stdout.take() {
         let lines = BufReader::new(output.take(MOST)).split(b'\n');
         // A line that cannot be read ends it, as the end of the journal does.
@@ -42,8 +51,36 @@ pub(crate) fn read(since_ns: Option<i64>, mut each: impl FnMut(Record)) -> Resul
         }
     }
     // It has ended, or writes to nobody and ends by that.
-    let _ = child.wait();
-    Ok(())
+    let status = child
+        .wait()
+        .map_err(|error| Error::new("the journal", error))?;
+    complained(status.success(), &complaints.join().unwrap_or_default())
+}
+
+/// What its exit status and its words mean: an error where nothing was read, a reason where not all was.
+fn complained(succeeded: bool, words: &str) -> Result<Option<String>, Error> {
+    let failed =
+        |kind, words: &str| Error::new("the journal", io::Error::new(kind, words.to_owned()));
+    let said = |part: &str| words.contains(part);
+    let first = words.lines().next().unwrap_or_default().trim();
+    if said("No journal files were found") {
+        return Err(failed(io::ErrorKind::NotFound, first));
+    }
+    if said("insufficient permissions") || said("currently not seeing messages") {
+        let denied = "messages of the kernel are not shown to this user";
+        return Err(failed(io::ErrorKind::PermissionDenied, denied));
+    }
+    match (succeeded, first) {
+        (true, "") => Ok(None),
+        (true, words) => Ok(Some(format!(
+            "the journal may not have been read whole: {words}"
+        ))),
+        (false, "") => Err(failed(
+            io::ErrorKind::Other,
+            "journalctl failed without a word",
+        )),
+        (false, words) => Err(failed(io::ErrorKind::Other, words)),
+    }
 }
 
 /// An entry of the journal as JSON.
@@ -79,6 +116,33 @@ fn words(message: &Value) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ErrorKind;
+
+    #[test]
+    fn a_journal_that_may_not_be_read_is_not_one_without_messages() {
+        let kind = |succeeded, words| complained(succeeded, words).map_err(|error| error.kind());
+        assert_eq!(kind(true, ""), Ok(None));
+        // journalctl 247 and 252, as nobody, with a journal of the system, with none of one's own, and with none.
+        let hint = "Hint: You are currently not seeing messages from other users and the system.\n      Users in \
+                    groups 'adm', 'systemd-journal' can see all messages.\n      Pass -q to turn off this notice.\n";
+        assert_eq!(kind(true, hint), Err(ErrorKind::Denied));
+        let no_files = "No journal files were opened due to insufficient permissions.\n";
+        assert_eq!(kind(false, no_files), Err(ErrorKind::Denied));
+        assert_eq!(
+            kind(true, "No journal files were found.\n"),
+            Err(ErrorKind::Missing)
+        );
+        let damaged =
+            "Journal file /var/log/journal/1/system.journal is truncated, ignoring file.\n";
+        assert!(
+            kind(true, damaged)
+                .unwrap()
+                .unwrap()
+                .contains("is truncated")
+        );
+        assert_eq!(kind(false, "Failed to open files: x\n"), Err(ErrorKind::Io));
+        assert_eq!(kind(false, ""), Err(ErrorKind::Io));
+    }
 
     #[test]
     fn an_entry_is_a_message_with_both_times() {

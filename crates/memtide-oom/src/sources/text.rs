@@ -28,6 +28,7 @@ pub struct Reader<R> {
     zone: Zone,
     line: Vec<u8>,
     left: u64,
+    failed: Option<std::io::Error>,
 }
 
 impl<R: BufRead> Reader<R> {
@@ -38,6 +39,7 @@ impl<R: BufRead> Reader<R> {
             zone,
             line: Vec::new(),
             left: most,
+            failed: None,
         }
     }
 
@@ -46,13 +48,23 @@ impl<R: BufRead> Reader<R> {
         self.left == 0
     }
 
+    /// Why reading ended before the end, if it did so by an error.
+    pub const fn error(&self) -> Option<&std::io::Error> {
+        self.failed.as_ref()
+    }
+
     /// Reads the next line without its end; false at the end, or where reading fails.
     fn next_line(&mut self) -> bool {
         self.line.clear();
         let mut any = false;
         while self.left > 0 {
-            let Ok(chunk) = self.input.fill_buf() else {
-                return any;
+            let chunk = match self.input.fill_buf() {
+                Ok(chunk) => chunk,
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+                Err(error) => {
+                    self.failed = Some(error);
+                    return any;
+                }
             };
             if chunk.is_empty() {
                 return any;

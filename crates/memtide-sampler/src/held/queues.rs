@@ -286,10 +286,14 @@ mod tests {
         };
         (0..200).for_each(|number| fill(number, 100));
         let mut sizes = Sizes::default();
-        let seen: Vec<u64> = (0..4).map(|_| look(&mut sizes, folder.path(), 200).0).collect();
+        let seen: Vec<u64> = (0..4)
+            .map(|_| look(&mut sizes, folder.path(), 200).0)
+            .collect();
         assert_eq!(seen, [6_400, 12_800, 19_200, 20_000]);
         (0..200).for_each(|number| fill(number, 50));
-        let turns: Vec<u64> = (0..5).map(|_| look(&mut sizes, folder.path(), 200).0).collect();
+        let turns: Vec<u64> = (0..5)
+            .map(|_| look(&mut sizes, folder.path(), 200).0)
+            .collect();
         assert!(turns.is_sorted_by(|a, b| a >= b), "{turns:?}");
         assert_eq!(turns[4], 10_000, "{turns:?}");
         assert_eq!(look(&mut sizes, folder.path(), 10).0, 500);

@@ -20,8 +20,18 @@ const AROUND: Nanos = Nanos::from_secs(30);
 /// The same where only the name tells.
 const NEAR: Nanos = Nanos::from_secs(3);
 
+/// What the kernel's log says of an end.
+enum Word {
+    /// Here is its record.
+    Its(Box<Kill>),
+    /// The whole log was read, and has no record of it.
+    NotIts,
+    /// It cannot be told from the log.
+    Unclear,
+}
+
 impl Session {
-    /// Adds what the kernel says where these events are of an end by SIGKILL, or by nobody knows what.
+    /// What the kernel says where these events are of an end by SIGKILL, or by nobody knows what.
     pub(super) fn kernels_word(&mut self, events: &[Event]) -> anyhow::Result<()> {
         let pid = self.lens.pid();
         let exit = events
@@ -33,16 +43,18 @@ impl Session {
         if exit.value.is_some_and(|status| status & 0x7f != KILLED) {
             return Ok(());
         }
+        let word = |kind, text| Event {
+            at: exit.at,
+            kind,
+            pid,
+            text,
+            value: None,
+        };
         match self.search(exit.at) {
-            Ok(Some(kill)) => {
-                let event = Event {
-                    at: exit.at,
-                    kind: EventKind::Oom,
-                    pid,
-                    text: explain::sentence(&kill),
-                    value: None,
-                };
-                self.event(event)
+            Ok(Word::Its(kill)) => self.event(word(EventKind::Oom, explain::sentence(&kill))),
+            Ok(Word::NotIts) => {
+                let text = format!("the kernel's log has no OOM kill of pid {pid}");
+                self.event(word(EventKind::NotOom, text))
             }
             Err(error) if error.kind() == ErrorKind::Denied && exit.value.is_some() => self.note(
                 EventKind::Access,
@@ -51,28 +63,31 @@ impl Session {
                      kernel.dmesg_restrict=0`"
                 ),
             ),
-            Ok(None) | Err(_) => Ok(()),
+            Ok(Word::Unclear) | Err(_) => Ok(()),
         }
     }
 
     /// The record of the target's kill, if one comes.
-    fn search(&self, end: Nanos) -> Result<Option<Kill>, memtide_oom::Error> {
+    fn search(&self, end: Nanos) -> Result<Word, memtide_oom::Error> {
         let mut kmsg = Kmsg::open()?;
         let mut assembler = Assembler::new();
         let until = clock::boottime() + PATIENCE;
         let mut kills = Vec::new();
         loop {
             let records = kmsg.read()?;
+            let is_all = records.is_empty() && kmsg.lost() == 0;
             kills.extend(
                 records
                     .into_iter()
                     .filter_map(|record| assembler.push(record)),
             );
             if let Some(kill) = self.of_target(&kills, end) {
-                return Ok(Some(kill.clone()));
+                return Ok(Word::Its(Box::new(kill.clone())));
             }
             if clock::boottime() >= until {
-                return Ok(None);
+                // By name alone one may be missed.
+                let is_sure = is_all && is_first_namespace();
+                return Ok(if is_sure { Word::NotIts } else { Word::Unclear });
             }
             std::thread::sleep(LOOK_EVERY);
         }
