@@ -121,6 +121,15 @@ pub(crate) fn again(folder: &Path, options: &Options) -> Result<Again> {
     let mut kept = keep::read(folder)?;
     let what = keep::what(folder, &kept)?;
     kept.retain(|kept| kept.about.case.contains(&options.only));
+    if kept.is_empty() {
+        return Err(Error::Manifest {
+            path: folder.to_owned(),
+            why: format!(
+                "no run that is kept is of a case with {:?} in its name",
+                options.only
+            ),
+        });
+    }
     let results = pool::map(&kept, pool::processors(), |kept| {
         let known = cases.iter().find(|case| case.name == kept.about.case);
         let case = known.ok_or_else(|| Error::Manifest {
