@@ -6,12 +6,12 @@ use crate::stacks::Stacks;
 use crate::statistics::Series;
 use crate::trail::Trail;
 use crate::trend::Trend;
-use crate::verdict::{self, Judgement};
+use crate::verdict;
 use crate::{Suppressions, counts, ended, forecast, heap, threads, timeline, tree, warnings};
 use jiff::Timestamp;
 use memtide_model::report::{
-    BesideRow, EventRow, Forecast, Growth, How, LedgerRow, ReadRow, Recording, Report, SCHEMA,
-    Target, Verdict,
+    BesideRow, EventRow, Forecast, Growth, How, LedgerRow, RLIMIT_AS, RLIMIT_DATA, ReadRow,
+    Recording, Report, SCHEMA, Target, Verdict,
 };
 use memtide_model::{Account, Findings, Observations, Unit, text};
 
@@ -22,15 +22,14 @@ pub(crate) fn assemble(observations: &Observations, suppressions: &Suppressions)
     let split = ledger.as_ref().map(|ledger| ledger.split);
     let stacks = Stacks::of(observations, suppressions);
     let mut trail = Trail::new();
-    let Judgement { verdict, goes_on } =
-        verdict::judge(&record, observations, stacks.as_ref(), &mut trail);
+    let mut judgement = verdict::judge(&record, observations, stacks.as_ref(), &mut trail);
     let ended = ended::ended(observations);
     // What has ended meets no limit any more.
-    let goes_on = goes_on && ended.how == How::Running;
-    let forecast = forecast::forecast(&record, observations, goes_on, &mut trail);
-    let timeline = timeline::timeline(observations, &record, split, goes_on, forecast.as_ref());
+    judgement.goes_on &= ended.how == How::Running;
+    let forecast = forecast::forecast(&record, observations, &judgement, &mut trail);
+    let timeline = timeline::timeline(observations, &record, split, &judgement, forecast.as_ref());
     let warnings = warnings::warnings(observations, &record, ledger.as_ref(), stacks.as_ref());
-    let mut verdict = with_end(verdict, forecast.as_ref(), ended.how);
+    let mut verdict = with_end(judgement.verdict, forecast.as_ref(), ended.how);
     let death = split.and_then(|split| ended::at_death(observations, &record, split, &ended));
     verdict.evidence.extend(death);
     conclude(&verdict, &mut trail);
@@ -68,10 +67,12 @@ fn with_end(mut verdict: Verdict, forecast: Option<&Forecast>, how: How) -> Verd
         verdict.summary = format!("{}; in the end the OOM killer ended it", verdict.summary);
     }
     if let Some(forecast) = forecast {
-        let limit = match forecast.limit.as_str() {
-            "cgroup" => "the limit of its cgroup",
-            "rlimit" => "its resource limit",
-            "host" => "the end of the machine's memory",
+        let limit = match (forecast.limit.as_str(), forecast.resource.as_deref()) {
+            ("cgroup", _) => "the limit of its cgroup",
+            ("rlimit", Some(RLIMIT_AS)) => "the limit of its address space (RLIMIT_AS)",
+            ("rlimit", Some(RLIMIT_DATA)) => "the limit of its data (RLIMIT_DATA)",
+            ("rlimit", _) => "its resource limit",
+            ("host", _) => "the end of the machine's memory",
             _ => "the size of its mappings",
         };
         let early = text::duration(forecast.seconds_low);

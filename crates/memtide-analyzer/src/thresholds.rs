@@ -318,6 +318,8 @@ pub const MOST_CONFIDENCE: f64 = 0.99;
 pub const SHORTER: [f64; 2] = [0.6, 0.8];
 /// Below this a verdict is not given.
 pub const LEAST_CONFIDENCE: f64 = 0.6;
+/// Multiple of the record's length beyond which nothing is forecast.
+pub const FORECAST_REACH: f64 = 10_000.0;
 /// Relative part of a forecast's half width.
 pub const FORECAST_SLACK: f64 = 0.02;
 /// Absolute part of a forecast's half width (bytes).

@@ -4,6 +4,7 @@ use crate::forecast;
 use crate::ledger::{Source, Split};
 use crate::record::{Record, Track};
 use crate::trend;
+use crate::verdict::Judgement;
 use memtide_model::report::Forecast;
 use memtide_model::{Bytes, Observations, Shape, Timeline, TimelinePoint};
 
@@ -12,7 +13,7 @@ pub(crate) fn timeline(
     observations: &Observations,
     record: &Record,
     split: Option<Split>,
-    goes_on: bool,
+    judgement: &Judgement,
     forecast: Option<&Forecast>,
 ) -> Timeline {
     let point = |sample: &memtide_model::Sample| TimelinePoint {
@@ -26,7 +27,7 @@ pub(crate) fn timeline(
     Timeline {
         points: observations.samples.iter().map(point).collect(),
         trend: trend_line(record),
-        forecast: forecast::band(record, goes_on, forecast),
+        forecast: forecast::band(record, judgement, forecast),
         // A limit on the address space has no place on a chart of resident memory.
         limit: forecast
             .filter(|forecast| forecast.limit != "rlimit")
@@ -38,11 +39,12 @@ pub(crate) fn timeline(
 /// It is that of the program, drawn where RSS is: each end is higher by what the shim takes there.
 fn trend_line(record: &Record) -> Option<[(f64, f64); 2]> {
     let series = record.series(Track::Rss);
-    let shape = trend::form(&series, record.material()).shape();
+    let form = trend::form(&series, record.material());
+    let shape = form.shape();
     if shape == Shape::Flat || !shape.has_rate() {
         return None;
     }
-    let line = forecast::Line::of(&series)?;
+    let line = forecast::Line::of(&series, &form)?;
     let end = |t: f64, own: f64| (t, line.at(t).middle + own);
     Some([
         end(*series.t.first()?, record.own_at_start()),

@@ -22,6 +22,7 @@
 
 mod advice;
 mod answer;
+mod apart;
 mod between;
 mod causes;
 mod confidence;
@@ -44,6 +45,7 @@ mod units;
 mod words;
 
 pub use answer::{Answer, Standing};
+pub use apart::Apart;
 pub use facts::Facts;
 pub use gate::{Missing, missing};
 
@@ -66,6 +68,8 @@ pub struct Judgement {
     pub verdict: Verdict,
     /// True if growth is claimed to go on: a forecast makes sense.
     pub goes_on: bool,
+    /// That growth, where it was judged apart from what moves about it.
+    pub apart: Option<Apart>,
 }
 
 /// Judges a record. `stacks` as found in the same observations, where the preload shim looked. The steps are
@@ -94,6 +98,7 @@ pub fn judge(
     let answer = complete(&facts, answer, also);
     Judgement {
         goes_on: answer.goes_on,
+        apart: answer.apart,
         verdict: Verdict {
             kind: answer.kind,
             confidence: sure,
@@ -385,5 +390,6 @@ fn undecided(summary: String, evidence: Vec<Evidence>, advice: String) -> Judgem
             advice: vec![advice],
         },
         goes_on: false,
+        apart: None,
     }
 }

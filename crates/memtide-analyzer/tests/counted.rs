@@ -9,7 +9,7 @@
 mod support;
 
 use memtide_analyzer::analyze;
-use memtide_model::{Account, Bytes, MappingClass, Shape, StackKind, VerdictKind};
+use memtide_model::{Account, Bytes, HeapMode, MappingClass, Shape, StackKind, VerdictKind};
 use support::shim::{
     KIB, MIB, Site, account, churn, leak, leaking, moment, name, names, recorded, stacks,
     with_own_memory,
@@ -394,5 +394,35 @@ fn growth_with_a_turnover_is_said_to_have_one() {
         told.is_some_and(|e| e.value < Some(0.01)),
         "{:?}",
         verdict.evidence
+    );
+}
+
+/// 62 % of what comes is live. The error of sampling belongs to the interval of the rate and is no reason to tell that of
+/// all that grew.
+#[test]
+fn the_rate_of_a_sampled_leak_is_that_of_its_live_blocks() {
+    let live_rate = 248.0 * KIB;
+    let sites = [Site::heap("parse_line", 1024, leak(248.0))];
+    let mut observations = recorded(60, &sites, |_, live| 2.0 * MIB + live / 0.62);
+    let rate = |observations: &memtide_model::Observations| {
+        let verdict = analyze(observations).report.verdict;
+        assert_eq!(verdict.kind, VerdictKind::HeapLeak, "{verdict:#?}");
+        assert!(verdict.summary.contains("in blocks that are not freed"));
+        let told = verdict.evidence.into_iter().next().expect("the rate leads");
+        let number = |value: Option<f64>| value.expect("an interval");
+        (number(told.low), number(told.value), number(told.high))
+    };
+    let full = rate(&observations);
+    let stacks = observations.stacks.as_mut().expect("the shim looked");
+    (stacks.mode, stacks.interval) = (HeapMode::Sampled, Bytes(64 << 10));
+    let sampled = rate(&observations);
+    for (low, value, high) in [full, sampled] {
+        assert!((value / live_rate - 1.0).abs() < 0.03, "{value}");
+        assert!(low < live_rate && live_rate < high, "{low} to {high}");
+        assert!(high < 400.0 * KIB, "RSS grows by that: {high}");
+    }
+    assert!(
+        sampled.2 - sampled.0 > 2.0 * (full.2 - full.0),
+        "{sampled:?} {full:?}"
     );
 }

@@ -262,11 +262,19 @@ pub struct CountRow {
     pub per_second: Option<f64>,
 }
 
+/// The limit of the address space (setrlimit(2)).
+pub const RLIMIT_AS: &str = "RLIMIT_AS";
+/// The limit of data: private writable mappings that are no stack (setrlimit(2)).
+pub const RLIMIT_DATA: &str = "RLIMIT_DATA";
+
 /// When it meets a limit.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Forecast {
     /// Which limit: "cgroup", "rlimit", "host", "mapping".
     pub limit: String,
+    /// Which resource limit, [`RLIMIT_AS`] or [`RLIMIT_DATA`]; null for the others.
+    #[serde(default)]
+    pub resource: Option<String>,
     /// Where it is.
     pub limit_bytes: u64,
     /// Earliest, in seconds after the last sample.

@@ -3,7 +3,9 @@
 //! Nothing here is escaped: what comes out goes through [`crate::escape`] where it is put into an
 //! output. Nothing is judged here: the cause, the confidence and the limit come with the report.
 
-use memtide_model::report::{Ended, Forecast, Growth, How, LedgerRow, Oom, Report};
+use memtide_model::report::{
+    Ended, Forecast, Growth, How, LedgerRow, Oom, RLIMIT_AS, RLIMIT_DATA, Report,
+};
 use memtide_model::{Account, Shape, VerdictKind, text};
 
 /// "97 %", or "unknown".
@@ -115,28 +117,37 @@ pub(crate) fn started(report: &Report) -> String {
 /// When it meets a limit.
 pub(crate) fn forecast(forecast: &Forecast) -> String {
     let limit = text::bytes(forecast.limit_bytes as f64);
-    let name = limit_words(&forecast.limit);
+    let name = limit_words(forecast);
+    let what = match forecast.resource.as_deref() {
+        Some(RLIMIT_AS) => "its address space",
+        Some(RLIMIT_DATA) => "its data",
+        _ => "RSS",
+    };
     if !forecast.seconds_low.is_finite() {
-        return format!("when RSS meets {name} of {limit} is not known");
+        return format!("when {what} meets {name} of {limit} is not known");
     }
     let low = text::duration(forecast.seconds_low);
     match forecast.seconds_high {
         Some(high) => format!(
-            "at this rate RSS meets {name} of {limit} in {low} to {}",
+            "at this rate {what} meets {name} of {limit} in {low} to {}",
             text::duration(high)
         ),
-        None => format!("RSS may meet {name} of {limit}, in {low} at the earliest, perhaps never"),
+        None => {
+            format!("{what} may meet {name} of {limit}, in {low} at the earliest, perhaps never")
+        }
     }
 }
 
 /// The limit's name in a sentence.
-pub(crate) fn limit_words(limit: &str) -> &str {
-    match limit {
-        "cgroup" => "the cgroup's limit",
-        "rlimit" => "the resource limit",
-        "host" => "the machine's memory",
-        "mapping" => "the limit of the mapping",
-        other => other,
+pub(crate) fn limit_words(forecast: &Forecast) -> &str {
+    match (forecast.limit.as_str(), forecast.resource.as_deref()) {
+        ("cgroup", _) => "the cgroup's limit",
+        ("rlimit", Some(RLIMIT_AS)) => "the limit RLIMIT_AS",
+        ("rlimit", Some(RLIMIT_DATA)) => "the limit RLIMIT_DATA",
+        ("rlimit", _) => "the resource limit",
+        ("host", _) => "the machine's memory",
+        ("mapping", _) => "the limit of the mapping",
+        (other, _) => other,
     }
 }
 

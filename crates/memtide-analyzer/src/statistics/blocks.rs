@@ -81,15 +81,7 @@ pub fn slope_with_interval(series: &Series) -> Option<Slope> {
 /// Standard error of the least-squares slope through the block medians.
 fn line_error(series: &Series) -> f64 {
     let blocks = series.blocks(BLOCKS);
-    let fit = least_squares::line(&blocks.t, &blocks.y);
-    let mean = blocks.t.iter().sum::<f64>() / blocks.len() as f64;
-    let (mut residual, mut sxx) = (0.0, 0.0);
-    for (t, y) in blocks.t.iter().zip(&blocks.y) {
-        residual += (y - fit.intercept - fit.slope * t).powi(2);
-        sxx += (t - mean) * (t - mean);
-    }
-    let freedom = blocks.len().saturating_sub(2).max(1) as f64;
-    (residual / freedom / sxx).sqrt()
+    least_squares::slope_error(&blocks.t, &blocks.y)
 }
 
 /// The 5 % and 95 % quantiles of what is left after the line of `slope` through the medians.

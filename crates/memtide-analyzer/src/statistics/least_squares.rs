@@ -37,6 +37,21 @@ pub fn line(x: &[f64], y: &[f64]) -> Line {
     }
 }
 
+/// Standard error of that line's slope: √(Σ(y − a − b x)² / (n − 2) / Σ(x − x̄)²). It is right for residuals that are
+/// independent; not finite with fewer than two different `x`.
+pub fn slope_error(x: &[f64], y: &[f64]) -> f64 {
+    let fit = line(x, y);
+    let n = x.len().min(y.len());
+    let mean = x.iter().sum::<f64>() / n.max(1) as f64;
+    let (mut residual, mut sxx) = (0.0, 0.0);
+    for (x, y) in x.iter().zip(y) {
+        residual += (y - fit.intercept - fit.slope * x).powi(2);
+        sxx += (x - mean) * (x - mean);
+    }
+    let freedom = n.saturating_sub(2).max(1) as f64;
+    (residual / freedom / sxx).sqrt()
+}
+
 /// The coefficients (b, c) of y = a + b x + c z; `None` where x and z are collinear or constant.
 ///
 /// By Frisch, Waugh and Lovell: take z out of x and y, then regress what is left.

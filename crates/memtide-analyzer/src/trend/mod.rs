@@ -37,6 +37,8 @@ pub struct Form {
     pub falls: usize,
     /// Slope of the troughs of an oscillation, per second.
     pub trough_slope: Option<f64>,
+    /// Standard error of the least-squares line through them; they are a period apart, hence nearly independent.
+    pub trough_error: Option<f64>,
     /// How many troughs that slope was taken from.
     pub troughs: usize,
 }

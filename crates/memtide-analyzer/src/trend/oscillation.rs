@@ -15,7 +15,7 @@ use crate::statistics::quantile::{
     floor_index, median, median_of, robust_deviation, running_median,
 };
 use crate::statistics::zigzag::{Turn, turns};
-use crate::statistics::{Series, kendall, theil_sen};
+use crate::statistics::{Series, kendall, least_squares, theil_sen};
 use crate::thresholds::{
     BURSTS_SHARE, CLEAN_PATH, FEWER_TROUGHS_P, KIB, REVERSAL_MATERIAL, REVERSAL_SHARE,
     SAWTOOTH_FALL, TEETH, TROUGHS_P, TROUGHS_SURE,
@@ -60,6 +60,8 @@ pub(super) fn form(series: &Series, material: f64, trail: &mut Trail) -> Option<
         period: Some(period),
         falls: count,
         trough_slope: Some(slope),
+        trough_error: (troughs.len() >= 3)
+            .then(|| least_squares::slope_error(&troughs.t, &troughs.y)),
         troughs: troughs.len(),
         ..Form::of(shape)
     })

@@ -1,5 +1,6 @@
 //! What a stage of the verdict says: the answer before it is weighed.
 
+use super::apart::Apart;
 use memtide_model::report::Evidence;
 use memtide_model::{Account, VerdictKind};
 
@@ -20,6 +21,8 @@ pub struct Answer {
     pub standing: Standing,
     /// True if growth is claimed to go on.
     pub goes_on: bool,
+    /// What goes on, where it was judged apart from what moves about it.
+    pub apart: Option<Apart>,
     /// Bytes of the growth that it accounts for; 0 of what is counted and holds no memory.
     pub holds: f64,
 }
@@ -60,6 +63,7 @@ impl Answer {
             advice: Vec::new(),
             standing,
             goes_on: false,
+            apart: None,
             holds: 0.0,
         }
     }

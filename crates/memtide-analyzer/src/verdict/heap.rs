@@ -8,6 +8,7 @@
 //! looks into the heap saw them, what the growth consists of decides ([`super::split`]).
 
 use super::answer::{Answer, Standing};
+use super::apart::Apart;
 use super::counted;
 use super::culprit;
 use super::facts::Facts;
@@ -109,14 +110,15 @@ pub(super) fn decide(facts: &Facts, rest: Option<Series>, trail: &mut Trail) -> 
         return looked::found(facts, answer, Cause::Kept);
     }
     let mut answer = by_shape(facts, &subject, parts.as_ref(), trail);
-    if let Some((wave, _)) = wave {
-        answer = words::wave(&wave, answer);
+    if let Some((wave, _)) = &wave {
+        answer = words::wave(wave, answer);
     }
     if let Some(parts) = parts.filter(|_| answer.standing != Standing::Measured) {
         answer = counted::fact(&parts, narrowed(answer, parts.cause()));
     }
     conclude(told, &answer, trail);
     if answer.goes_on {
+        answer.apart = Apart::of(&subject, wave.is_some() || at_equal_load);
         culprit::told(facts, &subject, answer)
     } else {
         answer

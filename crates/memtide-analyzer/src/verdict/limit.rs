@@ -14,6 +14,7 @@ use super::words;
 use crate::record::Track;
 use crate::thresholds::LIMIT_MET_SHARE;
 use crate::trail::Trail;
+use memtide_model::report::{RLIMIT_AS, RLIMIT_DATA};
 use memtide_model::{Shape, Unit, VerdictKind, text};
 
 /// The answer to growth that ended at a limit; `None` where it ended elsewhere, or at one stroke: a table that
@@ -64,8 +65,8 @@ pub(super) fn met(
 fn nearest(facts: &Facts, trail: &mut Trail) -> Option<(&'static str, f64, f64)> {
     let limits = &facts.observations.target.limits;
     let all = [
-        ("RLIMIT_AS", limits.address_space, Track::Size),
-        ("RLIMIT_DATA", limits.data, Track::Data),
+        (RLIMIT_AS, limits.address_space, Track::Size),
+        (RLIMIT_DATA, limits.data, Track::Data),
     ];
     all.into_iter().find_map(|(name, limit, track)| {
         let (limit, reached) = (limit?.as_f64(), facts.series(track).end());

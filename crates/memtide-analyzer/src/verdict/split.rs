@@ -173,12 +173,18 @@ impl Parts {
 
 /// The rate at which live blocks grow, by the rate of what is judged and the share of it that they are. Resident memory
 /// differs from them by whole pages, headers and unused ends, .4 to 2.3 % of the growth in records that are so
-/// quiet that the interval of RSS is a tenth of that: hence the relative slack of forecasts in its half width.
+/// quiet that the interval of RSS is a tenth of that: hence the relative slack of forecasts in its half width. Where
+/// blocks were sampled the share's own error comes to it.
+///
+/// Looks at what swings are another matter: they meet any phase of it, and know the share less well than RSS knows
+/// the rate. That of the whole is told then.
 pub(super) fn live_rate(of_subject: Slope, parts: &Parts) -> Slope {
-    // Looks that meet swings at any phase know the share less well than RSS knows the rate.
-    let share = if parts.error > 0.0 { 1.0 } else { parts.live };
+    let (share, error) = match parts.by {
+        By::Looks { .. } if parts.error > 0.0 => (1.0, 0.0),
+        By::Looks { .. } | By::Shim => (parts.live, parts.error),
+    };
     let per_second = share * of_subject.per_second;
-    let half = FORECAST_SLACK * per_second.abs();
+    let half = FORECAST_SLACK * per_second.abs() + error * of_subject.per_second.abs();
     Slope {
         per_second,
         low: share * of_subject.low - half,

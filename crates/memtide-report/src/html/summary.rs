@@ -123,7 +123,7 @@ fn time_to_limit(report: &Report) -> (String, String) {
     };
     let limit = format!(
         "{} of {}",
-        sentences::limit_words(&forecast.limit),
+        sentences::limit_words(forecast),
         words::bytes(forecast.limit_bytes as f64)
     );
     if !forecast.seconds_low.is_finite() {

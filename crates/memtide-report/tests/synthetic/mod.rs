@@ -294,6 +294,7 @@ pub(crate) fn linear_leak() -> Findings {
     ];
     report.forecast = Some(Forecast {
         limit: "cgroup".to_owned(),
+        resource: None,
         limit_bytes: 512 << 20,
         seconds_low: 228.0,
         seconds_high: Some(254.0),

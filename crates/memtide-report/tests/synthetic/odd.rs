@@ -138,6 +138,7 @@ pub(crate) fn small_growth() -> Findings {
     findings.timeline.limit = Some(("cgroup limit".to_owned(), Bytes(4 << 30)));
     findings.report.forecast = Some(Forecast {
         limit: "cgroup".to_owned(),
+        resource: None,
         limit_bytes: 4 << 30,
         seconds_low: 39_000.0,
         seconds_high: None,
@@ -250,6 +251,7 @@ pub(crate) fn hostile() -> Findings {
     }]);
     report.forecast = Some(Forecast {
         limit: script.to_owned(),
+        resource: None,
         limit_bytes: u64::MAX,
         seconds_low: f64::NAN,
         seconds_high: Some(f64::INFINITY),
