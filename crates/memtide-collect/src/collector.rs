@@ -1,15 +1,19 @@
 //! All regions of a run: which there are, whose they are, and when they are over.
 
 use crate::directory::{self, Name};
-use crate::liveness;
+use crate::liveness::{self, Signs};
 use crate::region::Region;
 use crate::source::{Blocks, RegionFile};
 use crate::stacks::Stacks;
+use crate::target::Target;
 use crate::{Hello, Result};
-use memtide_model::{Bytes, HeapMode, Lost, Nanos, StackId, StackOwner, StackTotals, StacksTick};
+use memtide_model::{
+    Bytes, CodeModule, HeapMode, Lost, Nanos, Pid, StackId, StackTotals, StacksTick,
+};
 use memtide_region::{Error as RegionError, Mode};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// How far a region is.
@@ -37,23 +41,25 @@ pub struct Collector {
     blocks: Blocks,
     /// What regions that are over have lost, and how many were.
     lost: Lost,
+    loaded: Vec<Loaded>,
+    /// Pids whose last region was read to its end in this tick.
+    done: Vec<u32>,
 }
 
-/// The process whose stacks are [`StackOwner::Target`].
-#[derive(Debug, Default)]
-struct Target {
-    /// As the caller knows it.
-    pid: Option<u32>,
-    /// Its youngest region.
-    name: Option<Name>,
-    /// True once it was seen to be gone: a later region of its pid is another process's.
-    is_over: bool,
-    mode: Option<HeapMode>,
-    peak: u64,
-    ranges: Vec<(u64, u64)>,
-    /// Whether its end was seen in a region that could be read.
-    ended: bool,
+/// A file with code, in a process that has it loaded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Loaded {
+    /// The file, as [`StacksTick::new_modules`] has it.
+    pub module: CodeModule,
+    /// The process, by its number here.
+    pub process: Pid,
+    /// Its first address there, and the one behind its last.
+    pub range: Range<u64>,
 }
+
+/// The youngest region of each process, by its pid and namespace: when it began, and its name. What is older
+/// is what the process was before an exec.
+type Youngest = BTreeMap<(u32, u64), (u64, Name)>;
 
 impl Collector {
     /// A collector for the regions in `directory`, of which there may be none yet.
@@ -71,6 +77,8 @@ impl Collector {
             stacks: Stacks::new(),
             blocks: Blocks::default(),
             lost: Lost::default(),
+            loaded: Vec::new(),
+            done: Vec::new(),
         })
     }
 
@@ -85,7 +93,7 @@ impl Collector {
 
     /// Asks `is_running` whether the process of a region runs, by its pid and the time at which its
     /// region was made (`CLOCK_BOOTTIME`; the largest time where that is not known), in place of
-    /// [`crate::is_running`].
+    /// [`crate::is_running`]. Of processes in other pid namespaces it is not asked.
     #[must_use]
     pub fn with_liveness(
         mut self,
@@ -98,7 +106,7 @@ impl Collector {
     /// Looks for new regions, reads what changed, and says what is new since the last tick.
     ///
     /// The youngest region of `target_pid` is the target's. Its earlier ones (what it was before an
-    /// exec) and those of other pids are [`StackOwner::Others`]. Without a pid all are.
+    /// exec) and those of other pids are [`StackOwner::Others`](memtide_model::StackOwner::Others). Without a pid all are.
     ///
     /// Of others that ended, blocks that are still there count as freed: they are gone with
     /// their process. [`Collector::never_freed`] keeps them. The target's stay live, and
@@ -111,15 +119,20 @@ impl Collector {
         for name in directory::list(&self.directory)? {
             self.regions.entry(name).or_insert(Progress::Waiting);
         }
-        self.choose_target(target_pid);
-        let names: Vec<Name> = self.regions.keys().copied().collect();
-        let mut lost = Lost::default();
-        let mut younger: Option<Name> = None;
-        // From the youngest of a pid on, because an older one is over when there is a younger one.
-        for name in names.into_iter().rev() {
-            let has_younger = younger.is_some_and(|younger| younger.pid == name.pid);
-            younger = Some(name);
-            add_all(&mut lost, &self.look(name, has_younger));
+        self.loaded.clear();
+        self.target.seek(target_pid);
+        let mut lost = Lost {
+            processes: self.open_new(),
+            ..Lost::default()
+        };
+        self.choose_target();
+        let youngest = self.youngest();
+        let names: Vec<Name> = self.regions.keys().rev().copied().collect();
+        for name in names {
+            add_all(&mut lost, &self.look(name, at, &youngest));
+        }
+        for pid in std::mem::take(&mut self.done) {
+            self.remove_all_of(pid);
         }
         add_all(&mut lost, &self.lost);
         let changed = self.stacks.take_changed();
@@ -135,6 +148,12 @@ impl Collector {
             lost,
             ended: self.target.ended,
         })
+    }
+
+    /// The files with code that were first read in the last tick of processes that still ran, each once for
+    /// every process: whoever wants to read them afterwards opens them now.
+    pub fn loaded(&self) -> &[Loaded] {
+        &self.loaded
     }
 
     /// What the target records; `None` before its region was read.
@@ -154,11 +173,19 @@ impl Collector {
         self.stacks.abandoned()
     }
 
-    /// What the youngest region of a pid says of itself; `None` while there is none that can be read.
+    /// What the youngest region of a pid says of itself; `None` while there is none that can be read. Where
+    /// processes of several pid namespaces have that pid it is the one that came first.
     pub fn hello(&self, pid: u32) -> Option<Hello> {
         let names = directory::list(&self.directory).ok()?;
-        let name = names.into_iter().rfind(|name| name.pid == pid)?;
-        Hello::read(&name.path(&self.directory))
+        let of_pid = names.into_iter().filter(|name| name.pid == pid);
+        let mut hellos: Vec<Hello> = of_pid
+            .filter_map(|name| Hello::read(&name.path(&self.directory)))
+            .collect();
+        hellos.sort_by_key(|hello| hello.start);
+        let namespace = hellos.first()?.pid_namespace;
+        hellos
+            .into_iter()
+            .rfind(|hello| hello.pid_namespace == namespace)
     }
 
     /// What every region in the directory says of itself, the oldest first.
@@ -173,66 +200,100 @@ impl Collector {
         Ok(processes)
     }
 
-    fn choose_target(&mut self, pid: Option<u32>) {
-        if self.target.pid != pid {
-            self.target = Target {
-                pid,
-                ..Target::default()
+    /// Opens the regions that have become readable; gives how many seem never to. Those are tried again: a
+    /// process in another pid namespace may only just have made its file.
+    fn open_new(&mut self) -> u64 {
+        let waiting = self.regions.iter();
+        let waiting: Vec<Name> = waiting
+            .filter(|(_, progress)| matches!(progress, Progress::Waiting))
+            .map(|(name, _)| *name)
+            .collect();
+        let mut unfinished = 0;
+        for name in waiting {
+            let by_pid = (self.is_running)(name.pid, Nanos(u64::MAX));
+            let Ok(file) = RegionFile::open(&name.path(&self.directory), &mut self.blocks) else {
+                if !by_pid {
+                    self.give_up(name, true);
+                }
+                continue;
             };
-        }
-        if !self.target.is_over {
-            let youngest = self.regions.keys().rfind(|name| Some(name.pid) == pid);
-            if self.target.name != youngest.copied() {
-                self.target.name = youngest.copied();
-                self.target.peak = 0;
-                self.target.ranges.clear();
+            match Region::new(&file) {
+                Ok(region) => {
+                    self.regions.insert(name, Progress::Open(Box::new(region)));
+                }
+                Err(RegionError::Magic | RegionError::Short) => {
+                    let is_starting = by_pid || liveness::is_held(file.file()) == Some(true);
+                    unfinished += u64::from(!is_starting);
+                }
+                Err(_never_readable) => self.give_up(name, !by_pid),
             }
         }
+        unfinished
+    }
+
+    fn open_regions(&self) -> impl Iterator<Item = (Name, &Region)> {
+        self.regions
+            .iter()
+            .filter_map(|(name, progress)| match progress {
+                Progress::Open(region) => Some((*name, &**region)),
+                Progress::Waiting | Progress::Over => None,
+            })
+    }
+
+    fn choose_target(&mut self) {
+        let mut target = std::mem::take(&mut self.target);
+        target.choose(self.open_regions());
         for (name, progress) in &mut self.regions {
             if let Progress::Open(region) = progress {
-                region.set_owner(owner(*name, &self.target), &mut self.stacks);
+                region.set_owner(target.owner(*name), &mut self.stacks);
             }
         }
+        self.target = target;
+    }
+
+    fn youngest(&self) -> Youngest {
+        let mut youngest = Youngest::new();
+        for (name, region) in self.open_regions() {
+            let age = (region.summary.start, name);
+            let process = (name.pid, region.summary.pid_namespace);
+            let known = youngest.entry(process).or_insert(age);
+            *known = age.max(*known);
+        }
+        youngest
     }
 
     /// Reads one region; gives what it has lost, if it is not over.
-    fn look(&mut self, name: Name, has_younger: bool) -> Lost {
+    fn look(&mut self, name: Name, now: Nanos, youngest: &Youngest) -> Lost {
         let nothing = Lost::default();
-        let Some(progress) = self.regions.get_mut(&name) else {
+        let Some(Progress::Open(region)) = self.regions.get_mut(&name) else {
             return nothing;
         };
-        let start = match progress {
-            Progress::Over => return nothing,
-            Progress::Waiting => Nanos(u64::MAX),
-            Progress::Open(region) => Nanos(region.summary.start),
+        let summary = region.summary;
+        let process = (name.pid, summary.pid_namespace);
+        let is_replaced = youngest
+            .get(&process)
+            .is_some_and(|(_, youngest)| *youngest != name);
+        let mut by_pid = || (self.is_running)(name.pid, Nanos(summary.start));
+        let Ok(file) = RegionFile::open(&name.path(&self.directory), &mut self.blocks) else {
+            if is_replaced || !by_pid() {
+                self.give_up(name, true);
+            }
+            return nothing;
         };
         // Asked before reading: what a process did before it was seen to be gone is then read.
-        let mut is_over = has_younger || !(self.is_running)(name.pid, start);
-        let path = name.path(&self.directory);
-        let Ok(file) = RegionFile::open(&path, &mut self.blocks) else {
-            if is_over {
-                self.give_up(name, is_over);
-            }
-            return nothing;
-        };
-        if let Progress::Waiting = progress {
-            match Region::new(&file, owner(name, &self.target)) {
-                Ok(region) => {
-                    let start = Nanos(region.summary.start);
-                    is_over = is_over || !(self.is_running)(name.pid, start);
-                    *progress = Progress::Open(Box::new(region));
-                }
-                Err(RegionError::Magic | RegionError::Short) if !is_over => return nothing,
-                Err(_never_readable) => {
-                    self.give_up(name, is_over);
-                    return nothing;
-                }
-            }
-        }
-        let Progress::Open(region) = progress else {
-            return nothing;
-        };
+        let is_over = is_replaced || !Signs::of(file.file(), &summary).show_life(now, by_pid);
         region.read(&file, &mut self.stacks);
+        let seen = self.stacks.modules.take_seen();
+        if !is_over
+            && !seen.is_empty()
+            && let Some(process) = region.process()
+        {
+            self.loaded.extend(seen.into_iter().map(|seen| Loaded {
+                module: seen.module,
+                process,
+                range: seen.range,
+            }));
+        }
         let lost = lost_of(region);
         if Some(name) == self.target.name {
             self.target.note(region);
@@ -241,7 +302,7 @@ impl Collector {
             return lost;
         }
         add_all(&mut self.lost, &lost);
-        self.close(name, has_younger);
+        self.close(name, is_replaced);
         nothing
     }
 
@@ -249,11 +310,12 @@ impl Collector {
     fn give_up(&mut self, name: Name, is_over: bool) {
         self.lost.processes += 1;
         self.regions.insert(name, Progress::Over);
-        self.target.is_over |= is_over && Some(name) == self.target.name;
+        let is_targets = self.target.name.is_none() && self.target.pid == Some(name.pid);
+        self.target.is_over |= is_over && is_targets;
     }
 
     /// A region that was read to its end.
-    fn close(&mut self, name: Name, has_younger: bool) {
+    fn close(&mut self, name: Name, is_replaced: bool) {
         let Some(Progress::Open(region)) = self.regions.insert(name, Progress::Over) else {
             return;
         };
@@ -264,8 +326,8 @@ impl Collector {
             return;
         }
         region.abandon(&mut self.stacks);
-        if self.removes && !has_younger {
-            self.remove_all_of(name.pid);
+        if self.removes && !is_replaced {
+            self.done.push(name.pid);
         }
     }
 
@@ -273,20 +335,13 @@ impl Collector {
     /// this pid will take the first one. While one is left they must stay, or a program that replaces
     /// it would take the name of one that was read long ago, and count as older than what it replaced.
     fn remove_all_of(&mut self, pid: u32) {
-        let directory = &self.directory;
+        let (directory, targets) = (&self.directory, self.target.name);
         self.regions.retain(|name, progress| {
-            let is_done = name.pid == pid && matches!(progress, Progress::Over);
+            let is_over = matches!(progress, Progress::Over);
+            let is_done = is_over && name.pid == pid && Some(*name) != targets;
             // What cannot be removed keeps its name, and only takes room.
             !is_done || std::fs::remove_file(name.path(directory)).is_err()
         });
-    }
-}
-
-impl Target {
-    fn note(&mut self, region: &Region) {
-        self.mode = Some(mode_of(region.summary.mode));
-        self.peak = self.peak.max(region.summary.peak_bytes);
-        region.ranges().clone_into(&mut self.ranges);
     }
 }
 
@@ -297,14 +352,6 @@ impl fmt::Debug for Collector {
             .field("regions", &self.regions.len())
             .field("target", &self.target)
             .finish_non_exhaustive()
-    }
-}
-
-fn owner(name: Name, target: &Target) -> StackOwner {
-    if target.name == Some(name) {
-        StackOwner::Target
-    } else {
-        StackOwner::Others
     }
 }
 

@@ -1,8 +1,10 @@
 //! What a region says of its process, without its stacks.
 
 use crate::collector::mode_of;
+use crate::liveness::{self, Signs};
 use crate::source::{Blocks, RegionFile};
 use memtide_model::{Bytes, HeapMode, Nanos, text};
+use memtide_region::layout::{MISREAD_HEAP, MISREAD_INTERVAL};
 use memtide_region::{Reader, State};
 use std::path::Path;
 
@@ -27,6 +29,10 @@ pub struct Hello {
     pub state: State,
     /// The path of its program, unprintable bytes escaped; empty while that is not known.
     pub program: String,
+    /// The pid namespace that `pid` and `parent_pid` are numbers of; zero where that is not known.
+    pub pid_namespace: u64,
+    misread: u32,
+    signs: Signs,
 }
 
 impl Hello {
@@ -41,6 +47,29 @@ impl Hello {
             State::RefusedAllocator => Some("no allocator was found behind the shim"),
             State::Starting | State::Recording | State::Ended | State::Full => None,
         }
+    }
+
+    /// Whether it runs at the moment `now` (`CLOCK_BOOTTIME`), as far as that can be told from here.
+    pub fn is_running(&self, now: Nanos) -> bool {
+        let by_pid = || liveness::is_running(self.pid, self.start);
+        self.signs.show_life(now, by_pid)
+    }
+
+    /// Settings that were given and not understood, a sentence each: the shim itself may not print.
+    pub fn misread(&self) -> impl Iterator<Item = &'static str> {
+        let all = [
+            (
+                MISREAD_HEAP,
+                "MEMTIDE_HEAP was neither sampled nor full, so blocks were sampled",
+            ),
+            (
+                MISREAD_INTERVAL,
+                "MEMTIDE_INTERVAL was not a number of bytes such as 524288, so the interval was 512 KiB",
+            ),
+        ];
+        let misread = self.misread;
+        all.into_iter()
+            .filter_map(move |(bit, text)| (misread & bit != 0).then_some(text))
     }
 
     /// Reads a region's header; `None` where there is none that can be read.
@@ -62,6 +91,9 @@ impl Hello {
             build_hash: summary.build_hash,
             state: summary.state,
             program: program.map_or_else(String::new, |module| text::printable(module.path())),
+            pid_namespace: summary.pid_namespace,
+            misread: summary.misread,
+            signs: Signs::of(file.file(), &summary),
         })
     }
 }

@@ -30,12 +30,14 @@ mod frames;
 mod hello;
 mod liveness;
 mod modules;
+mod namespace;
 mod region;
 mod source;
 mod stacks;
 mod sums;
+mod target;
 
-pub use collector::Collector;
+pub use collector::{Collector, Loaded};
 pub use error::{Error, Result};
 pub use hello::Hello;
 pub use liveness::is_running;

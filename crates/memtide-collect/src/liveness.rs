@@ -1,11 +1,73 @@
-//! Whether the process that wrote a region still runs: by its pid, its state and its start time, as a
-//! pid alone may belong to somebody else by now.
+//! Whether the process that wrote a region still runs.
+//!
+//! By its pid, its state and its start time, as a pid alone may belong to somebody else by now; and by the
+//! lock that the shim holds on the region, which needs no pid. Where pids are comparable both must hold,
+//! because a child of fork keeps its parent's lock until it begins a region of its own. A process in
+//! another pid namespace has the lock alone. Where there is nothing to go by, it counts as running:
+//! its region is read on, and never removed.
 
+use crate::namespace::Namespace;
 use memtide_model::Nanos;
+use memtide_region::reader::Summary;
+use nix::fcntl::{FcntlArg, fcntl};
+use nix::libc;
+use std::fs::File;
 
 /// A region may seem to be this much older than its process: clock ticks are coarse, and both clocks
 /// round down.
 const SLACK: Nanos = Nanos(50_000_000);
+
+/// After its ordinary end a process has so long for what it does last.
+const LAST_MOMENTS: Nanos = Nanos::SECOND;
+
+/// What a region shows of its process's life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Signs {
+    namespace: Namespace,
+    /// Whether the lock is held; `None` where none was taken, or that cannot be told.
+    is_held: Option<bool>,
+    /// When it ended in the ordinary way.
+    end: Option<Nanos>,
+}
+
+impl Signs {
+    /// As they are now.
+    pub(crate) fn of(file: &File, summary: &Summary) -> Self {
+        Self {
+            namespace: Namespace::of(summary.pid_namespace),
+            is_held: summary.is_locked.then(|| is_held(file)).flatten(),
+            end: (summary.end > 0).then_some(Nanos(summary.end)),
+        }
+    }
+
+    /// Whether it runs; `by_pid` tells it of a process whose pid is one of those here.
+    pub(crate) fn show_life(&self, now: Nanos, by_pid: impl FnOnce() -> bool) -> bool {
+        match (self.namespace, self.is_held) {
+            (Namespace::Own, Some(false)) => false,
+            (Namespace::Own, _) | (Namespace::Unknown, None) => by_pid(),
+            (Namespace::Other(_) | Namespace::Unknown, Some(is_held)) => is_held,
+            (Namespace::Other(_), None) => self.end.is_none_or(|end| now < end + LAST_MOMENTS),
+        }
+    }
+}
+
+/// Whether anybody holds a lock on a region; `None` where the file system has none.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the constants are below three, and libc has them as another type than its own field"
+)]
+pub(crate) fn is_held(file: &File) -> Option<bool> {
+    // SEEK_SET, from 0 on, to the end: all of it.
+    let mut asked = libc::flock {
+        l_type: libc::F_WRLCK as i16,
+        l_whence: libc::SEEK_SET as i16,
+        l_start: 0,
+        l_len: 0,
+        l_pid: 0,
+    };
+    fcntl(file, FcntlArg::F_OFD_GETLK(&mut asked)).ok()?;
+    Some(i32::from(asked.l_type) != libc::F_UNLCK)
+}
 
 /// Whether process `pid` runs and is old enough to have made a region at `region_start`
 /// (`CLOCK_BOOTTIME`). A zombie does not run. What /proc does not show counts as gone.

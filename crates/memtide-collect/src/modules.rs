@@ -3,6 +3,7 @@
 use memtide_model::{CodeModule, CodeModuleId, CodePlace, text};
 use memtide_region::{Error, Reader, Source};
 use std::collections::HashMap;
+use std::ops::Range;
 
 /// A place in code, packed: see [`CodePlace`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -32,6 +33,16 @@ pub(crate) struct Modules {
     numbers: HashMap<CodeModule, u32>,
     /// Those that no tick has told of.
     new: Vec<CodeModule>,
+    /// Those that were read of a region since somebody asked, whether new or not.
+    seen: Vec<Seen>,
+}
+
+/// A module in the process that loaded it.
+#[derive(Clone, Debug)]
+pub(crate) struct Seen {
+    pub(crate) module: CodeModule,
+    /// Its first address, and the one behind its last.
+    pub(crate) range: Range<u64>,
 }
 
 impl Modules {
@@ -49,6 +60,11 @@ impl Modules {
     /// Those that came since the last call.
     pub(crate) fn take_new(&mut self) -> Vec<CodeModule> {
         std::mem::take(&mut self.new)
+    }
+
+    /// What was read since the last call.
+    pub(crate) fn take_seen(&mut self) -> Vec<Seen> {
+        std::mem::take(&mut self.seen)
     }
 }
 
@@ -88,10 +104,15 @@ impl RegionModules {
         }
         for index in known..count {
             let module = reader.module(index)?;
-            let number = all.number(CodeModule {
+            let named = CodeModule {
                 path: text::printable(module.path()).into(),
                 build_id: hexadecimal(module.build_id()),
+            };
+            all.seen.push(Seen {
+                module: named.clone(),
+                range: module.base..module.base.saturating_add(module.bytes),
             });
+            let number = all.number(named);
             self.loaded.push(Loaded { module, number });
         }
         Ok(())

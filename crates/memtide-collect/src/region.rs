@@ -7,10 +7,11 @@
 
 use crate::frames::FrameId;
 use crate::modules::RegionModules;
+use crate::namespace::Namespace;
 use crate::source::RegionFile;
 use crate::stacks::{Key, Stacks};
 use crate::sums::Sums;
-use memtide_model::{StackKind, StackOwner};
+use memtide_model::{Pid, StackKind, StackOwner};
 use memtide_region::layout::{
     FIRST_ADDRESS, MARK_FOREIGN, MARK_MAPPING, MARK_TRUNCATED, OVERFLOW, PAGE_BYTES, ROOT,
 };
@@ -44,6 +45,8 @@ struct Row {
 #[derive(Debug)]
 pub(crate) struct Region {
     owner: StackOwner,
+    /// Its process's number here, once it was looked for and found.
+    process: Option<Pid>,
     modules: RegionModules,
     nodes: Vec<NodeRef>,
     /// The row of a node that is a counted stack, or [`NO_ROW`]; as long as `nodes`.
@@ -66,10 +69,12 @@ const NO_ROW: u32 = u32::MAX;
 type FileReader<'a, 'b> = Reader<&'a RegionFile<'b>>;
 
 impl Region {
-    /// A region whose header can be read; nothing else was.
-    pub(crate) fn new(file: &RegionFile<'_>, owner: StackOwner) -> Result<Self, Error> {
+    /// A region whose header can be read; nothing else was. It is not the target's until
+    /// [`Region::set_owner`] says so.
+    pub(crate) fn new(file: &RegionFile<'_>) -> Result<Self, Error> {
         Ok(Self {
-            owner,
+            owner: StackOwner::Others,
+            process: None,
             modules: RegionModules::default(),
             nodes: Vec::new(),
             row_of_node: Vec::new(),
@@ -101,6 +106,15 @@ impl Region {
                 | State::RefusedAllocator
         );
         self.damaged || refused
+    }
+
+    /// Its process's number here; `None` where it cannot be seen.
+    pub(crate) fn process(&mut self) -> Option<Pid> {
+        let summary = &self.summary;
+        if self.process.is_none() {
+            self.process = Namespace::of(summary.pid_namespace).process(summary.pid);
+        }
+        self.process
     }
 
     /// Private memory of the shim in the process, as (first address, bytes).

@@ -51,6 +51,11 @@ impl<'a> RegionFile<'a> {
         })
     }
 
+    /// The file itself.
+    pub(crate) fn file(&self) -> &File {
+        &self.file
+    }
+
     /// Bytes of the file: a bound for whatever a header that was read before says that it holds.
     pub(crate) fn bytes(&self) -> u64 {
         self.file.metadata().map_or(0, |metadata| metadata.len())

@@ -20,7 +20,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("memtide-report", &["memtide-model"]),
     ("memtide-symbols", &["memtide-model"]),
     ("memtide-region", &[]),
-    ("memtide-collect", &["memtide-model", "memtide-region"]),
+    (
+        "memtide-collect",
+        &["memtide-model", "memtide-proc", "memtide-region"],
+    ),
     ("memtide-import", &["memtide-model"]),
     (
         "memtide-inspect",
