@@ -9,11 +9,12 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::sync::Arc;
 
 /// A file, or bytes that were unpacked from one.
 #[derive(Debug)]
 pub(crate) enum Bytes {
-    File { file: File, length: u64 },
+    File { file: Arc<File>, length: u64 },
     Memory(Vec<u8>),
 }
 
@@ -23,7 +24,11 @@ impl Bytes {
         if !std::fs::metadata(path)?.is_file() {
             return Err(io::Error::other("not a regular file"));
         }
-        let file = File::open(path)?;
+        Self::of(Arc::new(File::open(path)?))
+    }
+
+    /// Of a file that is open.
+    pub(crate) fn of(file: Arc<File>) -> io::Result<Self> {
         let length = file.metadata()?.len();
         Ok(Self::File { file, length })
     }

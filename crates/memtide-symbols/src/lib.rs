@@ -33,6 +33,6 @@ mod symbol_table;
 
 pub use build_id::BuildId;
 pub use demangle::demangle;
-pub use locate::{Check, Content, FileUsed, Locator, Origin, Refused};
+pub use locate::{Check, Content, FileUsed, HeldFiles, Locator, Origin, Refused};
 pub use module::{MappedRange, Module, ModuleId, ModuleTable, Placement, Segment};
 pub use resolve::{Address, Frame, Limits, ModuleReport, Resolution, Resolver};

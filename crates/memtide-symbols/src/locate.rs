@@ -2,11 +2,12 @@
 //!
 //! The order is gdb's: the mapped file itself, `.build-id` under each debug directory, the file that
 //! `.gnu_debuglink` names, then what is inside the mapped file: `.gnu_debugdata`, its symbol table,
-//! its dynamic symbols. Each candidate is checked before it is believed, and the first that has what
+//! its dynamic symbols. Files that were opened while their process ran ([`HeldFiles`]) come before all. Each candidate is checked before it is believed, and the first that has what
 //! is asked is taken. A new kind of place is one more [`Source`] in one more file.
 
 mod build_id_dir;
 mod debug_link;
+mod held;
 mod image;
 mod mini_debug_info;
 
@@ -18,12 +19,14 @@ use core::fmt;
 use memtide_model::Pid;
 use std::path::{Path, PathBuf};
 
+pub use held::HeldFiles;
 pub(crate) use mini_debug_info::unpack as unpack_mini_debug_info;
 
 /// The places that are searched.
 #[derive(Clone, Debug)]
 pub struct Locator {
     process: Option<Pid>,
+    held: HeldFiles,
     debug_dirs: Vec<PathBuf>,
 }
 
@@ -145,6 +148,7 @@ impl Locator {
         debug_dirs.push("/usr/lib/debug".into());
         Self {
             process: None,
+            held: HeldFiles::new(),
             debug_dirs,
         }
     }
@@ -154,6 +158,13 @@ impl Locator {
     #[must_use]
     pub fn of_process(mut self, pid: Pid) -> Self {
         self.process = Some(pid);
+        self
+    }
+
+    /// Looks first among files that were opened while their processes ran.
+    #[must_use]
+    pub fn with_held(mut self, held: HeldFiles) -> Self {
+        self.held = held;
         self
     }
 
@@ -179,24 +190,15 @@ impl Locator {
     }
 
     fn find_image(&self, module: &Module, refused: &mut Vec<Refused>) -> Option<Found> {
+        let held = self.held.of(module);
+        let held = held.and_then(|held| held.image(refused));
+        if let Some(found) = held.and_then(|found| found.of_build(module, refused)) {
+            return Some(found);
+        }
         let candidates = image::candidates(module, self.process);
-        candidates.into_iter().find_map(|candidate| {
-            let mut found = take(candidate, refused)?;
-            // A build-id that was recorded decides, even over /proc.
-            match (&module.build_id, &found.elf.build_id) {
-                (None, _) => Some(found),
-                (Some(sought), Some(has)) if sought == has => {
-                    if found.check == Check::PathOnly {
-                        found.check = Check::BuildId;
-                    }
-                    Some(found)
-                }
-                (Some(sought), has) => {
-                    refused.push(Refused::other_build(found.path, sought, has.as_ref()));
-                    None
-                }
-            }
-        })
+        candidates
+            .into_iter()
+            .find_map(|candidate| take(candidate, refused)?.of_build(module, refused))
     }
 
     fn find_debug(
@@ -205,6 +207,10 @@ impl Locator {
         image: Option<&Elf>,
         refused: &mut Vec<Refused>,
     ) -> Option<Found> {
+        let held = self.held.of(module);
+        if let Some(found) = held.and_then(|held| held.debug(refused)) {
+            return Some(found);
+        }
         let roots = self.roots();
         let sought = Sought {
             module,
@@ -241,6 +247,23 @@ impl Locator {
 }
 
 impl Found {
+    /// The same, if its build-id is the module's: one that was recorded decides, even over /proc.
+    fn of_build(mut self, module: &Module, refused: &mut Vec<Refused>) -> Option<Self> {
+        match (&module.build_id, &self.elf.build_id) {
+            (None, _) => Some(self),
+            (Some(sought), Some(has)) if sought == has => {
+                if self.check == Check::PathOnly {
+                    self.check = Check::BuildId;
+                }
+                Some(self)
+            }
+            (Some(sought), has) => {
+                refused.push(Refused::other_build(self.path, sought, has.as_ref()));
+                None
+            }
+        }
+    }
+
     /// The record of this file's answer.
     pub(crate) fn used_for(&self, content: Content) -> FileUsed {
         FileUsed {

@@ -22,6 +22,19 @@ pub(crate) fn hint(root: &Path, path: &Path) -> String {
     "install its package of debug symbols, or build it with -g, or give --debug-dir".to_owned()
 }
 
+/// What to do where the file itself is not at hand.
+pub(crate) fn hint_without_file(root: &Path, path: &Path) -> String {
+    let bring = "put the same build there again, or give --debug-dir with its debug information, and run \
+         memtide symbolize on the recording";
+    let package = root.join("var/lib/dpkg/info").is_dir();
+    match package.then(|| debian_package(root, path)).flatten() {
+        Some(package) => {
+            format!("install {package}-dbgsym (or {package}-dbg) of the same version, or {bring}")
+        }
+        None => bring.to_owned(),
+    }
+}
+
 /// The package whose list of files (`/var/lib/dpkg/info/PACKAGE.list`) has the path.
 fn debian_package(root: &Path, path: &Path) -> Option<String> {
     // Since /lib became a link to /usr/lib, lists and mappings may name either.

@@ -7,8 +7,8 @@ mod support;
 
 use memtide_model::{Nanos, Pid};
 use memtide_symbols::{
-    Address, BuildId, Check, Content, Frame, Locator, MappedRange, ModuleTable, Origin, Resolution,
-    Resolver,
+    Address, BuildId, Check, Content, Frame, HeldFiles, Locator, MappedRange, ModuleTable, Origin,
+    Resolution, Resolver,
 };
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -388,6 +388,40 @@ fn a_running_program_is_read_even_when_its_file_is_gone() {
             );
         }
     }
+}
+
+#[test]
+fn a_file_that_was_held_while_it_ran_answers_when_all_is_gone() {
+    let dir = tempfile::tempdir().unwrap();
+    let program = compile(dir.path(), "victim", C, &["-g", "-O2"]);
+    let svma = start_of(&program, HELPER);
+    let expected: Vec<_> = ask(&program, &[], svma)
+        .frames(0)
+        .iter()
+        .map(support::plain)
+        .collect();
+    let (child, _) = start(&program);
+    std::fs::remove_file(&program).unwrap();
+    let maps = std::fs::read_to_string(format!("/proc/{}/maps", child.0.id())).unwrap();
+    let ranges: Vec<MappedRange> = maps.lines().filter_map(parse).collect();
+    let own: Vec<MappedRange> = ranges
+        .into_iter()
+        .filter(|range| text(&range.path).contains("victim"))
+        .collect();
+    let mut held = HeldFiles::new();
+    // By the path that the loader knew, which may be another than the kernel's.
+    let sought = Path::new("/elsewhere/victim");
+    let locator = Locator::new([]);
+    let pid = Pid(child.0.id());
+    assert!(held.hold(&locator, pid, (sought, None), &own));
+    assert!(held.has(sought, None) && held.descriptors() == 1);
+    drop(child);
+    let resolver = Resolver::new(locator.with_held(held));
+    let resolution = resolve(&resolver, module(sought), &[svma]);
+    let frames: Vec<_> = resolution.frames(0).iter().map(support::plain).collect();
+    assert_eq!(frames, expected);
+    let origin = resolution.modules()[0].answered[0].origin;
+    assert_eq!(origin, Origin::MappedFile);
 }
 
 #[test]

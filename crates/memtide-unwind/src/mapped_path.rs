@@ -81,9 +81,8 @@ impl<'a> MappedPath<'a> {
                 self.end = appended(self.end, digit);
                 Part::End
             }
-            (Part::Field(4), b' ') => Part::Padding,
+            (Part::Field(4) | Part::Padding, b' ') => Part::Padding,
             (Part::Field(number), b' ') => Part::Field(number + 1),
-            (Part::Padding, b' ') => Part::Padding,
             (part @ Part::Field(_), _) => part,
             (Part::Padding | Part::Path, byte) => {
                 self.push(byte);

@@ -11,16 +11,18 @@
 //! counters and not their course. Where several programs were started so, the first is the target.
 
 use crate::cli::options::Collect;
+use crate::code_files::CodeFiles;
 use crate::exit::Code;
 use crate::lens;
 use crate::names::{self, Search};
 use crate::naming::default_file;
 use crate::output;
+use crate::progress;
 use crate::report;
 use crate::secrets;
 use crate::suppressions;
 use anyhow::{Context as _, bail};
-use memtide_collect::{Collector, Hello, is_running};
+use memtide_collect::{Collector, Hello};
 use memtide_model::{
     Event, EventKind, Nanos, Pid, Redactor, StackTotals, StacksTick, Target, Visibility,
 };
@@ -37,13 +39,18 @@ pub(crate) fn run(options: &Collect) -> anyhow::Result<Code> {
     let mut collector = Collector::open(&options.directory)?;
     let run = Run::find(&collector, &options.directory)?;
     let mut redactor = options.outputs.redact.then(secrets::redactor);
+    for text in run.hello.misread() {
+        progress::warn(text);
+    }
     let tick = collector.tick(run.seen, Some(run.hello.pid))?;
+    let mut files = CodeFiles::new(&options.debug_dirs);
+    files.see(collector.loaded());
     let modules = tick.new_modules.clone();
     let file = run.write(options.output.as_deref(), tick, redactor.as_mut())?;
     let search = Search {
         modules: Some(&modules),
         debug_dirs: &options.debug_dirs,
-        process: run.runs.then_some(Pid(run.hello.pid)),
+        held: Some(files.into_held()),
     };
     names::add(&file, search, redactor.as_mut())?;
     report::of_made(&file, &options.outputs, &suppressions, redactor.as_mut())?;
@@ -76,10 +83,11 @@ impl Run {
         };
         let hello = collector.hello(first.pid).unwrap_or_else(|| first.clone());
         let files = Files::of(directory, first.pid)?;
-        let runs = hello.end.is_none() && is_running(hello.pid, hello.start);
+        let now = clock::boottime();
+        let runs = hello.end.is_none() && hello.is_running(now);
         let seen = match hello.end {
             Some(end) => end,
-            None if runs => clock::boottime(),
+            None if runs => now,
             // It was killed: its region was written until then.
             None => first.start + files.written,
         };
@@ -104,6 +112,12 @@ impl Run {
         let mut target = lens::started_as(pid, program, vec![self.hello.program.clone()], why);
         target.parent = Some(Pid(self.hello.parent_pid));
         target.uid = self.uid;
+        let misread = self.hello.misread().map(|text| Visibility {
+            what: "what was set in its environment".to_owned(),
+            why: text.to_owned(),
+            remedy: String::new(),
+        });
+        target.unseen.extend(misread);
         // That of the region stands for the start of the process, which is not known any more.
         let ticks = clock::ticks_per_second().max(1);
         target.id.start.0 = self.started.0 / (Nanos::SECOND.0 / ticks);

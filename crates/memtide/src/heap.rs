@@ -4,9 +4,11 @@
 //! its tick, to which they belong. Nothing is stored before the first region is there: a recording in
 //! which nobody looked must not say that nothing was allocated.
 
+use crate::code_files::CodeFiles;
 use memtide_collect::Collector;
 use memtide_model::{Bytes, CodeModule, HeapMode, Nanos, Pid, Redactor, StacksTick};
 use memtide_record::Writer;
+use memtide_symbols::HeldFiles;
 use std::path::Path;
 
 /// What the shim says when a program starts.
@@ -35,15 +37,17 @@ pub(crate) struct Heap {
     /// The files as they are, in the order of their numbers: names are looked up in them, also where the
     /// recording has placeholders.
     modules: Vec<CodeModule>,
+    files: CodeFiles,
 }
 
 impl Heap {
-    /// Of the process `target` and its descendants, whose regions come into `directory`.
+    /// Of the process `target` and its descendants, whose regions come into `directory`. `files` are those of
+    /// theirs that are held already.
     pub(crate) fn open(
         directory: &Path,
         target: Pid,
-        mode: HeapMode,
-        interval: Bytes,
+        (mode, interval): (HeapMode, Bytes),
+        files: CodeFiles,
     ) -> anyhow::Result<Self> {
         Ok(Self {
             collector: Collector::open(directory)?.removing(),
@@ -54,6 +58,7 @@ impl Heap {
             is_announced: false,
             read: Vec::new(),
             modules: Vec::new(),
+            files,
         })
     }
 
@@ -86,6 +91,7 @@ impl Heap {
     pub(crate) fn collect(&mut self, at: Nanos) -> anyhow::Result<()> {
         if self.is_there()? {
             let tick = self.collector.tick(at, Some(self.target.0))?;
+            self.files.see(self.collector.loaded());
             self.modules.extend(tick.new_modules.iter().cloned());
             self.read.push(tick);
         }
@@ -115,8 +121,10 @@ impl Heap {
         Ok(())
     }
 
-    /// The files whose code is in stacks, by number; `None` where nothing was stored.
-    pub(crate) fn modules(self) -> Option<Vec<CodeModule>> {
-        self.is_announced.then_some(self.modules)
+    /// The files whose code is in stacks, by number, and what is held of them; `None` where nothing was
+    /// stored.
+    pub(crate) fn into_code(self) -> Option<(Vec<CodeModule>, HeldFiles)> {
+        self.is_announced
+            .then(|| (self.modules, self.files.into_held()))
     }
 }

@@ -6,6 +6,7 @@
 
 mod attach;
 mod cli;
+mod code_files;
 mod collect;
 mod compare;
 mod demo;

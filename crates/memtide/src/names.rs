@@ -4,10 +4,10 @@
 //! and on any machine that has the files or their debug information. Looking again never loses a name:
 //! of the old and the new answer the one that says more is kept.
 
-use memtide_model::{CodeModule, CodePlace, Nanos, Pid, Redactor, StackObservations, Symbol};
+use memtide_model::{CodeModule, CodePlace, Nanos, Redactor, StackObservations, Symbol};
 use memtide_record::{Reader, store_symbols};
 use memtide_symbols::{
-    Address, BuildId, Frame, Locator, Module, ModuleTable, Placement, Resolver, Segment,
+    Address, BuildId, Frame, HeldFiles, Locator, Module, ModuleTable, Placement, Resolver, Segment,
 };
 use std::path::{Path, PathBuf};
 
@@ -21,14 +21,14 @@ const MOST_MODULES: u32 = 1 << 23;
 pub(crate) type Named = (Vec<(CodePlace, Vec<Symbol>)>, Vec<String>);
 
 /// Where names are looked for.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Search<'a> {
     /// The files as they are, by number, where the recording has placeholders for them.
     pub(crate) modules: Option<&'a [CodeModule]>,
     /// Debug files lie below these, too.
     pub(crate) debug_dirs: &'a [PathBuf],
-    /// A process that still runs the files: its own view of the file system comes first.
-    pub(crate) process: Option<Pid>,
+    /// Files that were opened while a process ran them: these come first.
+    pub(crate) held: Option<HeldFiles>,
 }
 
 /// What is known now.
@@ -94,8 +94,8 @@ pub(crate) fn look_up(modules: &[CodeModule], places: &[CodePlace], search: Sear
         }
     }
     let mut locator = Locator::new(search.debug_dirs.iter().cloned());
-    if let Some(pid) = search.process {
-        locator = locator.of_process(pid);
+    if let Some(held) = search.held {
+        locator = locator.with_held(held);
     }
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let resolution = Resolver::new(locator)

@@ -5,6 +5,7 @@
 //! code is passed through.
 
 use crate::cli::options::Run;
+use crate::code_files::CodeFiles;
 use crate::error;
 use crate::exit::Code;
 use crate::heap::Heap;
@@ -42,7 +43,7 @@ pub(crate) fn run(options: &Run) -> anyhow::Result<Code> {
         debug_dirs: options.debug_dirs.clone(),
     };
     let program = inspect_program(&resolve(&options.program)?)?;
-    let inside = Inside::prepare(options, &program)?;
+    let mut inside = Inside::prepare(options, &program)?;
     let relay = Relay::install(options.limit.kill_after.is_some())?;
     let mut launch = Launch::new(&options.program, &options.arguments);
     if let Some((shim, regions)) = &inside.recorder {
@@ -57,7 +58,7 @@ pub(crate) fn run(options: &Run) -> anyhow::Result<Code> {
     Family::adopt_orphans();
     let (launched, teller) = start(options, &launch, &program)?;
     let mut leash = Leash::new(launched, relay, options.limit);
-    let session = open(options, &program, &inside, teller, &mut leash);
+    let session = open(options, &program, &mut inside, teller, &mut leash);
     let outcome = session.and_then(|mut session| {
         let failure = session.record(&mut leash).err();
         if let Some(failure) = &failure {
@@ -104,6 +105,8 @@ fn start(
 /// What looks from inside of the program, or why nothing does.
 struct Inside {
     recorder: Option<(Shim, RunDir)>,
+    /// The program itself.
+    code: Option<CodeFiles>,
     mode: HeapMode,
     why_not: Option<String>,
 }
@@ -116,12 +119,18 @@ impl Inside {
         };
         let mut inside = Self {
             recorder: None,
+            code: None,
             mode,
             why_not: None,
         };
         if options.heap.is_some() {
             match shim::find(options, program)? {
-                Ok(shim) => inside.recorder = Some((shim, RunDir::create(&[beside(options)])?)),
+                Ok(shim) => {
+                    inside.recorder = Some((shim, RunDir::create(&[beside(options)])?));
+                    let mut code = CodeFiles::new(&options.debug_dirs);
+                    code.hold_program(&program.runs);
+                    inside.code = Some(code);
+                }
                 Err(why) => {
                     progress::warn(&format!("not recorded: {why}; watching from outside only"));
                     inside.why_not = Some(why);
@@ -156,7 +165,7 @@ fn beside(options: &Run) -> &Path {
 fn open(
     options: &Run,
     program: &Program,
-    inside: &Inside,
+    inside: &mut Inside,
     teller: Option<Teller>,
     leash: &mut Leash,
 ) -> anyhow::Result<Session> {
@@ -168,9 +177,10 @@ fn open(
     if let Some(why) = &inside.why_not {
         lens.add_unseen(not_recorded(why));
     }
-    let heap = match (&inside.recorder, options.heap) {
-        (Some((_, regions)), Some(mode)) => {
-            Some(Heap::open(regions.path(), pid, mode, options.interval)?)
+    let heap = match (&inside.recorder, options.heap, inside.code.take()) {
+        (Some((_, regions)), Some(mode), Some(code)) => {
+            let what = (mode, options.interval);
+            Some(Heap::open(regions.path(), pid, what, code)?)
         }
         _ => None,
     };

@@ -37,7 +37,12 @@ pub(super) fn answer(job: &Job<'_>, resolver: &Resolver, threads: usize) -> File
     let known = knowledge.ask(&asked, threads, resolver.demangles);
 
     let frames = label(job, &svmas, &known);
-    let warning = report::warning(job, &knowledge.answered, &knowledge.refused);
+    let warning = report::warning(
+        job,
+        files.image.is_some(),
+        &knowledge.answered,
+        &knowledge.refused,
+    );
     let reports = job
         .modules
         .iter()

@@ -30,12 +30,17 @@ pub struct ModuleReport {
 
 /// The sentence for a file whose debug information was not found; `None` where it was, or where
 /// there is no file at all (`[vdso]`).
-pub(super) fn warning(job: &Job<'_>, answered: &[FileUsed], refused: &[Refused]) -> Option<String> {
+pub(super) fn warning(
+    job: &Job<'_>,
+    has_image: bool,
+    answered: &[FileUsed],
+    refused: &[Refused],
+) -> Option<String> {
     let (path, _) = job.module.plain_path();
     let has_lines = answered
         .iter()
         .any(|file| file.content == Content::DebugInfo);
-    if has_lines || !path.is_absolute() {
+    if has_lines || is_kernels(path) {
         return None;
     }
     let name = text::printable(path.as_os_str().as_encoded_bytes());
@@ -44,12 +49,31 @@ pub(super) fn warning(job: &Job<'_>, answered: &[FileUsed], refused: &[Refused])
     } else {
         "no debug information for"
     };
-    let why = refused
-        .first()
-        .map(|first| format!(" ({first})"))
-        .unwrap_or_default();
-    Some(format!(
-        "{what} {name}{why}: {}",
-        package::hint(Path::new("/"), path)
-    ))
+    let why = match refused.first() {
+        Some(first) if has_image => format!(" ({first})"),
+        Some(first) => format!(", which was deleted or replaced ({first})"),
+        None if has_image => String::new(),
+        None if path.is_absolute() => {
+            ", which is not here: deleted or replaced since, of another mount \
+             namespace, or of another machine"
+                .to_owned()
+        }
+        None => ", a relative name, which says nothing of where the file is".to_owned(),
+    };
+    let root = Path::new("/");
+    let remedy = if has_image {
+        package::hint(root, path)
+    } else {
+        package::hint_without_file(root, path)
+    };
+    Some(format!("{what} {name}{why}: {remedy}"))
+}
+
+/// Whether it is code that the kernel maps and no file holds: `[vdso]`, under the loader's name or the kernel's.
+fn is_kernels(path: &Path) -> bool {
+    let name = path.as_os_str().as_encoded_bytes();
+    name.is_empty()
+        || name.starts_with(b"[")
+        || name.starts_with(b"linux-vdso.so")
+        || name.starts_with(b"linux-gate.so")
 }

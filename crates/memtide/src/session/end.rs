@@ -64,11 +64,11 @@ impl Session {
             writer.costs(&lens.costs(), cost)?;
             Ok(writer.finish()?)
         });
-        if let Some(modules) = heap.and_then(Heap::modules) {
+        if let Some((modules, held)) = heap.and_then(Heap::into_code) {
             let search = Search {
                 modules: Some(&modules),
                 debug_dirs,
-                process: None,
+                held: Some(held),
             };
             if let Err(error) = names::add(&file, search, redactor.as_mut()) {
                 progress::warn(&format!("call stacks have no names: {error:#}"));
