@@ -9,8 +9,8 @@
 //! Nothing is forecast for shapes that are bounded, nor further than [`FORECAST_REACH`] times the record. A track that
 //! swings too much for a line of its own, and that no growth was judged apart on, is "not told", which is not "never".
 //!
-//! The prototype of the line's band covered .98 on leaks of the corpus, fitted on 24 s and tested 6, 12 and 22 s
-//! ahead (the textbook interval .20); what it missed was an onset.
+//! `tests/score` sets both against the corpus, fitted on 24 s and tested 6, 12 and 22 s ahead (reports/score/README.md,
+//! "Forecasts"): the textbook interval covered .20 there. What the line misses is growth that speeds up.
 
 mod line;
 
