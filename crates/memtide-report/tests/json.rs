@@ -19,8 +19,9 @@ const NO_LENS: [&str; 6] = [
 ];
 
 /// Keys beyond the design's block. Additions are allowed, but none by accident.
-const ADDED: [&str; 13] = [
+const ADDED: [&str; 14] = [
     "allocations",
+    "forecast.resource",
     "reasoning",
     "reasoning.steps",
     "recording.reads",
