@@ -78,17 +78,22 @@ class Running:
             raise Failed(f"not done after {TIME_LIMIT} s") from None
         found = re.search(r"^status (\d+) cpu_us (\d+) peak_kb (\d+)$", self._report.read_text(), re.MULTILINE)
         if not found or found[1] != "0":
-            words = self._words.read_text(errors="replace")
-            named = re.search(r"^.*(?:error|what\(\):|bad_alloc|cannot).*$", words, re.MULTILINE | re.IGNORECASE)
-            reason = (named[0] if named else words[-200:]).strip()
-            raise Failed(f"ended with {found[1] if found else 'nothing counted'}: {reason}")
+            words = reason(self._words.read_text(errors="replace"))
+            raise Failed(f"ended with {found[1] if found else 'nothing counted'}: {words}")
         cpu = int(found[2]) / 1e6
         return Usage(cpu, cpu, int(found[3]) * 1024)
+
+
+def reason(words):
+    """Of what a failed command said the first line that names an error, else its last one; never a part of one."""
+    lines = [line.strip() for line in words.splitlines() if line.strip()]
+    named = [line for line in lines if re.search(r"error|what\(\):|bad_alloc|cannot", line, re.IGNORECASE)]
+    return (named[:1] or lines[-1:] or ["it said nothing"])[0]
 
 
 def text_of(command, env=None, cwd=None):
     """Runs a command for its output; its words are in the error where it fails."""
     done = subprocess.run([str(part) for part in command], env=env, cwd=cwd, capture_output=True, text=True)
     if done.returncode != 0:
-        raise Failed(f"{command[0]} ended with {done.returncode}: {(done.stderr or done.stdout).strip()[-500:]}")
+        raise Failed(f"{command[0]} ended with {done.returncode}: {reason(done.stderr or done.stdout)}")
     return done.stdout
