@@ -138,6 +138,18 @@ fn a_pid_that_runs_without_the_lock_is_somebody_elses() {
 }
 
 #[test]
+fn a_lock_that_a_child_has_inherited_does_not_keep_its_parent_alive() {
+    let dir = TempDir::new().unwrap();
+    shop(7, 1000, own_namespace(), true).save(dir.path(), "7-0");
+    let _held_by_the_child = lock(dir.path(), "7-0");
+    let mut collector = collector(dir.path(), &[]);
+    let mut seen = Seen::default();
+    seen.take(collector.tick(NOW, None).unwrap());
+    assert_eq!(seen.of(SHOP, others).live_bytes(), 0);
+    assert!(!is_there(dir.path(), "7-0"));
+}
+
+#[test]
 fn what_shows_no_sign_of_life_or_death_is_kept() {
     let dir = TempDir::new().unwrap();
     let other = own_namespace() + 1;

@@ -7,8 +7,8 @@ mod support;
 
 use memtide_model::{Nanos, Pid};
 use memtide_symbols::{
-    Address, BuildId, Check, Content, Frame, HeldFiles, Locator, MappedRange, ModuleTable, Origin,
-    Resolution, Resolver,
+    Address, BuildId, Check, Content, Frame, HeldFiles, Locator, MappedRange, Module, ModuleTable,
+    Origin, Resolution, Resolver,
 };
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -400,6 +400,7 @@ fn a_file_that_was_held_while_it_ran_answers_when_all_is_gone() {
         .iter()
         .map(support::plain)
         .collect();
+    let build_id = Locator::new([]).build_id(&module(&program));
     let (child, _) = start(&program);
     std::fs::remove_file(&program).unwrap();
     let maps = std::fs::read_to_string(format!("/proc/{}/maps", child.0.id())).unwrap();
@@ -413,11 +414,18 @@ fn a_file_that_was_held_while_it_ran_answers_when_all_is_gone() {
     let sought = Path::new("/elsewhere/victim");
     let locator = Locator::new([]);
     let pid = Pid(child.0.id());
-    assert!(held.hold(&locator, pid, (sought, None), &own));
-    assert!(held.has(sought, None) && held.descriptors() == 1);
+    let by_path_alone = held.hold(&locator, pid, (sought, None), &own);
+    assert!(!by_path_alone, "nothing shows that it is the same");
+    let build_id = build_id.as_ref();
+    assert!(held.hold(&locator, pid, (sought, build_id), &own));
+    assert!(held.has(sought, build_id) && held.descriptors() == 1);
     drop(child);
     let resolver = Resolver::new(locator.with_held(held));
-    let resolution = resolve(&resolver, module(sought), &[svma]);
+    let gone = Module {
+        build_id: build_id.cloned(),
+        ..module(sought)
+    };
+    let resolution = resolve(&resolver, gone, &[svma]);
     let frames: Vec<_> = resolution.frames(0).iter().map(support::plain).collect();
     assert_eq!(frames, expected);
     let origin = resolution.modules()[0].answered[0].origin;

@@ -96,6 +96,10 @@ impl HeldFiles {
             loaded: Nanos(0),
             unloaded: None,
         };
+        // It may have become another program since. A build-id will tell; without one its path must.
+        if build_id.is_none() && mapped.plain_path().0 != path {
+            return false;
+        }
         let candidates = image::candidates(&mapped, Some(process)).into_iter();
         let image = candidates
             // What is at its path here is still there later, or is another file already.
