@@ -334,6 +334,22 @@ fn a_program_that_only_its_own_mount_namespace_has_is_named() {
     for file in ["program", "libleak.so"] {
         fs::rename(place.at(file), place.at("real").join(file)).unwrap();
     }
+    // Lines are in a file of their own, which is there alone, too.
+    let tool = |program: &str, arguments: &[&str]| {
+        let mut command = Command::new(program);
+        let output = command
+            .current_dir(place.at("real"))
+            .args(arguments)
+            .output();
+        let output = output.expect("binutils are installed");
+        assert!(output.status.success(), "{}", err(&output));
+    };
+    tool(
+        "objcopy",
+        &["--only-keep-debug", "program", "program.debug"],
+    );
+    tool("strip", &["program"]);
+    tool("objcopy", &["--add-gnu-debuglink=program.debug", "program"]);
     let script = "mount --bind real seen && cd seen && exec ./program ./libleak.so 2";
     let (_, report) = place.run(&["unshare", "--mount", "sh", "-c", script]);
     let module = leaf(&report, "target", HERE)["module"].clone();
