@@ -39,12 +39,14 @@ impl Hello {
     /// Why the shim records nothing in this process, as a fragment, where it has refused to.
     pub fn refusal(&self) -> Option<&'static str> {
         match self.state {
-            State::RefusedLimit => Some("its address space is limited (ulimit -v)"),
+            State::RefusedLimit => Some("its memory is limited (ulimit -v or -d)"),
             State::RefusedOvercommit => {
                 Some("this kernel does not overcommit (vm.overcommit_memory=2)")
             }
             State::RefusedKernel => Some("this kernel is older than Linux 4.14"),
-            State::RefusedAllocator => Some("no allocator was found behind the shim"),
+            State::RefusedAllocator => Some(
+                "its malloc is not behind the shim: an allocator is linked into the program, or was preloaded before",
+            ),
             State::Starting | State::Recording | State::Ended | State::Full => None,
         }
     }

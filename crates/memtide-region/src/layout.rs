@@ -76,14 +76,16 @@ pub enum State {
     Ended = 2,
     /// There was no room for more; what is there is true, what came later is missing.
     Full = 3,
-    /// Nothing is recorded: the address space is limited (`RLIMIT_AS`), and the shim's tables could take
-    /// what the program needs.
+    /// Nothing is recorded: the address space is limited (`RLIMIT_AS`), or private memory (`RLIMIT_DATA`), and
+    /// the shim's tables could take what the program needs.
     RefusedLimit = 4,
     /// Nothing is recorded: the kernel does not overcommit (`vm.overcommit_memory` 2).
     RefusedOvercommit = 5,
     /// Nothing is recorded: the kernel lacks what the shim needs (`MADV_WIPEONFORK`, Linux 4.14).
     RefusedKernel = 6,
-    /// Nothing is recorded: no allocator was found behind the shim.
+    /// No block is recorded: no allocator was found behind the shim, or one in front of it, to which the
+    /// program's calls go. Where that one passes calls on, the first block changes this to
+    /// [`State::Recording`].
     RefusedAllocator = 7,
 }
 

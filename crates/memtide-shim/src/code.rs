@@ -1,7 +1,6 @@
 //! Which module an address lies in, and the unwinding rule of a return address.
 //!
-//! Rules are compiled from `.eh_frame` when an address is first seen, on a stack of the shim's own with
-//! all signals blocked: the program's may be a few KiB, and the compiler needs several. glibc's
+//! Rules are compiled from `.eh_frame` when an address is first seen (`compiler`). glibc's
 //! `_dl_find_object` finds the module without a lock; before glibc 2.35 the loader's list is asked, and no
 //! lock of the shim's is held meanwhile.
 //!
@@ -11,17 +10,15 @@
 use crate::lock::Lock;
 use crate::next::{self, Function, Object, PT_LOAD, ProgramHeader};
 use crate::region::{self, Module};
-use crate::{memory, stacks, system, tries};
-use core::arch::naked_asm;
+use crate::{compiler, memory, stacks, system, tries};
 use core::ffi::{c_char, c_int, c_void};
 use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 use memtide_region::layout::{LOADED, ModuleEntry, PATH_BYTES};
 use memtide_unwind::rule::Bucket;
-use memtide_unwind::{EhFrameSections, MappedPath, Rule, RuleTable, compile};
+use memtide_unwind::{EhFrameSections, MappedPath, Rule, RuleTable};
 
 const PT_NOTE: u32 = 4;
 const PT_GNU_EH_FRAME: u32 = 0x6474_e550;
-const STACK_BYTES: usize = 128 << 10;
 const FIRST_MODULES: usize = 64;
 
 static BUCKETS: AtomicPtr<Bucket> = AtomicPtr::new(core::ptr::null_mut());
@@ -29,13 +26,6 @@ static BUCKETS: AtomicPtr<Bucket> = AtomicPtr::new(core::ptr::null_mut());
 static VERSION: AtomicU32 = AtomicU32::new(1);
 static GENERATION: AtomicU32 = AtomicU32::new(0);
 static MODULES: Lock<Modules> = Lock::new(Modules::new());
-/// The stack on which rules are compiled: its upper end.
-static COMPILER: Lock<CompilerStack> = Lock::new(CompilerStack(core::ptr::null_mut()));
-
-struct CompilerStack(*mut u8);
-
-// SAFETY: memory of the shim's own, used under the lock.
-unsafe impl Send for CompilerStack {}
 
 /// A module that was seen.
 #[derive(Clone, Copy)]
@@ -90,15 +80,13 @@ struct LinkMap {
     name: *const c_char,
 }
 
-/// Maps the table of rules and the compiler's stack.
+/// Maps the table of rules and what the compiler needs.
 pub(crate) fn prepare() -> bool {
     // SAFETY: all zero is an empty bucket.
     let buckets = unsafe { memory::map_slice::<Bucket>(RuleTable::BUCKETS) };
-    let stack = memory::map(STACK_BYTES);
-    let (Some(buckets), Some(stack)) = (buckets, stack) else {
+    let Some(buckets) = buckets.filter(|_| compiler::prepare()) else {
         return false;
     };
-    COMPILER.with(|compiler| compiler.0 = stack.wrapping_add(STACK_BYTES));
     BUCKETS.store(buckets, Ordering::Release);
     true
 }
@@ -164,7 +152,7 @@ fn new_rule(address: u64) -> Rule {
     };
     MODULES.with(|modules| modules.note(&found));
     let rule = match found.sections() {
-        Some(sections) => compile_aside(&sections, address),
+        Some(sections) => compiler::rule(&sections, address),
         None => Some(Rule::UNKNOWN),
     };
     let Some(rule) = rule else {
@@ -195,7 +183,7 @@ pub(crate) unsafe fn forget() {
     // SAFETY: the caller's promise, for both.
     unsafe {
         MODULES.replace(Modules::new());
-        COMPILER.replace(CompilerStack(core::ptr::null_mut()));
+        compiler::forget();
     }
 }
 
@@ -500,55 +488,4 @@ impl Modules {
         unsafe { self.list.add(self.count).write(known) };
         self.count += 1;
     }
-}
-
-/// What is handed over to the other stack.
-struct Compilation<'a> {
-    sections: &'a EhFrameSections<'static>,
-    address: u64,
-    rule: Rule,
-}
-
-/// Compiles a rule on the shim's own stack; `None` where that cannot be had.
-fn compile_aside(sections: &EhFrameSections<'static>, address: u64) -> Option<Rule> {
-    let mut work = Compilation {
-        sections,
-        address,
-        rule: Rule::UNKNOWN,
-    };
-    let signals = system::block_signals();
-    let compiled = COMPILER.with(|stack| {
-        if !stack.0.is_null() {
-            // SAFETY: the stack is the shim's and nobody else's while the lock is held, no signal
-            // handler runs on it, and `compile_here` returns.
-            unsafe { on_stack(stack.0, compile_here, (&raw mut work).cast()) };
-        }
-    });
-    system::restore_signals(signals);
-    compiled.map(|()| work.rule)
-}
-
-unsafe extern "C" fn compile_here(work: *mut c_void) {
-    // SAFETY: `compile_aside` passes its own work, and waits.
-    let work = unsafe { &mut *work.cast::<Compilation<'_>>() };
-    work.rule = compile(work.sections, work.address);
-}
-
-/// Calls `work` with `data` on the stack that ends at `top`, which is aligned to 16.
-#[unsafe(naked)]
-unsafe extern "C" fn on_stack(
-    top: *mut u8,
-    work: unsafe extern "C" fn(*mut c_void),
-    data: *mut c_void,
-) {
-    naked_asm!(
-        "push rbp",
-        "mov rbp, rsp",
-        "mov rsp, rdi",
-        "mov rdi, rdx",
-        "call rsi",
-        "mov rsp, rbp",
-        "pop rbp",
-        "ret",
-    )
 }

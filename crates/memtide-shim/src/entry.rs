@@ -10,7 +10,7 @@
 
 use crate::next::{self, Function, behind};
 use crate::tls::tls;
-use crate::{code, operators, record};
+use crate::{code, operators, record, recorder};
 use core::arch::naked_asm;
 use core::ffi::{c_int, c_void};
 use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering::Relaxed};
@@ -20,7 +20,7 @@ type Block = *mut c_void;
 /// The filter that free looks into: a byte for each 64 bytes of address, modulo its size. As it is at
 /// first, it lets every block pass.
 pub(crate) static FILTER: AtomicPtr<u8> = AtomicPtr::new((&raw const OPEN).cast_mut());
-/// The filter's size less one.
+/// The filter's size less one. It is set once, after the filter, which stays where it is from then on.
 pub(crate) static FILTER_MASK: AtomicUsize = AtomicUsize::new(0);
 
 /// The functions behind the shim; at first those that look for them.
@@ -31,16 +31,17 @@ static OPEN: u8 = 0;
 /// A filter of one byte that stops all.
 static SHUT: u8 = 255;
 
-/// Every block passes `free` unseen.
-pub(crate) fn open_filter() {
-    FILTER_MASK.store(0, Relaxed);
-    FILTER.store((&raw const OPEN).cast_mut(), Relaxed);
+/// Every block is looked up, until [`open_filter`]. Only where there is no larger filter: of its two words a
+/// thread in `free` may have read one.
+pub(crate) fn shut_filter() {
+    FILTER.store((&raw const SHUT).cast_mut(), Relaxed);
 }
 
-/// Every block is looked up.
-pub(crate) fn shut_filter() {
-    FILTER_MASK.store(0, Relaxed);
-    FILTER.store((&raw const SHUT).cast_mut(), Relaxed);
+/// Undoes [`shut_filter`], if that was done: every block passes `free` unseen.
+pub(crate) fn open_filter() {
+    let (shut, open) = (&raw const SHUT, &raw const OPEN);
+    // A failure means that it was not.
+    let _ = FILTER.compare_exchange(shut.cast_mut(), open.cast_mut(), Relaxed, Relaxed);
 }
 
 extern "C" fn no_memory(_: usize) -> Block {
@@ -505,38 +506,6 @@ pub unsafe extern "C" fn malloc_usable_size(block: Block) -> usize {
         .map_or(0, |behind| unsafe { behind(block) })
 }
 
-/// `void free_sized(void *block, size_t size)` of C23.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn free_sized(block: Block, size: usize) {
-    let behind = behind!(FreeSized as unsafe extern "C" fn(Block, usize));
-    // SAFETY: the caller's arguments, passed on; where the allocator does not know sizes, free does it.
-    unsafe {
-        match behind {
-            Some(behind) => {
-                record::forget(block.addr() as u64);
-                behind(block, size);
-            }
-            None => free(block),
-        }
-    }
-}
-
-/// `void free_aligned_sized(void *block, size_t alignment, size_t size)` of C23.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn free_aligned_sized(block: Block, align: usize, size: usize) {
-    let behind = behind!(FreeAlignedSized as unsafe extern "C" fn(Block, usize, usize));
-    // SAFETY: as for `free_sized`.
-    unsafe {
-        match behind {
-            Some(behind) => {
-                record::forget(block.addr() as u64);
-                behind(block, align, size);
-            }
-            None => free(block),
-        }
-    }
-}
-
 /// `int dlclose(void *handle)`: what was known of unloaded code is forgotten.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dlclose(handle: *mut c_void) -> c_int {
@@ -545,6 +514,6 @@ pub unsafe extern "C" fn dlclose(handle: *mut c_void) -> c_int {
     };
     // SAFETY: the caller's argument, passed on.
     let result = operators::while_closing(|| unsafe { behind(handle) });
-    code::forget_rules();
+    recorder::anyway(tls(), code::forget_rules);
     result
 }

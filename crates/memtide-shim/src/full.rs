@@ -3,11 +3,15 @@
 //! A word for each granule of address, in leaves of 32 MiB of address that are mapped when they are
 //! needed. The word of a block is written after the allocator made it and cleared before the allocator
 //! frees it, so the allocator itself hands words over between threads: plain loads and stores do.
+//!
+//! A word that is not clear when the allocator gives its block out is that of a block which was freed unseen, by a
+//! function that is not wrapped or by a signal handler. It is counted as gone then.
 
 use crate::counters::{self, Amount};
 use crate::record::Taken;
+use crate::recorder::{self, Recorder};
 use crate::tls::{Tls, tls};
-use crate::{memory, next, recorder, stacks};
+use crate::{memory, next, stacks};
 use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
 /// A leaf covers so many bits of address.
@@ -81,6 +85,7 @@ fn map_leaf(address: u64) -> Option<&'static AtomicU64> {
     let bytes = size_of::<AtomicU64>() << (LEAF_BITS - GRANULE_BITS.load(Ordering::Relaxed));
     // In rows, away from the program: leaves between its mappings would spread these over more leaves.
     let hint = SHADOW + (address >> LEAF_BITS) as usize % (SHADOW_BYTES / bytes) * bytes;
+    #[expect(clippy::cast_ptr_alignment, reason = "mappings begin with a page")]
     // Words are all zero at first.
     let mapped = memory::map_near(hint, bytes)?.cast::<AtomicU64>();
     let first = place.compare_exchange(
@@ -104,31 +109,52 @@ pub(crate) fn made(tls: &Tls, block: u64, size: u64, slot: u64, base: u64) {
     let Some(recorder) = recorder::enter(tls) else {
         return;
     };
-    let bytes = size.min(MOST_BYTES);
-    let amount = Amount {
-        blocks: 1,
-        bytes,
-        samples: 0,
-    };
-    let mut counted = false;
-    if let Some(stack) = stacks::number(recorder, slot, base)
-        && let Some(word) = found_or_mapped(block)
-    {
-        counted = counters::made(recorder, stack, amount);
-        if counted {
-            word.store(u64::from(stack) << SIZE_BITS | bytes, Ordering::Relaxed);
-        }
+    if count_made(recorder, block, size.min(MOST_BYTES), (slot, base)).is_none() {
+        counters::no_room();
     }
     recorder::leave(tls);
-    if !counted {
-        counters::no_room();
+}
+
+/// `None` where there is no room to count the block.
+#[inline(always)]
+fn count_made(
+    recorder: &mut Recorder,
+    block: u64,
+    bytes: u64,
+    (slot, base): (u64, u64),
+) -> Option<()> {
+    let stack = stacks::number(recorder, slot, base)?;
+    let word = found_or_mapped(block)?;
+    if word.load(Ordering::Relaxed) != 0 {
+        count_stale(recorder, word);
+    }
+    if !counters::made(recorder, stack, amount(bytes)) {
+        return None;
+    }
+    word.store(u64::from(stack) << SIZE_BITS | bytes, Ordering::Relaxed);
+    Some(())
+}
+
+/// The block that was here has gone without a word.
+#[cold]
+#[inline(never)]
+fn count_stale(recorder: &mut Recorder, word: &AtomicU64) {
+    if let Some(taken) = clear(word) {
+        counters::gone(recorder, taken.stack, amount(taken.bytes));
     }
 }
 
-/// See `record::take`.
 #[inline(always)]
-pub(crate) fn take(block: u64) -> Option<Taken> {
-    let word = found(block)?;
+fn amount(bytes: u64) -> Amount {
+    Amount {
+        blocks: 1,
+        bytes,
+        samples: 0,
+    }
+}
+
+#[inline(always)]
+fn clear(word: &AtomicU64) -> Option<Taken> {
     let entry = word.load(Ordering::Relaxed);
     if entry == 0 {
         return None;
@@ -140,24 +166,46 @@ pub(crate) fn take(block: u64) -> Option<Taken> {
     })
 }
 
+/// See `record::forget`.
+#[inline(always)]
+pub(crate) fn freed(block: u64) {
+    if block == 0 {
+        return;
+    }
+    let tls = tls();
+    if !recorder::begin(tls) {
+        return;
+    }
+    if let Some(word) = found(block)
+        && let Some(taken) = clear(word)
+        && let Some(recorder) = recorder::own(tls)
+    {
+        counters::gone(recorder, taken.stack, amount(taken.bytes));
+    }
+    recorder::leave(tls);
+}
+
+/// See `record::take`.
+#[inline(always)]
+pub(crate) fn take(block: u64) -> Option<Taken> {
+    recorder::alone(tls(), || found(block).and_then(clear)).flatten()
+}
+
 /// See `record::put_back`.
 pub(crate) fn put_back(block: u64, taken: Taken) {
-    if let Some(word) = found(block) {
-        let entry = u64::from(taken.stack) << SIZE_BITS | taken.bytes;
-        word.store(entry, Ordering::Relaxed);
-    }
+    recorder::alone(tls(), || {
+        if let Some(word) = found(block) {
+            let entry = u64::from(taken.stack) << SIZE_BITS | taken.bytes;
+            word.store(entry, Ordering::Relaxed);
+        }
+    });
 }
 
 /// See `record::count_gone`.
 #[inline(always)]
 pub(crate) fn count_gone(taken: Taken) {
-    let amount = Amount {
-        blocks: 1,
-        bytes: taken.bytes,
-        samples: 0,
-    };
     recorder::with(tls(), |recorder| {
-        counters::gone(recorder, taken.stack, amount);
+        counters::gone(recorder, taken.stack, amount(taken.bytes));
     });
 }
 

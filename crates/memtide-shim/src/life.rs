@@ -42,7 +42,9 @@ static INTERVAL: AtomicU64 = AtomicU64::new(DEFAULT_INTERVAL);
 static MISREAD: AtomicU32 = AtomicU32::new(0);
 /// The first word of the page that a child of fork sees as zero: 1 in the process that started it, 2
 /// while a child starts anew.
-static MARK: AtomicPtr<AtomicU32> = AtomicPtr::new(core::ptr::null_mut());
+static MARK: AtomicPtr<AtomicU32> = AtomicPtr::new((&raw const NO_MARK).cast_mut());
+/// Stands for the page before there is one.
+static NO_MARK: AtomicU32 = AtomicU32::new(1);
 /// `MEMTIDE_DIR` and its length.
 static DIRECTORY: Lock<([u8; PATH_ROOM], usize)> = Lock::new(([0; PATH_ROOM], 0));
 
@@ -81,8 +83,15 @@ pub(crate) fn current_phase() -> Phase {
 #[inline(always)]
 pub(crate) fn is_new_process() -> bool {
     let mark = MARK.load(Ordering::Acquire);
-    // SAFETY: null, or the page of `make_mark`, which stays mapped.
-    unsafe { mark.as_ref() }.is_some_and(|mark| mark.load(Ordering::Acquire) != 1)
+    // SAFETY: a static, or the page of `make_mark`, which stays mapped.
+    unsafe { &*mark }.load(Ordering::Acquire) != 1
+}
+
+/// The mark, once it was made.
+fn mark() -> Option<&'static AtomicU32> {
+    let mark = MARK.load(Ordering::Acquire);
+    // SAFETY: as in `is_new_process`.
+    (!core::ptr::eq(mark, &raw const NO_MARK)).then(|| unsafe { &*mark })
 }
 
 /// Starts what is to be started, unless the thread is inside of the shim already: then this is a child that a signal
@@ -97,9 +106,7 @@ fn start() {
 }
 
 fn start_alone() {
-    let mark = MARK.load(Ordering::Acquire);
-    // SAFETY: as in `is_new_process`.
-    if let Some(mark) = unsafe { mark.as_ref() } {
+    if let Some(mark) = mark() {
         let mine = mark.compare_exchange(0, 2, Ordering::AcqRel, Ordering::Acquire);
         if mine.is_ok() {
             PHASE.store(STARTING, Ordering::Release);
@@ -127,7 +134,7 @@ fn start_alone() {
     }
     // SAFETY: libc's environment, which nobody else changes yet.
     let wanted = unsafe { read_environment(environment) };
-    if wanted && next::get(next::Function::Malloc) != 0 {
+    if wanted {
         begin();
     } else {
         PHASE.store(OFF, Ordering::Release);
@@ -168,7 +175,6 @@ fn begin() {
         samples::prepare(interval)
     };
     if !(gate && stacks::prepare() && code::prepare() && make_mark()) {
-        entry::open_filter();
         region::set_state(State::Full);
         PHASE.store(OFF, Ordering::Release);
         return;
@@ -178,13 +184,21 @@ fn begin() {
     if full {
         entry::shut_filter();
     }
-    region::set_state(State::Recording);
+    // Whose blocks do not come here, unless it passes them on: the first one tells.
+    region::set_state(if next::has_allocator_in_front() {
+        State::RefusedAllocator
+    } else {
+        State::Recording
+    });
     PHASE.store(if full { FULL } else { SAMPLED }, Ordering::Release);
 }
 
 /// Why nothing is to be recorded although it was asked for.
 fn refusal() -> Option<State> {
-    if system::address_space_limit().is_some() {
+    if next::get(next::Function::Malloc) == 0 {
+        return Some(State::RefusedAllocator);
+    }
+    if system::has_limited_memory() {
         return Some(State::RefusedLimit);
     }
     let mut text = [0; 8];
@@ -193,7 +207,7 @@ fn refusal() -> Option<State> {
     {
         return Some(State::RefusedOvercommit);
     }
-    if MARK.load(Ordering::Relaxed).is_null() && !make_mark() {
+    if !make_mark() {
         return Some(State::RefusedKernel);
     }
     None
@@ -201,7 +215,7 @@ fn refusal() -> Option<State> {
 
 /// Maps the page that a child of fork sees as zeros.
 fn make_mark() -> bool {
-    if !MARK.load(Ordering::Relaxed).is_null() {
+    if mark().is_some() {
         return true;
     }
     let Some(page) = system::map_private(0, system::PAGE as usize) else {
@@ -224,6 +238,7 @@ fn make_mark() -> bool {
 /// Only in a new child of `fork`, where no other thread uses the shim.
 unsafe fn forget_parent() {
     entry::open_filter();
+    let kept = samples::filter().map_or(0, |(start, _)| start);
     full::forget();
     // SAFETY: the caller's promise, for each of these.
     unsafe {
@@ -233,7 +248,7 @@ unsafe fn forget_parent() {
         tries::forget();
         code::forget();
         recorder::forget();
-        region::forget();
+        region::forget(kept);
     }
 }
 
@@ -349,16 +364,18 @@ unsafe extern "C" fn destructor() {
     if !recording || is_new_process() {
         return;
     }
-    let Some(header) = region::header() else {
-        return;
-    };
     let tls = tls();
     if !tls.recorder.get().is_null() {
         recorder::with(tls, counters::raise);
     }
-    header.end.store(system::boottime(), Ordering::Relaxed);
-    // What later destructors free is still counted.
-    region::set_state(State::Ended);
+    // Also where a signal handler ends the program from within the shim.
+    recorder::anyway(tls, || {
+        if let Some(header) = region::header() {
+            header.end.store(system::boottime(), Ordering::Relaxed);
+            // What later destructors free is still counted.
+            region::set_state(State::Ended);
+        }
+    });
 }
 
 #[used]

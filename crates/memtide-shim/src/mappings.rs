@@ -13,7 +13,7 @@ use crate::life::{self, Phase};
 use crate::lock::Lock;
 use crate::recorder::{self, Recorder};
 use crate::system::PAGE;
-use crate::tls::tls;
+use crate::tls::{Tls, tls};
 use crate::{memory, next, region, stacks};
 use core::ffi::c_int;
 use memtide_region::layout::COUNT_SCALE;
@@ -182,10 +182,11 @@ pub(crate) fn mapped(
     // SAFETY: where the return address of a call lies that has not returned.
     let keeper = next::is_keeper(unsafe { caller.read() });
     let is_counted = flags & MAP_ANONYMOUS != 0 && protection != PROT_NONE && !keeper;
-    recorder::with(tls(), |recorder| {
+    let tls = tls();
+    recorder::alone(tls, || {
         // With MAP_FIXED it may lie where something else lay.
-        take_away(recorder, place, bytes);
-        if is_counted {
+        take_away(tls, place, bytes);
+        if is_counted && let Some(recorder) = recorder::own(tls) {
             record(recorder, place, bytes, (slot, base));
         }
     });
@@ -220,12 +221,13 @@ fn record(recorder: &mut Recorder, place: usize, bytes: usize, (slot, base): (u6
 /// A range is about to be unmapped.
 pub(crate) fn unmapped(place: usize, bytes: usize) {
     if is_recording() {
-        recorder::with(tls(), |recorder| take_away(recorder, place, bytes));
+        let tls = tls();
+        recorder::alone(tls, || take_away(tls, place, bytes));
     }
 }
 
-/// Nothing that was known lies in a range any more.
-fn take_away(recorder: &mut Recorder, place: usize, bytes: usize) {
+/// Nothing that was known lies in a range any more. The thread is inside of the shim.
+fn take_away(tls: &Tls, place: usize, bytes: usize) {
     let start = place as u64;
     // The kernel refuses what is not aligned.
     if bytes == 0 || !start.is_multiple_of(PAGE) {
@@ -249,7 +251,9 @@ fn take_away(recorder: &mut Recorder, place: usize, bytes: usize) {
             return region::count_lost(|lost| &lost.mappings);
         };
         for part in parts.iter().take(taken) {
-            count_gone(recorder, part);
+            if let Some(recorder) = recorder::own(tls) {
+                count_gone(recorder, part);
+            }
         }
         if taken < PARTS {
             return;
@@ -271,7 +275,8 @@ pub(crate) fn moved(old: usize, old_bytes: usize, new: usize, bytes: usize, slot
     if new == MAP_FAILED || !is_recording() {
         return;
     }
-    recorder::with(tls(), |recorder| {
+    let tls = tls();
+    recorder::alone(tls, || {
         let was_known = RANGES.with(|ranges| {
             let index = ranges.first_after(old as u64);
             let count = ranges.count;
@@ -281,9 +286,11 @@ pub(crate) fn moved(old: usize, old_bytes: usize, new: usize, bytes: usize, slot
         });
         match was_known {
             Some(true) => {
-                take_away(recorder, old, old_bytes);
-                take_away(recorder, new, bytes);
-                record(recorder, new, bytes, (slot, base));
+                take_away(tls, old, old_bytes);
+                take_away(tls, new, bytes);
+                if let Some(recorder) = recorder::own(tls) {
+                    record(recorder, new, bytes, (slot, base));
+                }
             }
             Some(false) => {}
             None => region::count_lost(|lost| &lost.mappings),

@@ -28,6 +28,8 @@ pub(crate) enum Function {
     UsableSize,
     FreeSized,
     FreeAlignedSized,
+    Sdallocx,
+    Dallocx,
     Mmap,
     Munmap,
     Mremap,
@@ -39,7 +41,7 @@ pub(crate) enum Function {
     SetSpecific,
 }
 
-const NAMES: [&[u8]; 22] = [
+const NAMES: [&[u8]; 24] = [
     b"malloc",
     b"free",
     b"calloc",
@@ -53,6 +55,8 @@ const NAMES: [&[u8]; 22] = [
     b"malloc_usable_size",
     b"free_sized",
     b"free_aligned_sized",
+    b"sdallocx",
+    b"dallocx",
     b"mmap",
     b"munmap",
     b"mremap",
@@ -108,6 +112,8 @@ static RESOLVED: AtomicBool = AtomicBool::new(false);
 
 /// First and last address of the libraries that map memory for others: the allocator, libc, the loader.
 static KEEPERS: [[AtomicUsize; 2]; 3] = [const { [AtomicUsize::new(0), AtomicUsize::new(0)] }; 3];
+/// Whether something in front of the shim has a malloc of its own, which the program calls.
+static IN_FRONT: AtomicBool = AtomicBool::new(false);
 /// Whether the allocator is libc's own.
 static IN_LIBC: AtomicBool = AtomicBool::new(false);
 
@@ -353,6 +359,9 @@ pub(crate) fn resolve() -> bool {
             behind |= here;
             return false;
         };
+        if !behind && symbols.find(b"malloc").is_some() {
+            IN_FRONT.store(true, Ordering::Relaxed);
+        }
         for (index, (slot, name)) in FUNCTIONS.iter().zip(NAMES).enumerate() {
             // What is not wrapped may lie in front of the shim, too.
             let wrapped = index <= Function::Dlclose as usize;
@@ -414,6 +423,12 @@ pub(crate) fn is_keeper(address: usize) -> bool {
     KEEPERS.iter().any(|[low, high]| {
         (low.load(Ordering::Relaxed)..high.load(Ordering::Relaxed)).contains(&address)
     })
+}
+
+/// Whether the program's calls of malloc end before the shim: in the program itself, with an allocator that is linked
+/// into it, or in a library that is loaded earlier.
+pub(crate) fn has_allocator_in_front() -> bool {
+    IN_FRONT.load(Ordering::Relaxed)
 }
 
 /// Whether the allocator is libc's own, all of whose blocks are aligned to 16 bytes.

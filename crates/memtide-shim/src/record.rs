@@ -28,10 +28,10 @@ pub(crate) fn made(block: u64, size: u64, slot: u64, base: u64) {
 #[inline(always)]
 pub(crate) fn forget(block: u64) {
     match life::current_phase() {
-        Phase::Full => full::take(block).map(full::count_gone),
-        Phase::Sampled => samples::take(block).map(samples::count_gone),
-        Phase::Off | Phase::Starting => None,
-    };
+        Phase::Full => full::freed(block),
+        Phase::Sampled => samples::freed(block),
+        Phase::Off | Phase::Starting => {}
+    }
 }
 
 /// Takes a block's record out; `None` if it has none.

@@ -74,19 +74,28 @@ pub(crate) fn with<R>(tls: &Tls, work: impl FnOnce(&mut Recorder) -> R) -> Optio
 
 /// As [`with`], for who calls [`leave`] after it.
 #[inline(always)]
-#[expect(
-    clippy::mut_from_ref,
-    reason = "one at a time: the thread is busy until it leaves"
-)]
 pub(crate) fn enter(tls: &Tls) -> Option<&mut Recorder> {
     if !begin(tls) {
         return None;
     }
+    let recorder = own(tls);
+    if recorder.is_none() {
+        leave(tls);
+    }
+    recorder
+}
+
+/// The thread's recorder; `None` if it has none, which is counted. Only between [`begin`] and [`leave`].
+#[inline(always)]
+#[expect(
+    clippy::mut_from_ref,
+    reason = "one at a time: the thread is busy until it leaves"
+)]
+pub(crate) fn own(tls: &Tls) -> Option<&mut Recorder> {
     let mut recorder = tls.recorder.get();
     if recorder.is_null() {
         recorder = acquire(tls);
         if recorder.is_null() {
-            leave(tls);
             return None;
         }
     }
@@ -94,8 +103,9 @@ pub(crate) fn enter(tls: &Tls) -> Option<&mut Recorder> {
     Some(unsafe { &mut *recorder })
 }
 
-/// Runs `work`, which takes a lock but needs no recorder, unless the thread is inside of the shim already:
-/// then that is counted. Without it a signal handler might come while the thread has the lock.
+/// Runs `work`, which needs no recorder but must not be met by signal handlers, unless the thread is inside of the shim already:
+/// then that is counted.
+#[inline(always)]
 pub(crate) fn alone<R>(tls: &Tls, work: impl FnOnce() -> R) -> Option<R> {
     if !begin(tls) {
         return None;
@@ -105,9 +115,20 @@ pub(crate) fn alone<R>(tls: &Tls, work: impl FnOnce() -> R) -> Option<R> {
     Some(result)
 }
 
-/// The thread is inside of the shim from now on; false where it was already.
+/// Runs `work`, which takes no lock and uses nothing that belongs to one thread, inside of the shim, whether the
+/// thread is there already or not.
+pub(crate) fn anyway(tls: &Tls, work: impl FnOnce()) {
+    let before = tls.busy.replace(1);
+    compiler_fence(Ordering::SeqCst);
+    work();
+    compiler_fence(Ordering::SeqCst);
+    tls.busy.set(before);
+}
+
+/// The thread is inside of the shim from now on, until it calls [`leave`]; false where it was already, which is
+/// counted.
 #[inline(always)]
-fn begin(tls: &Tls) -> bool {
+pub(crate) fn begin(tls: &Tls) -> bool {
     if tls.busy.get() != 0 {
         count_reentered();
         return false;
@@ -224,16 +245,21 @@ pub(crate) fn prepare() {
 /// The thread ends: its recorder is free for another.
 unsafe extern "C" fn ended(recorder: *mut c_void) {
     let tls = tls();
-    let recorder: *mut Recorder = recorder.cast();
-    // A child of fork has let go of its parent's recorders.
-    if life::is_new_process() || tls.recorder.get() != recorder {
-        return;
-    }
-    if !begin(tls) {
-        // Left by a signal handler that did not return: nobody can tell what state it is in.
-        return;
-    }
-    // SAFETY: it is this thread's, which `tls` has just confirmed.
+    // Where a signal handler has left the shim by a jump, nobody can tell what state it is in.
+    alone(tls, || {
+        let recorder: *mut Recorder = recorder.cast();
+        // A child of fork has let go of its parent's recorders.
+        if !life::is_new_process() && tls.recorder.get() == recorder {
+            // SAFETY: it is this thread's, which `tls` has just confirmed.
+            unsafe { give_back(tls, recorder) };
+        }
+    });
+}
+
+/// # Safety
+/// The recorder is the calling thread's.
+unsafe fn give_back(tls: &Tls, recorder: *mut Recorder) {
+    // SAFETY: the caller's promise.
     let fields = unsafe { &mut *recorder };
     if region::header().is_some() {
         crate::counters::raise(fields);
@@ -246,7 +272,6 @@ unsafe extern "C" fn ended(recorder: *mut c_void) {
         fields.next_free = free.0;
         free.0 = recorder;
     });
-    leave(tls);
 }
 
 /// Forgets all recorders.

@@ -245,6 +245,9 @@ impl Writer {
         *self.windows.get_mut(index)? = (start.addr() as u64, size);
         self.window_count += 1;
         self.end += size;
+        if let Some(header) = header() {
+            header.used.store(self.end, Ordering::Relaxed);
+        }
         (self.free, self.free_offset, self.free_bytes) = (start, offset, size);
         Some(())
     }
@@ -316,9 +319,9 @@ pub(crate) fn create(directory: &[u8], settings: &Settings) -> bool {
     let made = WRITER.with(|writer| {
         writer.create(directory, system::pid())?;
         let (_, place) = writer.allocate(HEADER_BYTES as u64)?;
-        Some((place, writer.is_locked))
+        Some((place, writer.is_locked, writer.end))
     });
-    let Some((place, is_locked)) = made.flatten() else {
+    let Some((place, is_locked, used)) = made.flatten() else {
         return false;
     };
     let header: *mut Header = place.cast();
@@ -333,6 +336,7 @@ pub(crate) fn create(directory: &[u8], settings: &Settings) -> bool {
     set(&fields.granule, settings.granule);
     set(&fields.misread, settings.misread);
     set(&fields.is_locked, u32::from(is_locked));
+    fields.used.store(used, Ordering::Relaxed);
     fields.build_hash.store(BUILD_HASH, Ordering::Relaxed);
     fields.start.store(system::boottime(), Ordering::Relaxed);
     fields.interval.store(settings.interval, Ordering::Relaxed);
@@ -343,12 +347,26 @@ pub(crate) fn create(directory: &[u8], settings: &Settings) -> bool {
     true
 }
 
-/// How far the recording is. Once it is full it stays so: what is missing is missing at the end, too.
+/// How far the recording is. Once it is full, or its blocks go elsewhere, it stays so: what is missing is missing
+/// at the end, too.
 pub(crate) fn set_state(state: State) {
+    const LASTING: [u32; 2] = [State::Full as u32, State::RefusedAllocator as u32];
     if let Some(header) = header()
-        && header.state.load(Ordering::Relaxed) != State::Full as u32
+        && !LASTING.contains(&header.state.load(Ordering::Relaxed))
     {
         header.state.store(state as u32, Ordering::Release);
+    }
+}
+
+/// A block came on a new stack: the allocator in front of the shim, if there is one, passes blocks on.
+pub(crate) fn note_block() {
+    if let Some(header) = header() {
+        let (refused, recording) = (State::RefusedAllocator as u32, State::Recording as u32);
+        // A failure means that nothing was refused.
+        let _ =
+            header
+                .state
+                .compare_exchange(refused, recording, Ordering::Release, Ordering::Relaxed);
     }
 }
 
@@ -464,11 +482,11 @@ pub(crate) fn counter_page(thread: u32, number: u32) -> Option<*mut u8> {
     })?
 }
 
-/// Lets go of the parent's region and of all private memory that was noted in it.
+/// Lets go of the parent's region and of all private memory that was noted in it, but for what begins at `kept`.
 ///
 /// # Safety
 /// Only in a new child of `fork`, where no other thread uses either.
-pub(crate) unsafe fn forget() {
+pub(crate) unsafe fn forget(kept: u64) {
     HEADER.store(core::ptr::null_mut(), Ordering::Release);
     // The lock may be held by a thread that is not in this process.
     // SAFETY: the caller is the only thread, and has the parent's writer for itself.
@@ -491,10 +509,10 @@ pub(crate) unsafe fn forget() {
         // memory of the shim's, which starts anew.
         unsafe {
             let entry = &*entry;
-            system::unmap(
-                entry.start.load(Ordering::Relaxed),
-                entry.bytes.load(Ordering::Relaxed),
-            );
+            let start = entry.start.load(Ordering::Relaxed);
+            if start != kept {
+                system::unmap(start, entry.bytes.load(Ordering::Relaxed));
+            }
         }
     }
     for (start, bytes) in before.windows.iter().take(before.window_count) {

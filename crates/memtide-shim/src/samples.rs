@@ -8,8 +8,11 @@ use crate::counters::{self, Amount};
 use crate::lock::Lock;
 use crate::record::Taken;
 use crate::tls::{Tls, tls};
-use crate::{entry, memory, recorder, stacks};
-use core::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
+use crate::{entry, memory, recorder, region, stacks, system};
+use core::sync::atomic::{
+    AtomicU8, AtomicU64,
+    Ordering::{Acquire, Relaxed, Release},
+};
 use memtide_unwind::sampling::{Estimate, estimate};
 
 const FILTER_BYTES: usize = 1 << 20;
@@ -136,17 +139,44 @@ impl Table {
 /// Maps the filter. `interval` is the mean number of bytes between samples.
 pub(crate) fn prepare(interval: u64) -> bool {
     INTERVAL.store(interval.max(1), Relaxed);
+    if let Some((start, bytes)) = filter() {
+        // The parent's, which is this process's own now, and clear.
+        region::note_range(start, bytes);
+        return true;
+    }
     let Some(filter) = memory::map(FILTER_BYTES) else {
         return false;
     };
-    entry::FILTER.store(filter, Relaxed);
-    entry::FILTER_MASK.store(FILTER_BYTES - 1, Relaxed);
+    // Whoever reads the mask first and the filter after it never has too small a filter.
+    entry::FILTER.store(filter, Release);
+    entry::FILTER_MASK.store(FILTER_BYTES - 1, Release);
     true
+}
+
+/// Where the filter lies, and its bytes. It stays for ever, in children of `fork`, too: another thread may be
+/// about to look into it.
+pub(crate) fn filter() -> Option<(u64, u64)> {
+    let bytes = entry::FILTER_MASK.load(Acquire) + 1;
+    (bytes == FILTER_BYTES).then(|| (entry::FILTER.load(Relaxed).addr() as u64, bytes as u64))
+}
+
+/// Lets all blocks pass the filter, in place.
+fn clear_filter() {
+    let Some((_, bytes)) = filter() else {
+        return;
+    };
+    let start = entry::FILTER.load(Relaxed);
+    if !system::advise(start, bytes as usize, system::MADV_DONTNEED) {
+        // Memory that is locked (mlock(2)) is not given back.
+        for index in 0..bytes {
+            counter(index << 6).store(0, Relaxed);
+        }
+    }
 }
 
 /// The filter's counter for a block.
 fn counter(block: u64) -> &'static AtomicU8 {
-    let index = (block >> 6) as usize & entry::FILTER_MASK.load(Relaxed);
+    let index = (block >> 6) as usize & entry::FILTER_MASK.load(Acquire);
     let filter: *const AtomicU8 = entry::FILTER.load(Relaxed).cast();
     // SAFETY: the mask is the filter's length less one; filters stay mapped.
     unsafe { &*filter.wrapping_add(index) }
@@ -190,6 +220,10 @@ pub(crate) fn made(tls: &Tls, block: u64, size: u64, slot: u64, base: u64) {
             bytes: size,
             stack,
         };
+        if let Some(stale) = remove(block) {
+            // Freed unseen, by a function that is not wrapped or by a signal handler.
+            counters::gone(recorder, stale.stack, amount(stale.bytes, interval));
+        }
         let amount = amount(size, interval);
         if !counters::made(recorder, stack, amount) || !insert(row) {
             counters::no_room();
@@ -208,11 +242,28 @@ fn amount(size: u64, interval: u64) -> Amount {
 
 /// See `record::take`.
 pub(crate) fn take(block: u64) -> Option<Taken> {
-    let counter = counter(block);
-    if block == 0 || counter.load(Relaxed) == 0 {
+    if block == 0 || counter(block).load(Relaxed) == 0 {
         return None;
     }
-    let row = recorder::alone(tls(), || TABLE.with(|table| table.remove(block)))???;
+    recorder::alone(tls(), || remove(block)).flatten()
+}
+
+/// See `record::forget`.
+#[cold]
+#[inline(never)]
+pub(crate) fn freed(block: u64) {
+    if let Some(taken) = take(block) {
+        count_gone(taken);
+    }
+}
+
+/// Takes a block's row out. For who is inside of the shim.
+fn remove(block: u64) -> Option<Taken> {
+    let counter = counter(block);
+    if counter.load(Relaxed) == 0 {
+        return None;
+    }
+    let row = TABLE.with(|table| table.remove(block)).flatten()?;
     let down = |count: u8| (count != 0 && count < 255).then(|| count - 1);
     // As above.
     let _ = counter.fetch_update(Relaxed, Relaxed, down);
@@ -247,6 +298,7 @@ pub(crate) fn count_gone(taken: Taken) {
 /// # Safety
 /// Only in a new child of `fork`, where no other thread exists yet.
 pub(crate) unsafe fn forget() {
+    clear_filter();
     // SAFETY: the caller's promise.
     unsafe { TABLE.replace(Table::new()) };
 }

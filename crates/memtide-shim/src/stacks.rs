@@ -177,6 +177,7 @@ pub(crate) fn number(recorder: &mut Recorder, slot: u64, base: u64) -> Option<u3
 #[cold]
 #[inline(never)]
 fn new_number(recorder: &mut Recorder, walked: Walked, path: PathHash, leaf: u64) -> Option<u32> {
+    region::note_block();
     let node = intern_frames(recorder, walked);
     let number = stack_of(node)?;
     if node != OVERFLOW {

@@ -39,6 +39,8 @@ const EFAULT: isize = -14;
 /// Pages of x86-64.
 pub(crate) const PAGE: u64 = 4096;
 
+/// `madvise`: zeros from now on, at once for all threads.
+pub(crate) const MADV_DONTNEED: usize = 4;
 /// `madvise`: a child of fork sees zeros.
 pub(crate) const MADV_WIPEONFORK: usize = 18;
 /// `madvise`: no huge pages, which would make sparse tables dense.
@@ -340,15 +342,19 @@ pub(crate) fn read_link<'a>(path: &[u8], buffer: &'a mut [u8]) -> Option<&'a [u8
     buffer.get(..usize::try_from(result).ok()?)
 }
 
-/// The soft limit of the address space in bytes; `None` without one.
-pub(crate) fn address_space_limit() -> Option<u64> {
+/// Whether what the process may map is limited, touched or not: by its address space, or by its private writable
+/// memory, of which the shim's is a part.
+pub(crate) fn has_limited_memory() -> bool {
+    const RLIMIT_DATA: usize = 2;
     const RLIMIT_AS: usize = 9;
-    let mut limits = [u64::MAX; 2];
-    // SAFETY: the kernel writes two words.
-    unsafe {
-        let place = (&raw mut limits) as usize;
-        call(GETRLIMIT, [RLIMIT_AS, place, 0, 0, 0, 0]);
-    }
-    let [soft, _] = limits;
-    (soft != u64::MAX).then_some(soft)
+    [RLIMIT_DATA, RLIMIT_AS].into_iter().any(|which| {
+        let mut limits = [u64::MAX; 2];
+        // SAFETY: the kernel writes two words.
+        unsafe {
+            let place = (&raw mut limits) as usize;
+            call(GETRLIMIT, [which, place, 0, 0, 0, 0]);
+        }
+        let [soft, _] = limits;
+        soft != u64::MAX
+    })
 }

@@ -250,7 +250,7 @@ fn handlers_that_find_the_shim_at_work_are_no_harm() {
     let [glibc, ..] = &allocators()[..] else {
         unreachable!("libc's allocator is always there");
     };
-    for scenario in ["allocating", "jumping"] {
+    for scenario in ["allocating", "jumping", "forking"] {
         for heap in [Heap::Full, DENSE] {
             same(glibc, heap, &[&format!("{scenario}_intruders")]);
         }

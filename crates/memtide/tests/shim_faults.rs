@@ -1,14 +1,12 @@
 //! What goes wrong around the shim is the recording's loss and never the program's: kills, full disks, folders
 //! that are not there, limits, filters of system calls, many stacks, mappings and processes.
-//!
-//! Strict overcommit (`vm.overcommit_memory` 2) is a setting of the whole machine, which no test may change.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod shim_support;
 
 use memtide_region::layout::COUNT_SCALE;
-use memtide_region::{Kind, State};
-use shim_support::run::{Done, Heap, Run, region_paths};
+use memtide_region::{Counters, Kind, State};
+use shim_support::run::{Done, Heap, Run, allocators, region_paths};
 use shim_support::stacks::{Region, Symbols};
 use std::fs;
 use std::io::{BufRead as _, BufReader};
@@ -220,13 +218,63 @@ fn a_folder_that_cannot_be_written_to_is_no_harm() {
 }
 
 #[test]
-fn a_limited_address_space_is_left_to_the_program() {
-    for heap in BOTH {
-        let done = same(heap, &["limited"]);
+fn limited_memory_is_left_to_the_program() {
+    // RLIMIT_DATA and RLIMIT_AS.
+    for (heap, resource) in [(BOTH[0], "2"), (BOTH[0], "9"), (BOTH[1], "9")] {
+        let done = same(heap, &["limited", resource]);
         let states: Vec<_> = done.regions.iter().map(Region::state).collect();
         // Before it started itself again, and after.
         assert_eq!(states, [State::Recording, State::RefusedLimit]);
         assert!(done.regions[1].stacks.is_empty());
+    }
+}
+
+/// How the kernel overcommits is a setting of the whole machine, which no test may change: so what /proc says
+/// of it is replaced, in a mount namespace of the program's own. What is held is that the shim leaves all memory to the
+/// program then, which is what the setting asks of it.
+#[test]
+fn a_kernel_that_does_not_overcommit_is_left_to_the_program() {
+    let folder = tempfile::tempdir().unwrap();
+    let setting = folder.path().join("setting");
+    fs::write(&setting, "2\n").unwrap();
+    let script = "mount --bind \"$1\" /proc/sys/vm/overcommit_memory && shift && exec \"$@\"";
+    let inside = |run: &mut Run, words: &[&std::ffi::OsStr]| {
+        run.command.args(["--mount", "sh", "-c", script, "sh"]);
+        run.command.arg(&setting).args(words);
+    };
+    let unshare = Path::new("/usr/bin/unshare");
+    let mut may = Run::plain(unshare);
+    inside(&mut may, &["true".as_ref()]);
+    if !may.finish().output.status.success() {
+        println!("skipped: a mount namespace of one's own needs root and may be forbidden");
+        return;
+    }
+    for (heap, mode) in BOTH
+        .into_iter()
+        .zip(["MEMTIDE_HEAP=full", "MEMTIDE_HEAP=sampled"])
+    {
+        let shimmed = Run::shimmed(&faults(), heap);
+        let preload = format!("LD_PRELOAD={}", shimmed.preloaded());
+        let directory = format!("MEMTIDE_DIR={}", shimmed.regions_in().display());
+        let mut run = Run::plain(unshare);
+        let program = faults();
+        let words = ["env", &preload, &directory, mode].map(std::ffi::OsStr::new);
+        let words = [
+            &words[..],
+            &[program.as_os_str(), "stacks".as_ref(), "10".as_ref()],
+        ];
+        inside(&mut run, &words.concat());
+        let done = run.finish();
+        let plain = Run::plain(&faults()).arg("stacks").arg("10").finish();
+        assert_eq!(output(&done), output(&plain), "{heap:?}");
+        let paths = region_paths(shimmed.regions_in());
+        assert_eq!(paths.len(), 1);
+        let region = Region::open(&paths[0]);
+        assert_eq!(region.state(), State::RefusedOvercommit);
+        assert!(
+            region.stacks.is_empty() && region.summary.ranges == 0,
+            "no tables"
+        );
     }
 }
 
@@ -354,4 +402,59 @@ fn half_a_million_stacks_are_kept_apart() {
         resident(&plain),
         resident(&done)
     );
+}
+
+fn kept_by(done: &Done, maker: &str) -> Counters {
+    let symbols = Symbols::of(&faults());
+    let found = done.region().by_name(&symbols, |functions, _| {
+        functions.contains(&maker).then(|| maker.to_owned())
+    });
+    found[maker]
+}
+
+/// A block whose end nobody saw has ended once its place is given out again.
+#[test]
+fn blocks_that_are_freed_unseen_are_no_leak_for_ever() {
+    let done = same(Heap::Full, &["unseen"]);
+    let kept = kept_by(&done, "make_unseen");
+    // The last round's are there, in the places of those before.
+    assert_eq!((kept.allocs, kept.frees), (20_000, 19_000));
+    assert_eq!((kept.bytes, kept.freed), (2_000_000, 1_900_000));
+    // Every block is drawn, or nearly.
+    let done = same(Heap::Sampled(1), &["unseen"]);
+    let kept = kept_by(&done, "make_unseen");
+    assert_eq!((kept.samples, kept.freed_samples), (20_000, 19_000));
+    done.region().assert_no_free_is_unknown();
+}
+
+#[test]
+fn blocks_that_are_freed_with_flags_are_seen() {
+    for allocator in allocators() {
+        for heap in [Heap::Full, Heap::Sampled(1)] {
+            let run = |run: Run| run.arg("undersized").allocator(&allocator).finish();
+            let plain = run(Run::plain(&faults()));
+            let done = run(Run::shimmed(&faults(), heap));
+            assert_eq!(output(&done), output(&plain), "{}", allocator.name);
+            let kept = kept_by(&done, "make_unseen");
+            assert_eq!(kept.bytes, kept.freed, "{} {heap:?}", allocator.name);
+        }
+    }
+}
+
+/// Its blocks never come to the shim, which says so instead of counting none.
+#[test]
+fn an_allocator_of_the_programs_own_is_told() {
+    for heap in BOTH {
+        let own = shim_support::target("own_malloc.c", "own_malloc", &[]);
+        let done = Run::shimmed(&own, heap).finish();
+        assert_eq!(output(&done), "");
+        let region = done.region();
+        assert_eq!(region.state(), State::RefusedAllocator, "{heap:?}");
+        assert_eq!(region.total(Kind::Heap).allocs, 0);
+    }
+    let passes_on = shim_support::target("own_malloc.c", "passing_malloc", &["-DPASSES_ON"]);
+    let done = Run::shimmed(&passes_on, Heap::Full).finish();
+    assert_eq!(output(&done), "");
+    assert_eq!(done.region().state(), State::Ended);
+    assert!(done.region().total(Kind::Heap).bytes >= 300_000);
 }

@@ -24,6 +24,8 @@ const EXPORTS: &[&str] = &[
     "malloc_usable_size",
     "free_sized",
     "free_aligned_sized",
+    "sdallocx",
+    "dallocx",
     "mmap",
     "mmap64",
     "munmap",

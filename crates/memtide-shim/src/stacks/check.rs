@@ -8,6 +8,7 @@ use super::{Cursor, Memory, Recorder, Stop};
 use super::{base_path, by_trie, intern_frames, plain_walk, stack_of};
 use crate::{code, known, region};
 
+#[inline(never)]
 pub(super) fn check(recorder: &mut Recorder, start: Cursor) {
     let trie_walks = core::mem::replace(&mut recorder.trie_walks, 1);
     let by_trie = by_trie(recorder, start);

@@ -4,10 +4,12 @@
  *   stacks DEPTH      a block on each of 2^DEPTH call stacks, kept
  *   pairs             500,000 pairs of a stack and a size, beside 128 MiB that stay
  *   sealed            after its start no file can be opened, allocated or mapped (seccomp)
- *   limited           starts itself again with 1 GiB of address space
+ *   limited RESOURCE  starts itself again with 1 GiB of a resource (setrlimit(2)'s number)
  *   limits_itself     has 128 MiB of address space from its start on, and keeps 20 blocks of 1 MiB
  *   small_stacks      threads with the smallest stack there is
  *   mappings COUNT    so many mappings that cannot be merged
+ *   unseen            20 rounds of 1,000 blocks that are freed by a function that nobody wraps
+ *   undersized        the same by jemalloc's sdallocx and dallocx, if there are such
  *
  * Prints what must be the same without the shim, and on standard error its resident KiB where a test
  * asks for it. */
@@ -113,10 +115,10 @@ static void sealed() {
     printf("made %ld, whole %ld\n", made, whole);
 }
 
-static void limited(const char *self) {
+static void limited(const char *self, int resource) {
     if (!getenv("FAULTS_LIMITED")) {
         struct rlimit limit = {1u << 30, 1u << 30};
-        setrlimit(RLIMIT_AS, &limit);
+        setrlimit((__rlimit_resource)resource, &limit);
         setenv("FAULTS_LIMITED", "1", 1);
         execl(self, self, "limited", (char *)NULL);
     }
@@ -169,6 +171,40 @@ static void mappings(int count) {
     printf("made %ld\n", made);
 }
 
+extern "C" void __libc_free(void *);
+
+extern "C" __attribute__((noinline)) void *make_unseen() {
+    return seen(malloc(100));
+}
+
+/* What is freed behind everybody's back comes again, as the next round's. */
+static void unseen() {
+    static void *blocks[1000];
+    for (int round = 0; round < 20; round++) {
+        for (void *&block : blocks) block = make_unseen();
+        if (round == 19) return;
+        for (void *block : blocks) __libc_free(block);
+    }
+}
+
+extern "C" void sdallocx(void *, size_t, int) __attribute__((weak));
+extern "C" void dallocx(void *, int) __attribute__((weak));
+extern "C" void *mallocx(size_t, int) __attribute__((weak));
+
+static void undersized() {
+    static void *blocks[1000];
+    for (int round = 0; round < 20; round++) {
+        for (void *&block : blocks) block = make_unseen();
+        for (int at = 0; at < 1000; at++) {
+            if (!sdallocx || !dallocx) free(blocks[at]);
+            else if (at % 2) sdallocx(blocks[at], 100, 0);
+            else dallocx(blocks[at], 0);
+        }
+    }
+    /* A program that asks for it must hear the truth. */
+    puts(mallocx ? "mallocx" : "no mallocx");
+}
+
 int main(int count, char **arguments) {
     const char *mode = count > 1 ? arguments[1] : "";
     int number = count > 2 ? atoi(arguments[2]) : 0;
@@ -176,10 +212,12 @@ int main(int count, char **arguments) {
     if (!strcmp(mode, "stacks")) stacks(number);
     else if (!strcmp(mode, "pairs")) pairs();
     else if (!strcmp(mode, "sealed")) sealed();
-    else if (!strcmp(mode, "limited")) limited(arguments[0]);
+    else if (!strcmp(mode, "limited")) limited(arguments[0], number);
     else if (!strcmp(mode, "limits_itself")) limits_itself();
     else if (!strcmp(mode, "small_stacks")) small_stacks();
     else if (!strcmp(mode, "mappings")) mappings(number);
+    else if (!strcmp(mode, "unseen")) unseen();
+    else if (!strcmp(mode, "undersized")) undersized();
     else return 2;
     return 0;
 }
