@@ -235,7 +235,8 @@ pub struct Children {
     pub rss: Bytes,
 }
 
-/// The memory controller of its cgroup, v1 or v2.
+/// The memory controller of its cgroup, v1 or v2. `current` and `limit` are of one level: of the group, or of the
+/// one above it with a limit and less room left; all else is of the group.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cgroup {
     /// `memory.current` or `memory.usage_in_bytes`.

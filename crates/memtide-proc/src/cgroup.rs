@@ -79,19 +79,38 @@ impl CgroupLocation {
     /// The tightest limit of the group and of those above it up to the mount; `None`: no limit, or
     /// none that can be read. Groups above a container's mount are not seen.
     pub fn tightest_limit(&self, buffer: &mut Buffer) -> Option<Bytes> {
-        let mut tightest: Option<Bytes> = None;
-        for group in self.below.ancestors() {
+        self.limits(buffer).map(|(_, limit)| limit).min()
+    }
+
+    /// Usage and limit of that of the group and those above it up to the mount that has the least room left: with
+    /// its limit allocations fail first, whoever in it took the memory. `None`: no limit, or none that can be read.
+    pub fn least_room(&self, buffer: &mut Buffer) -> Option<(Bytes, Bytes)> {
+        let file = self.usage_file();
+        let mut used = Buffer::new();
+        let levels = self.limits(buffer).filter_map(|(directory, limit)| {
+            let kept = KeptFile::open(file, &directory.join(file)).ok()?;
+            let bytes = single::parse_number(file, kept.read(&mut used).ok()?).ok()?;
+            Some((Bytes(bytes), limit))
+        });
+        levels.min_by_key(|(used, limit)| (limit.saturating_sub(*used), *limit))
+    }
+
+    /// The directories with a limit, from the group up, and the limits.
+    fn limits<'a>(&'a self, buffer: &'a mut Buffer) -> impl Iterator<Item = (PathBuf, Bytes)> + 'a {
+        let file = self.limit_file();
+        self.below.ancestors().filter_map(move |group| {
             let directory = self.mount_point.join(group);
-            let limit = KeptFile::open(self.limit_file(), &directory.join(self.limit_file()))
-                .and_then(|file| read_limit(&file, self.version, buffer))
-                .ok()
-                .flatten();
-            tightest = match (tightest, limit) {
-                (Some(old), Some(new)) => Some(old.min(new)),
-                (old, new) => old.or(new),
-            };
+            let kept = KeptFile::open(file, &directory.join(file)).ok()?;
+            let limit = read_limit(&kept, self.version, buffer).ok().flatten()?;
+            Some((directory, limit))
+        })
+    }
+
+    const fn usage_file(&self) -> &'static str {
+        match self.version {
+            CgroupVersion::V1 => "memory.usage_in_bytes",
+            CgroupVersion::V2 => "memory.current",
         }
-        tightest
     }
 
     const fn limit_file(&self) -> &'static str {
@@ -143,11 +162,7 @@ impl MemoryCgroup {
         let is_v2 = version == CgroupVersion::V2;
         Ok(Self {
             version,
-            current: open(if is_v2 {
-                "memory.current"
-            } else {
-                "memory.usage_in_bytes"
-            })?,
+            current: open(location.usage_file())?,
             limit: open(location.limit_file()).ok(),
             high: is_v2.then(|| open("memory.high").ok()).flatten(),
             events: open(if is_v2 {

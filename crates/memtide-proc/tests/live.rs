@@ -411,6 +411,35 @@ fn the_own_memory_cgroup_is_found_and_read() {
 }
 
 #[test]
+fn the_level_with_the_least_room_is_the_one_that_counts() {
+    let place = tempfile::tempdir().unwrap();
+    let app = place.path().join("pod/app");
+    std::fs::create_dir_all(&app).unwrap();
+    let mount = format!(
+        "31 23 0:28 / {} rw - cgroup2 cgroup2 rw\n",
+        place.path().display()
+    );
+    let location = CgroupLocation::find(b"0::/pod/app\n", mount.as_bytes())
+        .unwrap()
+        .unwrap();
+    let set = |level: &str, used: &str, limit: &str| {
+        let directory = place.path().join(level);
+        std::fs::write(directory.join("memory.current"), used).unwrap();
+        std::fs::write(directory.join("memory.max"), limit).unwrap();
+    };
+    let room = || location.least_room(&mut Buffer::new());
+    assert_eq!(room(), None);
+    set("pod/app", "100\n", "500\n");
+    set("pod", "200\n", "1000\n");
+    assert_eq!(room(), Some((Bytes(100), Bytes(500))));
+    // A neighbour fills the pod.
+    set("pod", "990\n", "1000\n");
+    assert_eq!(room(), Some((Bytes(990), Bytes(1000))));
+    set("pod", "990\n", "max\n");
+    assert_eq!(room(), Some((Bytes(100), Bytes(500))));
+}
+
+#[test]
 fn cgroups_of_fixtures_are_found_and_read() {
     let fixtures = common::fixtures();
     let mounted = |path: &str, kind: &str, options: &str| {
