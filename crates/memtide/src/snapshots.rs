@@ -44,7 +44,13 @@ pub(crate) struct Snapshots {
 /// The thread that looks. It ends when nobody can ask it any more.
 struct Worker {
     orders: Sender<()>,
-    results: Receiver<Option<Result<HeapSnapshot, Error>>>,
+    results: Receiver<Option<Looked>>,
+}
+
+/// What a look found, and the CPU time that it took, in vain or not.
+struct Looked {
+    outcome: Result<HeapSnapshot, Error>,
+    cpu: Nanos,
 }
 
 impl Snapshots {
@@ -144,16 +150,18 @@ impl Snapshots {
         self.asked = matches!(asked, Some(Ok(()))).then_some(at);
     }
 
-    fn settle(&mut self, result: Option<Result<HeapSnapshot, Error>>) -> Option<Found> {
+    fn settle(&mut self, looked: Option<Looked>) -> Option<Found> {
         self.asked = None;
-        let error = match result? {
+        let Looked { outcome, cpu } = looked?;
+        let error = match outcome {
             Ok(snapshot) => {
-                self.plan.took(clock::boottime(), snapshot.cpu);
+                self.plan.took(clock::boottime(), cpu);
                 self.told = None;
                 return Some(Found::Snapshot(Box::new(snapshot)));
             }
             Err(error) => error,
         };
+        self.plan.missed(clock::boottime(), cpu);
         match error.kind() {
             // The sampler will tell.
             ErrorKind::Gone => return None,
@@ -193,7 +201,8 @@ impl Worker {
 fn look(
     process: ProcessId,
     inspector: &mut Option<Inspector>,
-) -> Option<Result<HeapSnapshot, Error>> {
+) -> Option<Looked> {
+    let began = clock::thread_cpu();
     let options = Options {
         hold: None,
         classes: true,
@@ -202,14 +211,15 @@ fn look(
         Some(kept) => Ok(kept),
         None => Inspector::open(process.pid),
     };
-    let looked = taken.and_then(|mut kept| {
+    let outcome = taken.and_then(|mut kept| {
         let snapshot = kept.snapshot(&options)?;
         *inspector = Some(kept);
         Ok(snapshot)
     });
     // Asked afterwards, it holds for all that was read before.
     let is_it = start_time(process.pid) == Some(process.start);
-    is_it.then_some(looked)
+    let cpu = clock::thread_cpu() - began;
+    is_it.then_some(Looked { outcome, cpu })
 }
 
 /// The memory cgroup's path, or the unified one's, as `/proc/PID/cgroup` names it.

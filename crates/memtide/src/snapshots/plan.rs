@@ -62,6 +62,13 @@ impl Plan {
         self.allowed = Nanos(now.0.saturating_add(pause as u64));
     }
 
+    /// A look has ended, found nothing, and cost so much CPU time all the same. Growth calls for no other: it is
+    /// not malloc's, or not to be read.
+    pub(crate) fn missed(&mut self, now: Nanos, cpu: Nanos) {
+        self.took(now, cpu);
+        self.anon = None;
+    }
+
     /// Begins anew, with another program.
     pub(crate) const fn restart(&mut self, first: Nanos) {
         *self = Self::new(first, self.share);
@@ -100,6 +107,24 @@ mod tests {
     fn growth_by_a_quarter_calls_for_another_look() {
         let at = looks(60, Nanos(1_000_000), |second| (100 + 5 * second) * MIB);
         assert_eq!(at, [0, 5, 10, 18, 20, 30, 40, 55]);
+    }
+
+    #[test]
+    fn looks_in_vain_are_paid_for_and_growth_calls_for_no_more() {
+        let mut plan = Plan::new(Nanos::from_secs(100), 0.01);
+        let at: Vec<u64> = (0..100)
+            .filter(|second| {
+                let now = Nanos::from_secs(100 + second);
+                let due = plan.is_due(now, Bytes(MIB << second.min(&40)));
+                if due {
+                    plan.asked(now, Bytes(MIB << second.min(&40)));
+                    // 0.15 s at 1 %: not within a quarter of a minute.
+                    plan.missed(now, Nanos(150_000_000));
+                }
+                due
+            })
+            .collect();
+        assert_eq!(at, [0, 15, 30, 45, 80]);
     }
 
     #[test]
