@@ -10,7 +10,7 @@ import time
 import uuid
 from pathlib import Path
 
-from harness import MEMTIDE, ROOT, answers, expect, free_port, need, scratch, until
+from harness import MEMTIDE, ROOT, answers, expect, free_port, library, need, scratch, until
 
 FIXTURES = ROOT / "fixtures/compare"
 PYTHON = "/usr/bin/python3"
@@ -68,18 +68,17 @@ def check_refusals(folder):
     refused(["dirty_decay_ms"], "--allocators", "glibc,jemalloc:decay=1", *work, folder=folder)
     refused(["arena_max", "many"], "--allocators", "glibc,glibc:arena_max=many", *work, folder=folder)
     refused(["/nowhere/libfast.so"], "--allocators", "glibc,/nowhere/libfast.so", *work, folder=folder)
-    refused(["libz"], "--allocators", f"glibc,{a_library('libz.so.1')}", *work, folder=folder)
+    refused(["libz"], "--allocators", f"glibc,{library('libz.so.1')}", *work, folder=folder)
     refused(["none-such"], "--allocators", "glibc,tcmalloc", "--", "./none-such", folder=folder)
     source = folder / "alone.c"
     source.write_text("#include <unistd.h>\nint main(void) { return sleep(1); }\n")
     subprocess.run(["gcc", "-static", "-o", folder / "alone", source], check=True)
     refused(["static"], "--allocators", "glibc,tcmalloc", "--", "./alone", folder=folder)
+    # Known by what jemalloc says, in a file that lost its symbols.
+    source.write_text('const char *says = "Invalid conf pair";\n' + source.read_text())
+    subprocess.run(["gcc", "-s", "-o", folder / "own", source], check=True)
+    refused(["jemalloc linked in", "build it"], "--allocators", "glibc,tcmalloc", "--", "./own", folder=folder)
     refused(["tcp:PORT", "file:PATH"], "--allocators", "glibc,tcmalloc", "--ready", "soon", "--load", "true", *work, folder=folder)
-
-
-def a_library(name):
-    listed = subprocess.run(["/sbin/ldconfig", "-p"], capture_output=True, text=True, check=True).stdout
-    return next(line.split("=> ")[1] for line in listed.splitlines() if line.strip().startswith(f"{name} "))
 
 
 def check_failing_arm(folder):
@@ -188,6 +187,17 @@ def check_limits(folder):
     print("limits: a late service and work without an end are given up")
 
 
+def check_runs_needed(folder):
+    """What cannot be answered is said before the first run, not after the last."""
+    arms = ["--allocators", "glibc,glibc,glibc,glibc", "--runs", 1, "--alpha", "0.01"]
+    _, comparison, said = compare(*arms, "--", "/bin/sleep", "0.3", folder=folder)
+    needed = comparison["statistics"]["runs_needed"]
+    expect(needed == 6, f"2 / C(12, 6) to be below .01 / 3: 6 runs and not {needed}")
+    before = said.split("run 1 of")[0]
+    expect("--runs 6" in before, f"the runs that are needed before the first:\n{said}")
+    print("runs needed: said beforehand")
+
+
 def all_failed(comparison, words, said):
     expect(comparison, f"a report of runs that failed:\n{said}")
     for run in (run for arm in comparison["arms"] for run in arm["runs"]):
@@ -215,9 +225,9 @@ def check_redacted(folder):
     """No path, argument or name of the user's is in what may be given to others."""
     secret = folder / "hush-hush"
     secret.mkdir()
-    library = secret / "libown-malloc.so"
-    library.symlink_to(a_library("libtcmalloc_minimal.so.4"))
-    arms = ["--allocators", f"glibc,{library}", "--runs", 1, "--redact", "--for", "1s", "--html", folder / "redacted.html"]
+    own = secret / "libown-malloc.so"
+    own.symlink_to(library("libtcmalloc_minimal.so.4"))
+    arms = ["--allocators", f"glibc,{own}", "--runs", 1, "--redact", "--for", "1s", "--html", folder / "redacted.html"]
     code, comparison, said = compare(*arms, "--", PYTHON, "-c", "import time; time.sleep(9)", folder=folder)
     expect(code == 0 and comparison["arms"][1]["failed"] is None, f"two arms, not {code}:\n{said}")
     shown = json.dumps(comparison) + (folder / "redacted.html").read_text()
@@ -275,6 +285,7 @@ def main():
         check_metric(folder)
         check_limits(folder)
         check_unequal_lengths(folder)
+        check_runs_needed(folder)
         check_wrapper(folder)
         check_grudging_service(folder)
         check_interrupted(folder)

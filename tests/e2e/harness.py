@@ -65,6 +65,12 @@ def free_port():
         return listener.getsockname()[1]
 
 
+def library(name):
+    """The file that the loader takes for this name."""
+    listed = subprocess.run(["/sbin/ldconfig", "-p"], capture_output=True, text=True, check=True).stdout
+    return next(line.split("=> ")[1] for line in listed.splitlines() if line.strip().startswith(f"{name} "))
+
+
 def until(condition, sentence, seconds=20):
     deadline = time.monotonic() + seconds
     while not condition():

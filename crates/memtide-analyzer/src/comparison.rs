@@ -8,8 +8,8 @@
 //! ```
 //!
 //! **The idea.** A run is one number per measure; runs vary, so arms are compared by ratios of medians with
-//! bootstrap intervals ([`bootstrap`]), and a difference is *shown* by a permutation test on the settled RSS
-//! ([`permutation`]), corrected for the number of arms ([`holm`]). Where none is shown the answer says what could
+//! bootstrap intervals ([`bootstrap`]), and a difference is *shown* by a permutation test ([`permutation`]) on the
+//! settled RSS, and on growth where the baseline grows, corrected for all tests that decide ([`holm`]). Where none is shown the answer says what could
 //! have been seen ([`power`]). A lower level and slower growth are told apart ([`growth`]): a leak is a leak under
 //! any allocator.
 //!
@@ -25,6 +25,7 @@ mod arms;
 pub mod bootstrap;
 pub mod growth;
 pub mod holm;
+mod judge;
 mod measure;
 pub mod permutation;
 pub mod power;
@@ -129,16 +130,20 @@ pub fn allocators(inputs: Inputs) -> Comparison {
         COMPARISON_ALPHA
     };
     let mut arms = arms::measured(inputs.arms, inputs.seed);
-    let tested = arms::compare(&mut arms, alpha, inputs.seed);
+    let tested = judge::compare(&mut arms, alpha, inputs.seed);
+    // As many as there would be with runs enough: what is needed is said to who has too few.
+    let others = arms.iter().skip(1).filter(|arm| arm.failed.is_none());
+    let tests = tested.tests.max(others.count() as u64).max(1);
     let statistics = Statistics {
         alpha,
-        tested,
-        runs_needed: holm::runs_needed(alpha, tested.max(1)),
+        tested: tested.arms,
+        tests: tested.tests,
+        runs_needed: holm::runs_needed(alpha, tests),
         resamples: u64::from(RESAMPLES),
     };
     let overhead = Overhead {
         budget_percent: inputs.budget_percent,
-        used_percent: arms::watching_percent(&arms),
+        used_percent: arms::watching_percent(&arms).unwrap_or(0.0),
         heap_read: inputs.heap_read,
     };
     Comparison {
@@ -146,7 +151,7 @@ pub fn allocators(inputs: Inputs) -> Comparison {
         of: Compared::Allocators,
         baseline: arms.first().map_or_else(String::new, |arm| arm.arm.clone()),
         verdict: verdict::of(&arms, &statistics, &inputs.command),
-        warnings: warnings::of(&arms, inputs.runs),
+        warnings: warnings::of(&arms, inputs.runs, inputs.budget_percent),
         command: inputs.command,
         load: inputs.load,
         runs: inputs.runs,

@@ -260,6 +260,48 @@ fn programs_with_an_allocator_of_their_own_are_refused_before_and_after_the_star
     }
 }
 
+/// What jemalloc says of settings that it cannot read, kept though nobody calls it.
+const MARK: &str = "const char *jemalloc_complaint = \"Invalid conf pair\";\n";
+
+#[test]
+fn allocators_are_known_by_what_they_say_where_symbols_were_stripped() {
+    let dir = tempfile::tempdir().unwrap();
+    let stripped = compile(
+        &format!("{MARK}{SLEEPS}"),
+        &dir.path().join("stripped"),
+        &["-s"],
+    );
+    let why = refusal(&inspect_program(&stripped).unwrap()).unwrap();
+    assert!(
+        why.contains("has jemalloc linked in (Invalid conf pair)"),
+        "{why}"
+    );
+    // One that is linked into a library serves that alone: the program can be compared, and it is said.
+    let library = dir.path().join("libown.so");
+    let source = format!("{MARK}void own_touch(void) {{}}\n");
+    compile(&source, &library, &["-shared", "-fPIC", "-s"]);
+    let source = format!(
+        "void own_touch(void);\n{SLEEPS}__attribute__((constructor)) void up(void) {{ own_touch(); }}\n"
+    );
+    let library = library.display().to_string();
+    let path = compile(&source, &dir.path().join("user"), &[&library]);
+    let program = inspect_program(&path).unwrap();
+    assert_eq!(refusal(&program), None);
+    for variant in ["glibc", "jemalloc"] {
+        let bound = bound_of(&program, &[], variant).unwrap();
+        let [only] = bound.beside.as_slice() else {
+            panic!("one library under {variant}: {:?}", bound.beside);
+        };
+        assert!(only.contains("libown.so has jemalloc linked in"), "{only}");
+    }
+    assert!(
+        bound_of(&self::program("sleep"), &["60"], "jemalloc")
+            .unwrap()
+            .beside
+            .is_empty()
+    );
+}
+
 /// Until the process runs this file, and its loader is done.
 fn wait_for_program(launched: &Launched, path: &Path) {
     let since = Instant::now();
@@ -457,4 +499,15 @@ fn runtimes_with_heaps_of_their_own_are_pointed_out() {
         refusal: None,
     };
     assert!(caution(&java).unwrap().contains("virtual machine"));
+    let python = Program {
+        path: "/srv/shop/app.py".into(),
+        runs: "/usr/bin/python3.11".into(),
+        refusal: None,
+    };
+    let said = caution(&python).unwrap();
+    assert!(
+        said.starts_with("python3.11 takes objects of up to 512 bytes"),
+        "{said}"
+    );
+    assert!(said.contains("PYTHONMALLOC=malloc"), "{said}");
 }

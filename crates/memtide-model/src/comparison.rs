@@ -71,7 +71,7 @@ pub struct Arm {
     pub runs: Vec<Trial>,
     /// Medians over its runs.
     pub median: Medians,
-    /// RSS after settling, over that of the baseline. The one that is tested and corrected for many arms.
+    /// RSS after settling, over that of the baseline. This decides.
     pub settled_rss_ratio: Option<Ratio>,
     /// Highest RSS over that of the baseline.
     pub peak_rss_ratio: Option<Ratio>,
@@ -81,12 +81,17 @@ pub struct Arm {
     pub cpu_ratio: Option<Ratio>,
     /// Wall-clock time of the load, or of the program where there is no load, over that of the baseline.
     pub wall_ratio: Option<Ratio>,
-    /// Growth rate over that of the baseline; null where the baseline does not grow.
+    /// Growth rate over that of the baseline; null where the baseline does not grow. This decides, too.
     pub growth_ratio: Option<Ratio>,
     /// The load's own metric over that of the baseline (more may be better or worse: memtide does not know).
     pub metric_ratio: Option<Ratio>,
+    /// What settling gave back, less what it gave back in the baseline; null where the baseline does not grow, and where
+    /// nothing settles.
+    pub given_back: Option<Difference>,
     /// Whether its memory still grows.
     pub grows: Option<bool>,
+    /// Mean share of one core that memtide used while it watched this arm, in percent; null where nothing was seen.
+    pub watching_percent: Option<f64>,
     /// Of a recording: its ledger.
     pub ledger: Vec<LedgerRow>,
     /// Of a recording: what the verdict on it alone is, as `memtide report` says.
@@ -198,13 +203,31 @@ pub struct Ratio {
     pub high: f64,
     /// Two-sided p of the permutation test; null with too few runs for one.
     pub p: Option<f64>,
-    /// The same, corrected for the number of arms (Holm), where it is the ratio that is tested.
+    /// The same after Holm's correction: of what decides for all arms and tests together, of any other measure for the
+    /// number of arms.
     pub p_corrected: Option<f64>,
-    /// True if a difference is shown: `p_corrected`, or `p` where nothing was corrected, is at most alpha.
+    /// True if a difference is shown: `p_corrected` is at most alpha, and the interval does not hold 1.
     pub differs: bool,
     /// The smallest change that so many runs with this scatter show in four of five comparisons: .05 is 5 %.
     /// Null where it cannot be told.
     pub detectable: Option<f64>,
+}
+
+/// An arm's median less the baseline's.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Difference {
+    /// Difference of the medians, bytes.
+    pub value: f64,
+    /// Lower end of the 90 % bootstrap interval.
+    pub low: f64,
+    /// Upper end.
+    pub high: f64,
+    /// As of a [`Ratio`].
+    pub p: Option<f64>,
+    /// As of a [`Ratio`].
+    pub p_corrected: Option<f64>,
+    /// True if a difference is shown: `p_corrected` is at most alpha, and the interval does not hold 0.
+    pub differs: bool,
 }
 
 /// How the numbers were judged.
@@ -214,13 +237,16 @@ pub struct Statistics {
     pub alpha: f64,
     /// Arms that were tested against the baseline.
     pub tested: u64,
+    /// Tests of them that decide: of settled RSS, and of growth where the baseline grows.
+    #[serde(default)]
+    pub tests: u64,
     /// Fewest runs of each arm with which a difference could be shown at all after correction.
     pub runs_needed: u64,
     /// Resamples of the bootstrap.
     pub resamples: u64,
 }
 
-/// What watching cost, the same in every arm.
+/// What watching cost, with the same budget for every arm.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Overhead {
     /// Share of one core that memtide may use while it watches, in percent.

@@ -29,6 +29,7 @@ use memtide_launch::{Program, allocator, inspect_program, resolve};
 use memtide_model::comparison::Trial;
 use memtide_model::text::{self, printable};
 use memtide_record::Reader;
+use std::collections::BTreeSet;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 use trial::Setting;
@@ -93,7 +94,12 @@ fn allocators(work: &Work, outputs: &Outputs) -> anyhow::Result<Code> {
         redact: outputs.redact,
         files: &Files::default(),
     };
+    if let Some(too_few) = too_few(work, arms.len()) {
+        progress.say(&too_few);
+    }
     make(&setting, &mut arms, seed, &mut progress);
+    let mut cautions: Vec<String> = allocator::caution(&program).into_iter().collect();
+    cautions.extend(beside(&arms));
     let mut inputs = Inputs {
         command: typed(&program, work),
         load: work.load.clone(),
@@ -104,12 +110,11 @@ fn allocators(work: &Work, outputs: &Outputs) -> anyhow::Result<Code> {
         budget_percent: 100.0 * work.budget,
         heap_read: work.inspects,
     };
-    let mut caution = allocator::caution(&program);
     if outputs.redact {
-        results::redact(&mut inputs, caution.as_mut());
+        results::redact(&mut inputs, &mut cautions);
     }
     let mut comparison = comparison::allocators(inputs);
-    comparison.warnings.extend(caution);
+    comparison.warnings.extend(cautions);
     if let Some(signal) = stop.asked() {
         comparison.warnings.insert(
             0,
@@ -121,6 +126,26 @@ fn allocators(work: &Work, outputs: &Outputs) -> anyhow::Result<Code> {
     }
     let all_failed = comparison.arms.iter().all(|arm| arm.failed.is_some());
     Ok(if all_failed { Code::Failed } else { Code::Done })
+}
+
+/// What is known of the answer before the first run: that there will be none.
+fn too_few(work: &Work, arms: usize) -> Option<String> {
+    let others = (arms as u64).saturating_sub(1).max(1);
+    let needed = comparison::holm::runs_needed(work.alpha, others);
+    ((work.runs as u64) < needed).then(|| {
+        format!(
+            "{} of each cannot show a difference to {} at alpha {}: {needed} of each are needed (--runs {needed}); \
+             what is measured is reported all the same",
+            text::plural(work.runs as u64, "run"),
+            text::plural(others, "other arm"),
+            work.alpha
+        )
+    })
+}
+
+/// What was found in the files of the arms' processes, each once.
+fn beside(arms: &[Arm]) -> BTreeSet<String> {
+    arms.iter().flat_map(Arm::beside).cloned().collect()
 }
 
 /// Makes all runs in their drawn order.
@@ -139,7 +164,7 @@ fn make(setting: &Setting<'_>, arms: &mut [Arm], seed: u64, progress: &mut Progr
             arm.name(),
             told(&made.trial)
         ));
-        arm.add(made.trial, made.allocator);
+        arm.add(made.trial, made.bound);
     }
 }
 

@@ -198,10 +198,7 @@ impl Worker {
 
 /// One look; what was found out about the process is kept in `inspector`. A number that has become another
 /// process's is nobody's: `None`.
-fn look(
-    process: ProcessId,
-    inspector: &mut Option<Inspector>,
-) -> Option<Looked> {
+fn look(process: ProcessId, inspector: &mut Option<Inspector>) -> Option<Looked> {
     let began = clock::thread_cpu();
     let options = Options {
         hold: None,

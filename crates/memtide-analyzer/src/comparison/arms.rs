@@ -1,24 +1,20 @@
-//! The numbers of every arm: medians over its runs, and ratios to the baseline.
-//!
-//! Two ratios are tested for the verdict and corrected for the number of arms: RSS after settling, and the rate
-//! of growth where the baseline grows. The others tell what a choice costs; their p stands as it is.
+//! The numbers of every arm by itself: what is measured of a run, and medians over its runs.
 
-use super::{ArmInput, bootstrap, growth, holm, permutation, power};
+use super::{ArmInput, bootstrap, growth};
 use crate::statistics::quantile::median;
-use crate::thresholds::FEWEST_RUNS;
 use fastrand::Rng;
-use memtide_model::comparison::{Arm, Medians, Ratio, Trial};
+use memtide_model::comparison::{Arm, Medians, Trial};
 
 /// A measure of a run; `None` where it was not taken.
-type Measure = fn(&Trial) -> Option<f64>;
+pub(super) type Measure = fn(&Trial) -> Option<f64>;
 
-const SETTLED: Measure = |trial| resident(trial.settled_rss);
-const PEAK: Measure = |trial| resident(trial.peak_rss);
-const MEAN: Measure = |trial| resident(trial.mean_rss);
-const CPU: Measure = |trial| Some(trial.cpu_seconds);
-const WALL: Measure = |trial| Some(trial.wall_seconds);
-const RATE: Measure = |trial| trial.bytes_per_second;
-const METRIC: Measure = |trial| trial.metric;
+pub(super) const SETTLED: Measure = |trial| resident(trial.settled_rss);
+pub(super) const PEAK: Measure = |trial| resident(trial.peak_rss);
+pub(super) const MEAN: Measure = |trial| resident(trial.mean_rss);
+pub(super) const CPU: Measure = |trial| Some(trial.cpu_seconds);
+pub(super) const WALL: Measure = |trial| Some(trial.wall_seconds);
+pub(super) const RATE: Measure = |trial| trial.bytes_per_second;
+pub(super) const METRIC: Measure = |trial| trial.metric;
 
 /// A process without resident pages was not seen.
 fn resident(bytes: u64) -> Option<f64> {
@@ -36,7 +32,8 @@ pub(super) fn runs(arm: &Arm) -> u64 {
     good(arm).count() as u64
 }
 
-fn values(arm: &Arm, measure: Measure) -> Vec<f64> {
+/// A measure of the runs that count.
+pub(super) fn values(arm: &Arm, measure: Measure) -> Vec<f64> {
     good(arm).filter_map(measure).collect()
 }
 
@@ -52,6 +49,7 @@ pub(super) fn measured(inputs: Vec<ArmInput>, seed: u64) -> Vec<Arm> {
             arm.runs = input.trials.into_iter().map(sound).collect();
             arm.median = medians(&arm, &mut rng);
             arm.grows = growth::most_grow(good(&arm));
+            arm.watching_percent = watching_percent(std::slice::from_ref(&arm));
             arm
         })
         .collect()
@@ -73,7 +71,9 @@ pub(super) fn bare(name: String) -> Arm {
         wall_ratio: None,
         growth_ratio: None,
         metric_ratio: None,
+        given_back: None,
         grows: None,
+        watching_percent: None,
         ledger: Vec::new(),
         verdict: None,
         stacks: None,
@@ -134,88 +134,8 @@ fn medians(arm: &Arm, rng: &mut Rng) -> Medians {
     }
 }
 
-/// Fills the ratios of all arms but the first; gives back how many were tested against it.
-pub(super) fn compare(arms: &mut [Arm], alpha: f64, seed: u64) -> u64 {
-    let Some((baseline, others)) = arms.split_first_mut() else {
-        return 0;
-    };
-    // Another stream than that of the medians: the two intervals of a measure are no copies.
-    let mut rng = Rng::with_seed(seed).fork();
-    let enough = |arm: &Arm| values(arm, SETTLED).len() as u64 >= FEWEST_RUNS;
-    let tested = if enough(baseline) {
-        others.iter().filter(|arm| enough(arm)).count()
-    } else {
-        0
-    };
-    let mut judge = Judge {
-        baseline,
-        alpha,
-        tested: tested.max(1),
-        rng: &mut rng,
-    };
-    for arm in others.iter_mut() {
-        judge.fill(arm);
-    }
-    judge.correct(others, |arm| arm.settled_rss_ratio.as_mut());
-    judge.correct(others, |arm| arm.growth_ratio.as_mut());
-    tested as u64
-}
-
-/// Compares arms with one baseline.
-struct Judge<'a> {
-    baseline: &'a Arm,
-    alpha: f64,
-    tested: usize,
-    rng: &'a mut Rng,
-}
-
-impl Judge<'_> {
-    fn fill(&mut self, arm: &mut Arm) {
-        let corrected = self.alpha / self.tested as f64;
-        arm.settled_rss_ratio = self.ratio(arm, SETTLED, corrected);
-        arm.peak_rss_ratio = self.ratio(arm, PEAK, self.alpha);
-        arm.mean_rss_ratio = self.ratio(arm, MEAN, self.alpha);
-        arm.cpu_ratio = self.ratio(arm, CPU, self.alpha);
-        arm.wall_ratio = self.ratio(arm, WALL, self.alpha);
-        arm.metric_ratio = self.ratio(arm, METRIC, self.alpha);
-        if self.baseline.grows == Some(true) {
-            arm.growth_ratio = self.ratio(arm, RATE, corrected);
-        }
-    }
-
-    /// A ratio with everything but its correction; `level` is that of one test after it.
-    fn ratio(&mut self, arm: &Arm, measure: Measure, level: f64) -> Option<Ratio> {
-        let (over, under) = (values(arm, measure), values(self.baseline, measure));
-        let interval = bootstrap::of_ratio(&over, &under, self.rng)?;
-        let enough = over.len().min(under.len()) as u64 >= FEWEST_RUNS;
-        let p = permutation::p_value(&over, &under, self.rng).filter(|_| enough);
-        Some(Ratio {
-            value: interval.value,
-            low: interval.low,
-            high: interval.high,
-            p,
-            p_corrected: None,
-            differs: p.is_some_and(|p| p <= self.alpha),
-            detectable: power::detectable(&over, &under, level).filter(|_| enough),
-        })
-    }
-
-    /// Corrects the p of one ratio for the arms that have it, and decides by that.
-    fn correct(&self, arms: &mut [Arm], of: fn(&mut Arm) -> Option<&mut Ratio>) {
-        let mut tests: Vec<(f64, &mut Ratio)> = (arms.iter_mut())
-            .filter_map(of)
-            .filter_map(|ratio| Some((ratio.p?, ratio)))
-            .collect();
-        let raw: Vec<f64> = tests.iter().map(|(p, _)| *p).collect();
-        for ((_, ratio), p) in tests.iter_mut().zip(holm::corrected(&raw)) {
-            ratio.p_corrected = Some(p);
-            ratio.differs = p <= self.alpha;
-        }
-    }
-}
-
-/// Mean share of one core that watching took, in percent.
-pub(super) fn watching_percent(arms: &[Arm]) -> f64 {
+/// Mean share of one core that watching these arms took, in percent; `None` where nothing was seen of them.
+pub(super) fn watching_percent(arms: &[Arm]) -> Option<f64> {
     let (mut cost, mut seconds) = (0.0, 0.0);
     for trial in arms.iter().flat_map(|arm| &arm.runs) {
         if let Some((last, _)) = trial.rss.last() {
@@ -223,6 +143,5 @@ pub(super) fn watching_percent(arms: &[Arm]) -> f64 {
             seconds += last;
         }
     }
-    let percent = 100.0 * cost / seconds;
-    if percent.is_finite() { percent } else { 0.0 }
+    Some(100.0 * cost / seconds).filter(|percent| percent.is_finite())
 }

@@ -1,4 +1,4 @@
-//! Intervals of medians and of ratios of medians by resampling.
+//! Intervals of medians, and of ratios and differences of medians, by resampling.
 //!
 //! Runs of each arm are drawn with replacement, as many as there are, arms independently of each other; the
 //! 5 % and 95 % quantiles of the resampled medians, or of their ratios, are the ends of the 90 % interval
@@ -51,6 +51,17 @@ pub fn of_ratio(values: &[f64], baseline: &[f64], rng: &mut Rng) -> Option<Inter
         return None;
     }
     interval(median(values) / below, &ratios)
+}
+
+/// The median of `values` less that of `baseline`; `None` with fewer than [`FEWEST_RUNS_FOR_INTERVAL`] of either.
+pub fn of_difference(values: &[f64], baseline: &[f64], rng: &mut Rng) -> Option<Interval> {
+    if values.len().min(baseline.len()) < FEWEST_RUNS_FOR_INTERVAL {
+        return None;
+    }
+    let above = resampled(values, rng);
+    let below = resampled(baseline, rng);
+    let differences: Vec<f64> = (above.iter().zip(&below)).map(|(a, b)| a - b).collect();
+    interval(median(values) - median(baseline), &differences)
 }
 
 /// The medians of [`RESAMPLES`] resamples.

@@ -2,8 +2,9 @@
 //!
 //! A run grows if the shape of its RSS has no end, the lower end of its rate's interval is above zero, and settling
 //! did not give back what it grew by: what an allocator holds for a while is no leak. An arm grows if most of its runs
-//! do. Where the baseline grows, every other arm's rate is compared with it; a ratio that is *shown* to be lower, by
-//! a permutation test that is corrected for the number of arms, slows the growth, and nothing less does.
+//! do. Where the baseline grows, every other arm's rate is compared with it, and what settling gives back: a rate that
+//! is *shown* to be lower, by a permutation test that is corrected for all that decides, slows the growth, more that is
+//! shown to be given back ends it, and nothing less does.
 
 use crate::thresholds::{GIVEN_BACK_SHARE, SAME_RATE, STOPPED_RATE};
 use memtide_model::Shape;
@@ -20,8 +21,8 @@ pub enum Course {
     Slower,
     /// It grows at the same rate, or no other rate is shown, or a higher one.
     GoesOn,
-    /// Its interval is below the baseline's rate, and so many runs cannot show it; or most of its runs do not grow,
-    /// and their rates scatter so much that the baseline's is among them.
+    /// Its interval is below the baseline's rate, and so many runs cannot show it; or most of its runs do not grow:
+    /// their rates scatter so much that the baseline's is among them, or it is not shown that more is given back.
     Unsure,
     /// There is no rate to compare.
     Unknown,
@@ -54,9 +55,9 @@ pub fn course(arm: &Arm) -> Course {
     let Some(ratio) = arm.growth_ratio else {
         return Course::Unknown;
     };
-    let good = || arm.runs.iter().filter(|trial| trial.failed.is_none());
     let lower = ratio.high < 1.0 && ratio.value < 1.0 - SAME_RATE;
-    if arm.grows == Some(false) && most(good().map(gives_back)) == Some(true) {
+    let more_back = (arm.given_back).is_some_and(|back| back.differs && back.value > 0.0);
+    if more_back && arm.grows == Some(false) && most_give_back(arm) {
         Course::GivesBack
     } else if !lower && arm.grows != Some(false) {
         Course::GoesOn
@@ -67,6 +68,12 @@ pub fn course(arm: &Arm) -> Course {
     } else {
         Course::Slower
     }
+}
+
+/// True if most runs give back most of what they grew by.
+pub(super) fn most_give_back(arm: &Arm) -> bool {
+    let good = arm.runs.iter().filter(|trial| trial.failed.is_none());
+    most(good.map(gives_back)) == Some(true)
 }
 
 fn most(answers: impl Iterator<Item = bool>) -> Option<bool> {

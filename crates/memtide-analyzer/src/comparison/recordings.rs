@@ -11,6 +11,7 @@
 
 mod said;
 
+use super::stacks::Listed;
 use super::{arms, stacks};
 use crate::statistics::quantile::median_of;
 use crate::statistics::{Series, blocks};
@@ -140,14 +141,17 @@ impl Side {
         MATERIAL_BYTES.max(MATERIAL_SHARE * median_of(self.rss.y.clone()))
     }
 
+    fn stacks(&self) -> Option<Listed<'_>> {
+        let report = &self.findings.report;
+        let (rows, exe) = (report.stacks.as_ref()?, &report.target.exe);
+        Some(Listed { rows, exe })
+    }
+
     fn arm(&self, index: usize, first: Option<&Self>) -> Arm {
         let report = &self.findings.report;
         let trial = self.trial(index);
         let first = first.filter(|_| index > 0);
-        let listed = |first: &Self| {
-            let before = first.findings.report.stacks.as_ref()?;
-            Some(stacks::differences(before, report.stacks.as_ref()?))
-        };
+        let listed = |first: &Self| Some(stacks::differences(first.stacks()?, self.stacks()?));
         Arm {
             allocator: report.target.allocator.clone(),
             median: medians(&trial),

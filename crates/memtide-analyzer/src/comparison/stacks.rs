@@ -1,7 +1,7 @@
 //! Call stacks of two recordings, matched by what their frames are called.
 //!
 //! Addresses move from release to release, and so do lines. A frame is the same if its function and the name of its
-//! file of code are; one without a function only at the same address. Stacks that are alike by that are added up.
+//! file of code are; the program's own file is the same whatever it is called (`shop-1.2`, `shop-1.3`); one without a function only at the same address. Stacks that are alike by that are added up.
 //!
 //! A report lists its foremost stacks alone ([`MOST_STACKS`](crate::thresholds::MOST_STACKS)), so a stack that is
 //! missing in one may stand there behind them, and is counted as none. Suppressed stacks and those of other processes
@@ -14,6 +14,13 @@ use memtide_model::{StackKind, StackOwner};
 use std::collections::BTreeMap;
 
 type Key = (StackKind, Vec<(String, String)>);
+
+/// The stacks of one recording, and the program's file.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Listed<'a> {
+    pub(super) rows: &'a [StackRow],
+    pub(super) exe: &'a str,
+}
 
 /// What the rows of one key come to.
 #[derive(Clone, Copy, Debug, Default)]
@@ -32,20 +39,22 @@ impl Sum {
 }
 
 /// Stacks that differ in rate or live bytes, those first whose rates do most.
-pub(super) fn differences(baseline: &[StackRow], here: &[StackRow]) -> Vec<StackDifference> {
+pub(super) fn differences(baseline: Listed<'_>, here: Listed<'_>) -> Vec<StackDifference> {
     let mut pairs: BTreeMap<Key, (Sum, Sum, &[FrameRow])> = BTreeMap::new();
-    for row in baseline.iter().filter(|row| counts(row)) {
-        let (before, ..) =
-            pairs
-                .entry(key(row))
-                .or_insert((Sum::default(), Sum::default(), &row.frames));
+    for row in baseline.rows.iter().filter(|row| counts(row)) {
+        let (before, ..) = pairs.entry(key(row, baseline.exe)).or_insert((
+            Sum::default(),
+            Sum::default(),
+            &row.frames,
+        ));
         before.add(row);
     }
-    for row in here.iter().filter(|row| counts(row)) {
-        let (_, now, frames) =
-            pairs
-                .entry(key(row))
-                .or_insert((Sum::default(), Sum::default(), &row.frames));
+    for row in here.rows.iter().filter(|row| counts(row)) {
+        let (_, now, frames) = pairs.entry(key(row, here.exe)).or_insert((
+            Sum::default(),
+            Sum::default(),
+            &row.frames,
+        ));
         now.add(row);
         // Lines and addresses are those of the recording that is shown.
         *frames = &row.frames;
@@ -78,9 +87,10 @@ fn difference(kind: StackKind, before: Sum, now: Sum, frames: &[FrameRow]) -> St
     }
 }
 
-fn key(row: &StackRow) -> Key {
+fn key(row: &StackRow, exe: &str) -> Key {
     let frame = |frame: &FrameRow| {
         let module = frame.module.as_deref().unwrap_or_default();
+        let module = if module == exe { "" } else { module };
         let module = module.rsplit('/').next().unwrap_or_default().to_owned();
         let function = frame.function.as_ref().unwrap_or(&frame.address);
         (function.clone(), module)

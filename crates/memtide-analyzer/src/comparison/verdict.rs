@@ -10,7 +10,7 @@
 //!
 //! It refuses to take an arm that grows where the baseline does not.
 
-use super::growth::{Course, course};
+use super::growth::{Course, course, most_give_back};
 use super::permutation::least_p;
 use super::{arms, settings, words};
 use crate::thresholds::{FEWEST_RUNS, LEAST_SAVING};
@@ -81,8 +81,14 @@ impl Case<'_> {
             format!("Too few runs: {arm} has {runs} that count, and {FEWEST_RUNS} are the least.")
         } else if !self.tested.iter().any(|arm| self.can_show(arm)) {
             let others = text::plural(self.statistics.tested, "other arm");
+            let tests = self.statistics.tests;
+            let by = if tests > self.statistics.tested {
+                format!(" in {tests} tests of memory and growth")
+            } else {
+                String::new()
+            };
             format!(
-                "So few runs cannot show a difference to {others}: {needed} of each are needed."
+                "So few runs cannot show a difference to {others}{by}: {needed} of each are needed."
             )
         } else {
             return None;
@@ -98,7 +104,7 @@ impl Case<'_> {
     /// True if the smallest p that the arm's runs can reach passes after correction.
     fn can_show(&self, arm: &Arm) -> bool {
         let count = |arm| usize::try_from(arms::runs(arm)).unwrap_or(usize::MAX);
-        let level = self.statistics.alpha / self.statistics.tested.max(1) as f64;
+        let level = self.statistics.alpha / self.statistics.tests.max(1) as f64;
         least_p(count(arm), count(self.baseline)) <= level
     }
 
@@ -276,16 +282,16 @@ impl Case<'_> {
     fn unsure(&self, arm: &Arm) -> ComparisonVerdict {
         let runs = self.more_runs();
         let lower = arm.growth_ratio.as_ref().filter(|ratio| ratio.high < 1.0);
-        let summary = match lower.map(words::pace) {
-            Some(pace) => format!(
-                "Memory may grow {pace} under {}; so few runs cannot show it.",
-                arm.arm
-            ),
-            None => format!(
-                "Memory grows under {}; whether it does under {} is not shown: most runs do not, but their rates \
-                 scatter too much.",
-                self.baseline.arm, arm.arm
-            ),
+        let (name, other) = (&self.baseline.arm, &arm.arm);
+        let summary = if let Some(pace) = lower.map(words::pace) {
+            format!("Memory may grow {pace} under {other}; so few runs cannot show it.")
+        } else {
+            let but = if most_give_back(arm) {
+                "most runs give back what they grew by, but so few cannot show that this is not chance"
+            } else {
+                "most runs do not, but their rates scatter too much"
+            };
+            format!("Memory grows under {name}; whether it does under {other} is not shown: {but}.")
         };
         let mut verdict = undetermined(
             summary,
@@ -374,7 +380,7 @@ impl Case<'_> {
     }
 
     fn settled(&self, arm: &Arm) -> Option<String> {
-        words::settled(arm, self.baseline, self.statistics.tested)
+        words::settled(arm, self.baseline, self.statistics.tests)
     }
 
     /// All that was measured of one arm, in sentences.

@@ -6,11 +6,12 @@ use crate::thresholds::{FEWEST_RUNS, UNEQUAL_LENGTH};
 use memtide_model::comparison::{Arm, Trial};
 use memtide_model::text;
 
-/// Sentences about arms that were run `asked` times.
-pub(super) fn of(arms: &[Arm], asked: u64) -> Vec<String> {
+/// Sentences about arms that were run `asked` times, and watched with so many percent of a core to spend.
+pub(super) fn of(arms: &[Arm], asked: u64, budget: f64) -> Vec<String> {
     let mut warnings: Vec<String> = (arms.iter()).flat_map(|arm| of_arm(arm, asked)).collect();
     warnings.extend(unequal_lengths(arms));
     warnings.extend(without_rate(arms));
+    warnings.extend(arms.iter().filter_map(|arm| over_budget(arm, budget)));
     warnings
 }
 
@@ -71,6 +72,15 @@ fn unequal_lengths(arms: &[Arm]) -> Option<String> {
             text::duration(long)
         )
     })
+}
+
+/// An arm that cost more to watch than was allowed.
+fn over_budget(arm: &Arm, budget: f64) -> Option<String> {
+    let used = arm.watching_percent.filter(|used| *used > budget)?;
+    let name = &arm.arm;
+    Some(format!(
+        "Watching {name} took {used:.2} % of one core, above the budget of {budget} %."
+    ))
 }
 
 fn length(trial: &Trial) -> f64 {

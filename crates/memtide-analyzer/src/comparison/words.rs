@@ -56,14 +56,16 @@ pub(super) fn detectable_saving(ratio: &Ratio) -> Option<f64> {
     ratio.detectable.map(|share| share / (1.0 + share))
 }
 
-/// "no difference in CPU time is shown, and 4.0 % could have been seen".
-pub(super) fn none_shown(of: &str, detectable: Option<f64>) -> String {
+/// "no difference in CPU time is shown: 2.0 % less (-3.0 to 7.0 %), and 4.0 % could have been seen".
+fn none_shown(of: &str, ratio: &Ratio, detectable: Option<f64>) -> String {
+    let found = format!("no difference in {of} is shown: {}", change(ratio));
     match detectable {
-        Some(share) => format!(
-            "no difference in {of} is shown, and {} could have been seen",
-            percent(share)
+        Some(share) if share >= 1.0 => format!(
+            "{found}, and only {:.1} times as much could have been seen",
+            1.0 + share
         ),
-        None => format!("no difference in {of} is shown"),
+        Some(share) => format!("{found}, and {} could have been seen", percent(share)),
+        None => found,
     }
 }
 
@@ -75,34 +77,34 @@ pub(super) fn cost(ratio: Option<&Ratio>, of: &str) -> Option<String> {
         let (amount, interval) = change.split_once(" (")?;
         format!("it takes {amount} {of} ({interval}")
     } else {
-        none_shown(of, ratio.detectable)
+        none_shown(of, ratio, ratio.detectable)
     })
 }
 
-/// "p = 0.004 after correction for 3 arms".
-pub(super) fn chance(ratio: &Ratio, tested: u64) -> String {
+/// "p = 0.004 after correction for 3 tests".
+pub(super) fn chance(ratio: &Ratio, tests: u64) -> String {
     let p = ratio.p_corrected.or(ratio.p).unwrap_or(1.0);
     let p = if p < 0.001 {
         "p < 0.001".to_owned()
     } else {
         format!("p = {p:.3}")
     };
-    if ratio.p_corrected.is_some() && tested > 1 {
-        format!("{p} after correction for {tested} arms")
+    if ratio.p_corrected.is_some() && tests > 1 {
+        format!("{p} after correction for {tests} tests")
     } else {
         p
     }
 }
 
 /// "jemalloc: 61.2 MiB after settling, 41 % less (39 to 43 %), p = 0.004.", or that no difference is shown.
-pub(super) fn settled(arm: &Arm, baseline: &Arm, tested: u64) -> Option<String> {
+pub(super) fn settled(arm: &Arm, baseline: &Arm, tests: u64) -> Option<String> {
     let ratio = arm.settled_rss_ratio.as_ref()?;
     let size = text::bytes(arm.median.settled_rss?);
     let other = text::bytes(baseline.median.settled_rss?);
     let judged = if ratio.differs {
-        format!("{}, {}", change(ratio), chance(ratio, tested))
+        format!("{}, {}", change(ratio), chance(ratio, tests))
     } else {
-        none_shown("memory", detectable_saving(ratio))
+        none_shown("memory", ratio, detectable_saving(ratio))
     };
     Some(format!(
         "{}: RSS after settling is {size} ({}), against {other} under {}: {judged}.",
@@ -123,7 +125,7 @@ pub(super) fn beside(arm: &Arm, baseline: &Arm) -> Vec<String> {
         let judged = if ratio.differs {
             change(&ratio)
         } else {
-            none_shown("it", ratio.detectable)
+            none_shown("it", &ratio, ratio.detectable)
         };
         let (here, there) = (show(here), show(there));
         Some(format!("{name}: {here} against {there}: {judged}."))
@@ -216,6 +218,15 @@ mod tests {
         assert_eq!(
             cost(Some(&ratio(1.03, 1.01, 1.05)), "CPU time").unwrap(),
             "it takes 3.0 % more CPU time (1.0 to 5.0 %)"
+        );
+        let (same, far) = (ratio(0.98, 0.93, 1.03), Some(13.4));
+        assert_eq!(
+            none_shown("time", &same, same.detectable),
+            "no difference in time is shown: 2.0 % less (-3.0 to 7.0 %), and 25 % could have been seen"
+        );
+        assert!(
+            none_shown("time", &same, far)
+                .ends_with("and only 14.4 times as much could have been seen")
         );
         assert_eq!(detectable_saving(&ratio(1.0, 1.0, 1.0)), Some(0.2));
         assert_eq!(list(&["a", "b", "c"]), "a, b and c");

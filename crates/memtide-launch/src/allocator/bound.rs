@@ -15,6 +15,7 @@ use super::refusal::linked_in;
 use super::{Found, PRELOAD};
 use crate::error::{Error, ErrorKind};
 use memtide_model::Pid;
+use memtide_model::text::printable;
 use memtide_proc::parse::maps;
 use memtide_proc::{Buffer, ProcRoot};
 use std::fs;
@@ -36,6 +37,8 @@ pub struct Bound {
     pub name: String,
     /// The file that has the process's `malloc`, as the process names it.
     pub library: PathBuf,
+    /// Sentences about files of the process that have another allocator linked in, for themselves.
+    pub beside: Vec<String>,
 }
 
 /// Verifies that the process runs on what was found: that its `malloc` is bound to that library, and that
@@ -66,6 +69,7 @@ pub fn bound(pid: u32, found: &Found, files: &Files) -> Result<Bound, Error> {
     Ok(Bound {
         name: owner.allocator(),
         library: owner.module.name.clone(),
+        beside: process.beside(owner),
     })
 }
 
@@ -228,6 +232,23 @@ impl Process {
             }
         }
         Ok(())
+    }
+
+    /// What other files have for themselves: what they allocate with that does not change from arm to arm. Files of
+    /// allocators that are mapped and not bound allocate nothing.
+    fn beside(&self, owner: &Loading) -> Vec<String> {
+        let others = self.loaded.iter().filter(|loaded| {
+            kind_of(&base_name(&loaded.module.name)).is_none() && !loaded.is(owner)
+        });
+        let said = others.filter_map(|loaded| {
+            let (mark, allocator) = loaded.content.image.beside?;
+            Some(format!(
+                "{} has {allocator} linked in ({mark}): what it allocates with that is the same in every arm, and no \
+                 library replaces it.",
+                printable(loaded.module.name.as_os_str().as_bytes())
+            ))
+        });
+        said.collect()
     }
 
     /// What the loader has noted for each module.

@@ -61,6 +61,15 @@ const LINKED_IN: [(&str, &str); 10] = [
     ("sn_malloc", "snmalloc"),
     ("rpmalloc", "rpmalloc"),
 ];
+/// What every build of an allocator says somewhere, and nobody else: strings that end with a zero byte. By them it is
+/// known in a file whose symbols were stripped.
+const MARKS: [(&str, &str); 3] = [
+    ("Invalid conf pair", "jemalloc"),
+    ("mimalloc: error: ", "mimalloc"),
+    ("TCMALLOC_LARGE_ALLOC_REPORT_THRESHOLD", "tcmalloc"),
+];
+/// `CPython` has it linked in from 3.13 on, and takes its memory from malloc all the same.
+const UNUSED: &str = "mimalloc";
 /// Where Go puts its build information.
 const GO: &str = ".go.buildinfo";
 
@@ -77,6 +86,8 @@ pub(super) struct Image {
     pub(super) private: Option<(&'static str, Kind)>,
     /// A function by which an allocator that is linked into it is known, and that one's name.
     pub(super) linked_in: Option<(&'static str, &'static str)>,
+    /// The same of an allocator that may allocate for this file alone, by symbols or by what its bytes say.
+    pub(super) beside: Option<(&'static str, &'static str)>,
     /// Where, from its base, the loader notes the address of `malloc` for it.
     pub(super) slots: Vec<u64>,
     /// It is a Go program.
@@ -123,19 +134,36 @@ impl Image {
                     .extend(FAMILY.iter().find(|known| known.as_bytes() == name));
             }
         }
-        image.linked_in = file
-            .symbols()
-            .chain(file.dynamic_symbols())
-            .find_map(|symbol| {
+        let symbols = || {
+            let functions = file.symbols().chain(file.dynamic_symbols());
+            functions.filter(|symbol| symbol.kind() == SymbolKind::Text && symbol.is_definition())
+        };
+        let linked_in = |known: &[(&'static str, &'static str)]| {
+            symbols().find_map(|symbol| {
                 let name = symbol.name_bytes().unwrap_or_default();
-                let known = LINKED_IN
-                    .iter()
-                    .find(|(known, _)| known.as_bytes() == name)?;
-                (symbol.kind() == SymbolKind::Text && symbol.is_definition()).then_some(*known)
-            });
+                let mut known = known.iter();
+                known.find(|(known, _)| known.as_bytes() == name).copied()
+            })
+        };
+        let mark = marked(content);
+        let others: Vec<_> = LINKED_IN
+            .into_iter()
+            .filter(|(name, _)| *name != MALLOC)
+            .collect();
+        image.linked_in =
+            linked_in(&LINKED_IN).or(mark.filter(|(_, allocator)| *allocator != UNUSED));
+        image.beside = linked_in(&others).or(mark);
         image.slots = slots(&file).unwrap_or_default();
         Some(image)
     }
+}
+
+/// The first mark that these bytes have.
+fn marked(content: &[u8]) -> Option<(&'static str, &'static str)> {
+    MARKS.into_iter().find(|(mark, _)| {
+        let mut found = memchr::memmem::find_iter(content, mark.as_bytes());
+        found.any(|at| content.get(at + mark.len()) == Some(&0))
+    })
 }
 
 fn slots(file: &ElfFile<'_, FileHeader64<Endianness>>) -> Option<Vec<u64>> {
@@ -169,7 +197,7 @@ mod tests {
         );
         assert!(!own.slots.is_empty());
         assert!(
-            !own.is_allocator() && own.linked_in.is_none() && !own.is_go,
+            !own.is_allocator() && own.linked_in.is_none() && own.beside.is_none() && !own.is_go,
             "{own:?}"
         );
     }

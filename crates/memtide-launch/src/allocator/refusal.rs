@@ -6,7 +6,7 @@ use crate::program::{Program, Refusal};
 /// Starts of the names of libraries that take over allocation for a checker, and will not share it.
 const CHECKERS: [&str; 4] = ["libasan.so", "libtsan.so", "libmsan.so", "liblsan.so"];
 /// Programs that are runtimes with a heap of their own, by the start of their names.
-const RUNTIMES: [(&str, &str); 6] = [
+const RUNTIMES: [(&str, &str); 8] = [
     (
         "java",
         "Java's objects lie in the heap of its virtual machine",
@@ -18,11 +18,21 @@ const RUNTIMES: [(&str, &str); 6] = [
         "JavaScript objects lie in the heap of JavaScriptCore",
     ),
     ("dotnet", ".NET's objects lie in the heap of its runtime"),
+    ("pypy", "PyPy's objects lie in the heap of its collector"),
+    (
+        "php",
+        "PHP's values lie in the heap of Zend's own allocator",
+    ),
     (
         "beam.smp",
         "Erlang's terms lie in the heaps of its own allocators",
     ),
 ];
+
+/// `CPython`'s own allocator (pymalloc; the Python/C API manual, "Memory Management"), by the start of the program's name
+/// and by the variable that turns it off.
+const CPYTHON: &str = "python";
+const PYTHON_MALLOC: &str = "PYTHONMALLOC";
 
 /// Why `program` cannot be run on another allocator, whichever it is; `None` where it can. A sentence
 /// fragment that names the program and says what would help.
@@ -84,6 +94,13 @@ fn of_loader(refusal: &Refusal) -> String {
 /// its memory elsewhere; `None` where nothing is known of that.
 pub fn caution(program: &Program) -> Option<String> {
     let name = program.runs.file_name()?.to_string_lossy();
+    if name.starts_with(CPYTHON) && !all_by_malloc() {
+        return Some(format!(
+            "{name} takes objects of up to 512 bytes from arenas of its own, which no malloc has a part in: another \
+             one changes only what is larger, and what C code allocates; with {PYTHON_MALLOC}=malloc in the \
+             environment of memtide all of it is compared"
+        ));
+    }
     let why = RUNTIMES.iter().find(|(start, _)| name.starts_with(start));
     let why = why.map(|(_, why)| *why).or_else(|| {
         let (image, _) = Image::open(&program.runs).ok()?;
@@ -95,4 +112,10 @@ pub fn caution(program: &Program) -> Option<String> {
         "{why}, which takes its memory from the kernel: another malloc changes only what native code in \
          {name} allocates"
     ))
+}
+
+/// Whether `CPython` is told to take every object from malloc.
+fn all_by_malloc() -> bool {
+    let told = std::env::var_os(PYTHON_MALLOC);
+    told.is_some_and(|told| told == "malloc" || told == "malloc_debug")
 }

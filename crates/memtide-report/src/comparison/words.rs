@@ -295,20 +295,25 @@ pub(super) fn statistics(comparison: &Comparison) -> String {
         "intervals are of 90 %, from {} resamples",
         statistics.resamples
     );
-    let correction = match statistics.tested {
-        0 | 1 => String::new(),
-        tested => format!(" after correction for {tested} arms (Holm)"),
+    let (tested, tests) = (statistics.tested, statistics.tests);
+    let correction = match (tested, tests) {
+        (0 | 1, 0 | 1) => String::new(),
+        _ if tests > tested => format!(
+            " after correction for {tests} tests of memory and growth together, and for {} by any other measure (Holm)",
+            text::plural(tested, "arm")
+        ),
+        _ => format!(" after correction for {tested} arms (Holm), each measure by itself"),
     };
     let runs = text::plural(comparison.runs, "run");
     format!(
         "{runs} of each arm, interleaved and shuffled by seed {}; a difference counts as shown where p is \
-         at most {alpha}{correction}, for which {} of each are needed; {intervals}",
+         at most {alpha}{correction}, for which {} of each are needed, and the interval leaves out 0 %; {intervals}",
         comparison.seed,
         text::plural(statistics.runs_needed, "run")
     )
 }
 
-/// What watching cost.
+/// What watching cost, on the whole and in the arms where it cost least and most.
 pub(super) fn overhead(comparison: &Comparison) -> String {
     let overhead = &comparison.overhead;
     let heap = if overhead.heap_read {
@@ -316,9 +321,29 @@ pub(super) fn overhead(comparison: &Comparison) -> String {
     } else {
         "the heap was not read"
     };
+    let percent = |share: f64| format!("{share:.2} %");
+    let arms = comparison.arms.iter().enumerate();
+    let mut each: Vec<(f64, usize)> = arms
+        .filter_map(|(index, arm)| Some((arm.watching_percent?, index)))
+        .collect();
+    each.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let spread = match (each.first(), each.last()) {
+        (Some(&(least, _)), Some(&(most, _))) if percent(least) == percent(most) => {
+            ", the same in every arm".to_owned()
+        }
+        (Some(&(least, quick)), Some(&(most, slow))) => format!(
+            ": from {} under {} to {} under {}",
+            percent(least),
+            name(comparison, quick),
+            percent(most),
+            name(comparison, slow)
+        ),
+        _ => String::new(),
+    };
     format!(
-        "watching took {:.2} % of one core, of at most {} %, the same for every arm; {heap}",
-        overhead.used_percent, overhead.budget_percent
+        "watching took {} of one core, with a budget of {} % in every arm{spread}; {heap}",
+        percent(overhead.used_percent),
+        overhead.budget_percent
     )
 }
 

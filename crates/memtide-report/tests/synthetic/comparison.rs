@@ -169,7 +169,9 @@ fn arm(name: &str, allocator: &str, level: Level, orders: &[u64], settles: bool)
         wall_ratio: None,
         growth_ratio: None,
         metric_ratio: None,
+        given_back: None,
         grows: Some(level.rate > 0.0),
+        watching_percent: Some(if name.contains("glibc") { 0.44 } else { 0.4 }),
         ledger: Vec::new(),
         verdict: None,
         stacks: None,
@@ -214,6 +216,7 @@ fn comparison(mut arms: Vec<Arm>, kind: ComparisonKind, summary: &str) -> Compar
         statistics: Statistics {
             alpha: 0.05,
             tested,
+            tests: tested,
             runs_needed: 5,
             resamples: 2_000,
         },

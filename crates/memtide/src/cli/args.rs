@@ -6,6 +6,7 @@
 
 use crate::suspects::Kind;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use memtide_analyzer::thresholds::COMPARISON_ALPHA;
 use memtide_events::Engine;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -358,7 +359,7 @@ pub(crate) struct Compare {
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
     /// Chance of an error that is allowed where there is no difference
-    #[arg(long, value_name = "P", default_value_t = 0.05)]
+    #[arg(long, value_name = "P", default_value_t = COMPARISON_ALPHA)]
     pub(crate) alpha: f64,
     /// Take a sample this often
     #[arg(long, value_name = "DURATION", default_value = "500ms", value_parser = parse_duration)]

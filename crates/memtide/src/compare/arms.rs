@@ -2,7 +2,7 @@
 
 use memtide_analyzer::comparison::ArmInput;
 use memtide_launch::Program;
-use memtide_launch::allocator::{Found, Variant};
+use memtide_launch::allocator::{Bound, Found, Variant};
 use memtide_model::comparison::Trial;
 use memtide_model::text::printable;
 use memtide_sampler::clock;
@@ -16,7 +16,7 @@ pub(super) struct Arm {
     variant: Variant,
     pub(super) found: Found,
     trials: Vec<Trial>,
-    allocator: Option<String>,
+    bound: Option<Bound>,
     /// Why there are no more runs of it.
     pub(super) failed: Option<String>,
 }
@@ -32,7 +32,7 @@ pub(super) fn prepare(list: &str, program: &Program) -> anyhow::Result<Vec<Arm>>
             found: variant.find(program)?,
             variant,
             trials: Vec::new(),
-            allocator: None,
+            bound: None,
             failed: None,
         })
     });
@@ -49,9 +49,14 @@ impl Arm {
         self.variant.name()
     }
 
+    /// What was found in its files beside the allocator that it was bound to: sentences.
+    pub(super) fn beside(&self) -> &[String] {
+        self.bound.as_ref().map_or(&[], |bound| &bound.beside)
+    }
+
     /// Adds a run, with the allocator that was found in it.
-    pub(super) fn add(&mut self, trial: Trial, allocator: Option<String>) {
-        self.allocator = self.allocator.take().or(allocator);
+    pub(super) fn add(&mut self, trial: Trial, bound: Option<Bound>) {
+        self.bound = self.bound.take().or(bound);
         self.trials.push(trial);
         let none_good = self.trials.iter().all(|trial| trial.failed.is_some());
         if none_good && self.trials.len() >= FAILURES {
@@ -74,7 +79,7 @@ impl Arm {
         };
         ArmInput {
             name: self.variant.name().to_owned(),
-            allocator: self.allocator.clone().unwrap_or_default(),
+            allocator: self.bound.map(|bound| bound.name).unwrap_or_default(),
             environment: environment.collect(),
             failed: self.failed.clone().or_else(only_failed),
             trials: self.trials,

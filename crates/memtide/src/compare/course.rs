@@ -63,7 +63,8 @@ pub(super) struct End {
     pub(super) load_output: Option<Vec<u8>>,
     /// Whether the load was ended by `--for`, before it was through.
     pub(super) load_cut: bool,
-    pub(super) allocator: Option<String>,
+    /// The allocator that it was bound to, with what else was found in its files.
+    pub(super) bound: Option<Bound>,
 }
 
 impl<'a> Course<'a> {
@@ -255,7 +256,7 @@ impl<'a> Course<'a> {
             load_cut: self.load_cut,
             load_exit: self.load_end.as_ref().map(|end| end.exit),
             load_output: self.load_end.take().map(|end| end.output),
-            allocator: self.bound.take().map(|bound| bound.name),
+            bound: self.bound.take(),
         })
     }
 

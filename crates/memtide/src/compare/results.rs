@@ -68,10 +68,10 @@ pub(super) fn write(comparison: &Comparison, outputs: &Outputs) -> anyhow::Resul
 
 /// Takes paths and commands of the user's out of what a comparison is made from, so that no sentence of it
 /// can hold them. Arms that were told apart by their paths alone are numbered.
-pub(super) fn redact(inputs: &mut Inputs, caution: Option<&mut String>) {
+pub(super) fn redact(inputs: &mut Inputs, cautions: &mut [String]) {
     let mut redactor = crate::secrets::redactor();
     redactor.command_line(&mut inputs.command);
-    (inputs.load.iter_mut().chain(caution)).for_each(|text| redactor.text(text));
+    (inputs.load.iter_mut().chain(cautions)).for_each(|text| redactor.text(text));
     let mut names = Vec::new();
     for arm in &mut inputs.arms {
         let library = arm.name.split(':').next().filter(|name| name.contains('/'));
@@ -139,9 +139,9 @@ mod tests {
             ],
             ..Inputs::default()
         };
-        let mut caution = "server lies in /home/alice/shop".to_owned();
-        redact(&mut inputs, Some(&mut caution));
-        let said = format!("{inputs:?} {caution}");
+        let mut cautions = ["server lies in /home/alice/shop".to_owned()];
+        redact(&mut inputs, &mut cautions);
+        let said = format!("{inputs:?} {cautions:?}");
         for secret in ["alice", "shop", "hunter22", "libfast", "libquick"] {
             assert!(!said.contains(secret), "{secret} is still in {said}");
         }

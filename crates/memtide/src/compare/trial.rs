@@ -10,7 +10,7 @@ use crate::signals::Stop;
 use crate::snapshots::Snapshots;
 use anyhow::Context as _;
 use memtide_analyzer::comparison;
-use memtide_launch::allocator::Files;
+use memtide_launch::allocator::{Bound, Files};
 use memtide_launch::service::Ready;
 use memtide_launch::{Launch, Program};
 use memtide_model::comparison::Trial;
@@ -79,7 +79,7 @@ impl Checks {
 /// A run, and what was found in it.
 pub(super) struct Made {
     pub(super) trial: Trial,
-    pub(super) allocator: Option<String>,
+    pub(super) bound: Option<Bound>,
 }
 
 /// Makes the run of that number. What fails is in the trial.
@@ -89,7 +89,7 @@ pub(super) fn make(setting: &Setting<'_>, arm: &Arm, order: u64) -> Made {
             failed: Some(format!("{error:#}")),
             ..Trial::default()
         },
-        allocator: None,
+        bound: None,
     });
     made.trial.order = order;
     made
@@ -146,7 +146,7 @@ fn attempt(setting: &Setting<'_>, arm: &Arm, order: u64) -> anyhow::Result<Made>
             killed: end.killed,
             ..measured
         },
-        allocator: end.allocator,
+        bound: end.bound,
     })
 }
 
