@@ -10,6 +10,7 @@ import signal
 import socket
 import stat
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -200,6 +201,24 @@ def threads():
         expect(not about(data, "stuck", [process.pid]), "no deadlock where another thread works")
 
 
+POOL = """
+import concurrent.futures, threading, time
+pool = concurrent.futures.ThreadPoolExecutor(4)
+list(pool.map(lambda _: time.sleep(0.2), range(4)))
+threading.Event().wait(TIME)
+"""
+
+
+def idle_pool():
+    """Workers without work are no deadlock where the main thread only waits for a time; where it waits for ever they are."""
+    for time, weight in (("60", "note"), ("", "problem")):
+        command = [sys.executable, "-c", POOL.replace("TIME", time), "of_idle_workers"]
+        with running(command) as process:
+            _, data = report("--watch", "2s", "--for", "13s", "--name", "of_idle_workers")
+            found = about(data, "stuck", [process.pid], weight=weight)
+            expect(found and len(found) == 1, f"a {weight} of wait({time}): {data['findings']}")
+
+
 def watching():
     """On a terminal: a few lines after each look, and with Ctrl-C the findings of all."""
     ours, theirs = pty.openpty()
@@ -351,6 +370,7 @@ with scratch() as scratched:
     starter_seen(scratched)
     stuck()
     threads()
+    idle_pool()
     watching()
     expectations()
     holders(scratched)

@@ -7,8 +7,9 @@
 use crate::held::{self, Moved};
 use crate::record::{Record, Track};
 use crate::statistics::{Series, blocks};
+use crate::tree;
 use memtide_model::report::CountRow;
-use memtide_model::{Descriptors, Observations};
+use memtide_model::{Descriptors, HeldKind, Observations};
 use std::cmp::Ordering;
 
 /// Targets that have a row.
@@ -36,7 +37,10 @@ pub(crate) fn rows(record: &Record, observations: &Observations) -> Vec<CountRow
     rows.extend(row("queues", None, &record.series(Track::Queues)).filter(is_there));
     rows.extend(row("segments", None, &record.series(Track::Segments)).filter(is_there));
     rows.extend(targets("kernel objects", &groups, |group| {
-        !group.target.kind.is_descriptor()
+        group.target.kind.is_object()
+    }));
+    rows.extend(targets("bytes in tmpfs", &groups, |group| {
+        group.target.kind == HeldKind::Tmpfs
     }));
     rows.extend(row("mappings", None, &record.series(Track::Mappings)));
     rows.extend(processes(record));
@@ -69,14 +73,16 @@ fn processes(record: &Record) -> Vec<CountRow> {
     rows
 }
 
-/// Processes of the tree by name.
+/// Processes of the tree by name; where nobody looked at that, children.
 fn names(record: &Record, observations: &Observations) -> Vec<CountRow> {
-    let names = observations.tree.iter().flat_map(|tree| &tree.names);
-    let mut rows: Vec<CountRow> = names
-        .filter_map(|history| {
-            let series = crate::tree::named(record, history);
-            row("processes", Some(&history.name), &series)
-        })
+    let names = match &observations.tree {
+        Some(tree) => (tree.names.iter())
+            .map(|history| (history.name.to_string(), tree::named(record, history)))
+            .collect(),
+        None => tree::children(record, observations),
+    };
+    let mut rows: Vec<CountRow> = (names.iter())
+        .filter_map(|(name, series)| row("processes", Some(name), series))
         .filter(is_there)
         .collect();
     rows.sort_by_key(|row| std::cmp::Reverse(row.end.abs_diff(row.start)));

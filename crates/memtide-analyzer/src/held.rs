@@ -90,7 +90,7 @@ pub(crate) fn words(target: &GroupTarget) -> String {
         _ => format!("{what} {name}"),
     };
     match target.kind {
-        HeldKind::File if is_many => format!("files like {name}"),
+        HeldKind::File | HeldKind::Tmpfs if is_many => format!("files like {name}"),
         HeldKind::File => format!("the file {name}, again and again"),
         HeldKind::Deleted if is_many => format!("deleted files like {name}"),
         HeldKind::Deleted => called("deleted files"),
@@ -108,6 +108,8 @@ pub(crate) fn words(target: &GroupTarget) -> String {
         HeldKind::PosixQueue => called("POSIX queues"),
         HeldKind::SystemVQueue => called("System V queues"),
         HeldKind::SystemVSegment => called("System V segments"),
+        HeldKind::Child => called("processes called"),
+        HeldKind::Tmpfs => called("the file"),
     }
 }
 

@@ -188,6 +188,8 @@ pub const SUSTAINED_WAIT: f64 = 0.12;
 pub const MAIN_SHARE: f64 = 0.5;
 /// Shared memory is a pool of fixed size when its address space grew by less than this share.
 pub const FIXED_SIZE_SHARE: f64 = 0.2;
+/// Files of its user in tmpfs grow when they grew by so many bytes, in all six blocks.
+pub const TMPFS_BYTES: f64 = 16.0 * KIB * KIB;
 /// The machine's available memory shrinks when it falls by so many bytes ...
 pub const HOST_BYTES: f64 = 64.0 * KIB * KIB;
 /// ... and by this share of what was available: of a large machine 64 MiB come and go with anything.

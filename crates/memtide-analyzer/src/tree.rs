@@ -4,10 +4,13 @@
 //! What is shared between processes counts once in PSS and in each of them in RSS, so sums are of PSS where
 //! that is known of all.
 
+use crate::held;
 use crate::record::Record;
 use crate::statistics::{Series, theil_sen};
 use memtide_model::report::TreeTotal;
-use memtide_model::{MemberHistory, NameHistory, Nanos, Observations, Pid, ProcessRow, Role};
+use memtide_model::{
+    HeldKind, MemberHistory, NameHistory, Nanos, Observations, Pid, ProcessRow, Role,
+};
 use std::collections::BTreeMap;
 
 /// Sums at the end, and how they moved; `None` where nobody looked.
@@ -140,13 +143,23 @@ fn count_at(history: &NameHistory, at: Nanos) -> u64 {
     last.map_or(0, |(_, count)| *count)
 }
 
-/// The name of which there came most, with how many there were at each sample.
-pub(crate) fn piling_up<'o>(
-    record: &Record,
-    observations: &'o Observations,
-) -> Option<(&'o NameHistory, Series)> {
-    let names = observations.tree.iter().flat_map(|tree| &tree.names);
+/// The name of which there came most, with how many there were at each sample: of the tree, and where nobody looked
+/// at that, of the children.
+pub(crate) fn piling_up(record: &Record, observations: &Observations) -> Option<(String, Series)> {
+    let Some(tree) = &observations.tree else {
+        return children(record, observations).into_iter().next();
+    };
+    let names = tree.names.iter();
     names
-        .map(|history| (history, named(record, history)))
+        .map(|history| (history.name.to_string(), named(record, history)))
         .max_by(|(_, a), (_, b)| a.delta().total_cmp(&b.delta()))
+}
+
+/// The names of children with how many there were at each sample, those that grew most first.
+pub(crate) fn children(record: &Record, observations: &Observations) -> Vec<(String, Series)> {
+    let groups = held::groups(record, observations).into_iter();
+    let children = groups.filter(|group| group.target.kind == HeldKind::Child);
+    children
+        .map(|group| (group.target.name.to_string(), group.series))
+        .collect()
 }

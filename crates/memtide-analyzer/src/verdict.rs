@@ -38,6 +38,7 @@ mod limit;
 mod looked;
 mod queues;
 mod runtimes;
+mod shared;
 mod split;
 mod threads;
 mod told;
@@ -167,7 +168,7 @@ type Counter = fn(&Facts, &mut Trail) -> Option<Answer>;
 /// Stage 1, in the order in which it is asked.
 const COUNTERS: [(&str, Counter); 6] = [
     ("Do processes pile up?", counters::processes),
-    ("Does shared memory carry the growth?", counters::shared),
+    ("Does shared memory carry the growth?", shared::mapped),
     ("Do mapped files carry the growth?", counters::files),
     (
         "Do page tables grow and their pages not?",

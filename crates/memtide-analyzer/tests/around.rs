@@ -10,8 +10,8 @@ mod support;
 
 use memtide_model::report::Verdict;
 use memtide_model::{
-    Bytes, Cgroup, EndedThreads, HeapObservations, HeapSnapshot, Host, MappingClass, Nanos,
-    Observations, Queues, Sample, VerdictKind,
+    Bytes, Cgroup, EndedThreads, GroupTarget, HeapObservations, HeapSnapshot, HeldHistory,
+    HeldKind, HeldPoint, Host, MappingClass, Nanos, Observations, Queues, Sample, VerdictKind,
 };
 use support::heap_sample;
 use support::shim::moment;
@@ -140,6 +140,75 @@ fn a_machine_that_breathes_is_no_growth() {
     assert_eq!(found.kind, VerdictKind::NoGrowth, "{found:#?}");
 }
 
+/// Bytes of groups of files in tmpfs.
+fn with_tmpfs(seen: &mut Observations, groups: &[(&str, &dyn Fn(f64) -> f64)]) {
+    seen.held = (groups.iter())
+        .map(|(name, bytes)| HeldHistory {
+            target: GroupTarget {
+                kind: HeldKind::Tmpfs,
+                name: (*name).into(),
+                state: "".into(),
+            },
+            points: (0..=60)
+                .map(|read| f64::from(read) * 2.0)
+                .map(|t| HeldPoint {
+                    at: moment(t),
+                    count: bytes(t) as u64,
+                })
+                .collect(),
+        })
+        .collect();
+}
+
+#[test]
+fn files_in_tmpfs_that_nobody_maps_are_named_with_their_own_rate() {
+    let mut seen = quiet(|t, sample| {
+        // Others of the group write, too.
+        sample.cgroup = Some(Cgroup {
+            current: Bytes(1 << 30),
+            shmem: Some(bytes((10.0 + 3.0 * t) * MIB)),
+            ..Cgroup::default()
+        });
+    });
+    seen.target.cgroup = Some("/shop.service".to_owned());
+    let (parts, still) = (|t: f64| 2.0 * MIB * t, |_: f64| 90.0 * MIB);
+    with_tmpfs(&mut seen, &[("/run/x", &still), ("/dev/shm/part*", &parts)]);
+    let found = verdict(&seen);
+    assert_eq!(found.kind, VerdictKind::ShmLeak, "{found:#?}");
+    assert!(
+        found.summary.contains("files like /dev/shm/part*"),
+        "{}",
+        found.summary
+    );
+    let rate = found.evidence[0].value.expect("a rate") / MIB;
+    assert!((rate / 2.0 - 1.0).abs() < 0.05, "{rate}");
+}
+
+#[test]
+fn files_in_tmpfs_that_stay_or_came_at_once_are_no_leak() {
+    let mut seen = quiet(|_, _| {});
+    let (still, once) = (
+        |_: f64| 90.0 * MIB,
+        |t: f64| if t > 50.0 { 80.0 * MIB } else { MIB },
+    );
+    with_tmpfs(&mut seen, &[("/run/x", &still), ("/dev/shm/part*", &once)]);
+    assert_eq!(verdict(&seen).kind, VerdictKind::NoGrowth);
+}
+
+#[test]
+fn the_machines_shared_memory_is_judged_by_itself() {
+    // What others free hides it in MemAvailable.
+    let found = verdict(&quiet(|t, sample| {
+        machine(t, sample, 0.0, [2.0, 0.0, -2.0, 0.0]);
+    }));
+    assert_eq!(found.kind, VerdictKind::HostGrowth, "{found:#?}");
+    assert!(
+        found.summary.contains("shared memory grows by 2.0"),
+        "{}",
+        found.summary
+    );
+}
+
 #[test]
 fn shared_memory_of_the_group_that_no_mapping_has_is_a_leak() {
     let mut seen = quiet(|t, sample| {
@@ -158,7 +227,7 @@ fn shared_memory_of_the_group_that_no_mapping_has_is_a_leak() {
     let found = verdict(&seen);
     assert_eq!(found.kind, VerdictKind::ShmLeak, "{found:#?}");
     assert!(
-        found.summary.contains("no mapping of this process"),
+        found.summary.contains("no mapping of this one"),
         "{}",
         found.summary
     );

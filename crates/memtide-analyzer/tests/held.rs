@@ -10,7 +10,7 @@ mod support;
 
 use memtide_model::report::{CountRow, Verdict};
 use memtide_model::{
-    Descriptors, GroupTarget, HeldHistory, HeldKind, HeldPoint, Observations, VerdictKind,
+    Children, Descriptors, GroupTarget, HeldHistory, HeldKind, HeldPoint, Observations, VerdictKind,
 };
 use support::heap_sample;
 use support::shim::moment;
@@ -148,4 +148,35 @@ fn what_is_read_rarely_has_its_rate_all_the_same() {
     assert!((leaking / 2.1 - 1.0).abs() < 0.05, "{leaking}");
     let filled = rate("unix");
     assert!(filled < 0.5, "it filled and stopped: {filled}");
+}
+
+#[test]
+fn children_that_pile_up_are_named_where_nobody_looked_at_a_tree() {
+    let (leak, still) = (|t: f64| 2.0 + 0.5 * t, |_: f64| 3.0);
+    let mut seen = holding(&[
+        (HeldKind::Child, "logger", "", &still),
+        (HeldKind::Child, "worker*", "", &leak),
+    ]);
+    for (second, sample) in seen.samples.iter_mut().enumerate() {
+        sample.counts.descriptors = None;
+        sample.counts.children = Some(Children {
+            total: 3 + leak(second as f64) as u64,
+            ..Children::default()
+        });
+    }
+    let found = verdict(&seen);
+    assert_eq!(found.kind, VerdictKind::ProcessLeak, "{found:#?}");
+    assert!(
+        found.summary.contains("mostly worker* (+"),
+        "{}",
+        found.summary
+    );
+    let counts = memtide_analyzer::analyze(&seen).report.counts;
+    let named =
+        |row: &&CountRow| row.count == "processes" && row.group.as_deref() == Some("worker*");
+    assert!(counts.iter().any(|row| named(&row)), "{counts:?}");
+    assert!(
+        counts.iter().all(|row| row.count != "kernel objects"),
+        "{counts:?}"
+    );
 }

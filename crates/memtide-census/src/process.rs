@@ -6,7 +6,7 @@
 
 use crate::{Error, Scope, Wanted};
 use memtide_model::{
-    Bytes, Nanos, Pid, ProcessId, ProcessState, ThreadAtRest, ThreadId, Tid, text,
+    Bytes, Nanos, Pid, ProcessId, ProcessState, ThreadAtRest, ThreadId, Tid, census, text,
 };
 use memtide_proc::parse::stat::{self, Stat};
 use memtide_proc::parse::{single, smaps, status};
@@ -197,6 +197,7 @@ impl<'r> Reader<'r> {
             state: char::from(stat.state),
             wchan: None,
             syscall: None,
+            is_timed: false,
             cpu: self.units.ticks(stat.utime.saturating_add(stat.stime)),
         };
         if let Ok(bytes) = directory.read_of_thread(tid, "wchan", &mut self.buffer) {
@@ -206,6 +207,7 @@ impl<'r> Reader<'r> {
             && let Ok(Some(call)) = single::parse_syscall(bytes)
         {
             thread.syscall = Some((call.number, call.first));
+            thread.is_timed = census::FUTEX_CALLS.contains(&call.number) && call.fourth != 0;
         }
         Some(thread)
     }

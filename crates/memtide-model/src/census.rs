@@ -101,6 +101,17 @@ impl ProcessState {
     }
 }
 
+/// The numbers of futex(2), as it is where this was built, and of `futex_waitv`, as it is everywhere. Of both the fourth
+/// argument is a timeout where the thread sleeps.
+pub const FUTEX_CALLS: [i64; 2] = [
+    if cfg!(target_arch = "x86_64") {
+        202
+    } else {
+        98
+    },
+    449,
+];
+
 /// What is needed to tell a thread that is stuck from one that works.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ThreadAtRest {
@@ -115,6 +126,9 @@ pub struct ThreadAtRest {
     /// `task/TID/syscall`: number and first argument (of futex the address); `None` where it runs or
     /// may not be read.
     pub syscall: Option<(i64, u64)>,
+    /// True where that call is futex and ends by itself: it was given a time.
+    #[serde(default)]
+    pub is_timed: bool,
     /// CPU time.
     pub cpu: Nanos,
 }

@@ -40,11 +40,15 @@ pub enum HeldKind {
     SystemVQueue,
     /// System V segments that the process or a descendant of it made. No descriptors.
     SystemVSegment,
+    /// Children of the process, and others of a session that it leads, by name. No descriptors.
+    Child,
+    /// Files in tmpfs that the process's user owns: counted are the bytes that they take. No descriptors.
+    Tmpfs,
 }
 
 impl HeldKind {
     /// All kinds.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::File,
         Self::Deleted,
         Self::Memfd,
@@ -59,6 +63,8 @@ impl HeldKind {
         Self::PosixQueue,
         Self::SystemVQueue,
         Self::SystemVSegment,
+        Self::Child,
+        Self::Tmpfs,
     ];
 
     /// Its name in recordings and reports.
@@ -78,6 +84,8 @@ impl HeldKind {
             Self::PosixQueue => "posix_queue",
             Self::SystemVQueue => "system_v_queue",
             Self::SystemVSegment => "system_v_segment",
+            Self::Child => "child",
+            Self::Tmpfs => "tmpfs",
         }
     }
 
@@ -86,9 +94,14 @@ impl HeldKind {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 
-    /// True for what takes a descriptor; false for kernel objects, which outlive it.
+    /// True for what takes a descriptor.
     pub const fn is_descriptor(self) -> bool {
-        !matches!(
+        !(self.is_object() || matches!(self, Self::Child | Self::Tmpfs))
+    }
+
+    /// True for kernel objects that are no files: they outlive every descriptor.
+    pub const fn is_object(self) -> bool {
+        matches!(
             self,
             Self::PosixQueue | Self::SystemVQueue | Self::SystemVSegment
         )
@@ -122,7 +135,7 @@ pub struct HeldGroup {
     pub number: u32,
     /// What it leads to. The name of a group changes once: when its second path comes.
     pub target: GroupTarget,
-    /// How many; never 0.
+    /// How many, of [`HeldKind::Tmpfs`] how many bytes; never 0.
     pub count: u64,
 }
 

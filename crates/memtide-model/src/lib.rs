@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 pub mod account;
+pub mod alike;
 pub mod census;
 pub mod comparison;
 pub mod event;

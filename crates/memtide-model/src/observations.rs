@@ -113,11 +113,13 @@ pub enum ReadKind {
     Host,
     /// Message queues and segments: `sysvipc`, `/dev/mqueue`.
     Queues,
+    /// Files in tmpfs: statfs(2) of each mount, and the status of all files where that moved.
+    Tmpfs,
 }
 
 impl ReadKind {
     /// All kinds.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Basics,
         Self::Smaps,
         Self::SmapsRollup,
@@ -129,6 +131,7 @@ impl ReadKind {
         Self::Cgroup,
         Self::Host,
         Self::Queues,
+        Self::Tmpfs,
     ];
 
     /// Its name in recordings and reports.
@@ -145,6 +148,7 @@ impl ReadKind {
             Self::Cgroup => "cgroup",
             Self::Host => "host",
             Self::Queues => "queues",
+            Self::Tmpfs => "tmpfs",
         }
     }
 

@@ -186,8 +186,16 @@ impl Redactor {
         if target.name.is_empty() {
             return;
         }
+        if target.kind == HeldKind::Child {
+            self.shared_name(&mut target.name);
+            return;
+        }
         let shown = match target.kind {
-            HeldKind::File | HeldKind::Deleted | HeldKind::Memfd | HeldKind::PosixQueue
+            HeldKind::File
+            | HeldKind::Deleted
+            | HeldKind::Memfd
+            | HeldKind::PosixQueue
+            | HeldKind::Tmpfs
                 if target.name.starts_with('/') =>
             {
                 scan::path(&mut self.known, &target.name)

@@ -36,6 +36,7 @@ const fn share_of(kind: ReadKind, near_limit: bool) -> f64 {
         ReadKind::SmapsRollup | ReadKind::Descriptors | ReadKind::Children => 0.07,
         ReadKind::Session | ReadKind::Cgroup | ReadKind::Host | ReadKind::Queues => 0.03,
         ReadKind::Wchan => 0.02,
+        ReadKind::Tmpfs => 0.015,
     }
 }
 

@@ -8,20 +8,27 @@
 use memtide_model::{Bytes, Children, Pid};
 use memtide_proc::parse::stat::{self, Stat};
 use memtide_proc::{Buffer, Error, Listing, ProcRoot, ProcessDir, clock};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-/// The children by `task/*/children`; `None` on kernels without it.
+/// How many there are of each `comm`.
+pub(crate) type Names = BTreeMap<Vec<u8>, u64>;
+
+/// The children by `task/*/children`, and their names; `None` on kernels without it.
 pub(crate) fn children(
     root: &ProcRoot,
     process: &ProcessDir,
     listing: &mut Listing,
     buffer: &mut Buffer,
-) -> Option<Children> {
-    let mut children = Children::default();
-    let each = |child: &Stat<'_>| count(&mut children, child, clock::page_size());
+) -> Option<(Children, Names)> {
+    let (mut children, mut names) = (Children::default(), Names::new());
+    let each = |child: &Stat<'_>| {
+        count(&mut children, child, clock::page_size());
+        *names.entry(child.comm.to_vec()).or_default() += 1;
+    };
     let told = root.for_each_child(process, listing, buffer, each);
-    told.is_ok_and(|told| told).then_some(children)
+    told.is_ok_and(|told| told).then_some((children, names))
 }
 
 /// Counts one child by its state.
@@ -51,14 +58,14 @@ pub(crate) struct Search {
     pub(crate) session_rss: Bytes,
 }
 
-/// Reads `stat` of every process.
+/// Reads `stat` of every process; the names are those of the children and of the others in the session.
 pub(crate) fn search(
     root: &ProcRoot,
     target: Pid,
     listing: &mut Listing,
     buffer: &mut Buffer,
-) -> Result<Search, Error> {
-    let (mut found, page_size) = (Search::default(), clock::page_size());
+) -> Result<(Search, Names), Error> {
+    let (mut found, mut names, page_size) = (Search::default(), Names::new(), clock::page_size());
     root.for_each_stat(listing, buffer, |process| {
         if process.pid == target {
             return;
@@ -68,9 +75,12 @@ pub(crate) fn search(
         } else if process.session == i64::from(target.0) {
             found.session_others += 1;
             found.session_rss += resident(process, page_size);
+        } else {
+            return;
         }
+        *names.entry(process.comm.to_vec()).or_default() += 1;
     })?;
-    Ok(found)
+    Ok((found, names))
 }
 
 /// A process that [`matching`] found.

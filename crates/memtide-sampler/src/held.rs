@@ -5,16 +5,18 @@
 //! sockets from the process's own network namespace, the other end of a pipe from other processes.
 //! Kernel objects that outlive descriptors are counted in the same groups.
 //!
-//! It keeps at most [`MOST_GROUPS`] groups; what comes beyond is counted in one more.
+//! It keeps at most [`MOST_GROUPS`] groups, and forgets those that are empty when there would be more; what comes
+//! beyond is counted in one more of each kind.
 
 pub(crate) mod descriptors;
 mod paths;
 mod pipes;
 pub(crate) mod queues;
 mod sockets;
+pub(crate) mod tmpfs;
 
 use memtide_model::{GroupTarget, HeldGroup, HeldKind};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 /// Groups that are told apart.
@@ -45,15 +47,18 @@ impl Thing {
     }
 }
 
-/// A group's place in [`Groups`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Slot(usize);
+/// A group's number in [`Groups`], never given to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Slot(u32);
 
-/// All groups that were ever seen, with their counts as of the read under way.
+/// The groups, with their counts as of the read under way.
 #[derive(Debug, Default)]
 pub(crate) struct Groups {
     slots: HashMap<(HeldKind, String, &'static str), Slot>,
-    groups: Vec<(GroupTarget, u64)>,
+    kept: BTreeMap<Slot, (GroupTarget, u64)>,
+    /// Of each kind the group of what came beyond.
+    others: BTreeMap<HeldKind, Slot>,
+    next: u32,
 }
 
 impl Groups {
@@ -67,7 +72,7 @@ impl Groups {
         } = thing;
         let key = (kind, pattern, state);
         if let Some(&slot) = self.slots.get(&key) {
-            if let Some((target, _)) = self.groups.get_mut(slot.0)
+            if let Some((target, _)) = self.kept.get_mut(&slot)
                 && *target.name != *name
                 && *target.name != *key.1
             {
@@ -76,11 +81,12 @@ impl Groups {
             return slot;
         }
         if self.slots.len() >= MOST_GROUPS {
-            // The one group that has no key: it stands behind all others.
-            if self.groups.len() == MOST_GROUPS {
-                self.push(kind, "others", "");
+            if let Some(&others) = self.others.get(&kind) {
+                return others;
             }
-            return Slot(MOST_GROUPS);
+            let others = self.push(kind, "others", "");
+            self.others.insert(kind, others);
+            return others;
         }
         let slot = self.push(kind, &name, state);
         self.slots.insert(key, slot);
@@ -93,20 +99,38 @@ impl Groups {
             name: Arc::from(name),
             state: Arc::from(state),
         };
-        self.groups.push((target, 0));
-        Slot(self.groups.len() - 1)
+        let slot = Slot(self.next);
+        self.next = self.next.saturating_add(1);
+        self.kept.insert(slot, (target, 0));
+        slot
+    }
+
+    /// Whether the group is still kept.
+    pub(crate) fn has(&self, slot: Slot) -> bool {
+        self.kept.contains_key(&slot)
     }
 
     /// One more of a group.
     pub(crate) fn add(&mut self, slot: Slot) {
-        if let Some((_, count)) = self.groups.get_mut(slot.0) {
-            *count += 1;
+        self.add_many(slot, 1);
+    }
+
+    /// So many more of a group.
+    pub(crate) fn add_many(&mut self, slot: Slot, more: u64) {
+        if let Some((_, count)) = self.kept.get_mut(&slot) {
+            *count = count.saturating_add(more);
         }
     }
 
     /// Sets the counts of all groups of such kinds to zero, before they are counted again.
     pub(crate) fn clear(&mut self, is_counted_again: impl Fn(HeldKind) -> bool) {
-        for (target, count) in &mut self.groups {
+        if self.slots.len() >= MOST_GROUPS {
+            self.kept.retain(|_, (_, count)| *count > 0);
+            let kept = &self.kept;
+            self.slots.retain(|_, slot| kept.contains_key(slot));
+            self.others.retain(|_, slot| kept.contains_key(slot));
+        }
+        for (target, count) in self.kept.values_mut() {
             if is_counted_again(target.kind) {
                 *count = 0;
             }
@@ -115,10 +139,9 @@ impl Groups {
 
     /// The groups that have any.
     pub(crate) fn counted(&self) -> Vec<HeldGroup> {
-        let groups = self.groups.iter().zip(0..);
-        let some = groups.filter(|((_, count), _)| *count > 0);
-        some.map(|((target, count), number)| HeldGroup {
-            number,
+        let some = self.kept.iter().filter(|(_, (_, count))| *count > 0);
+        some.map(|(slot, (target, count))| HeldGroup {
+            number: slot.0,
             target: target.clone(),
             count: *count,
         })
@@ -175,5 +198,25 @@ mod tests {
         assert_eq!(counted.len(), MOST_GROUPS + 1);
         assert_eq!(counted.iter().map(|group| group.count).sum::<u64>(), 20_000);
         assert_eq!(counted[MOST_GROUPS].target.label(), "file others");
+        let pipe = groups.slot(Thing::named(HeldKind::Pipe, "to 7"));
+        groups.add(pipe);
+        let last = groups.counted().pop().unwrap();
+        assert_eq!(last.target.label(), "pipe others", "of its own kind");
+
+        // What is not held any more gives way to what is.
+        groups.clear(HeldKind::is_descriptor);
+        groups.clear(HeldKind::is_descriptor);
+        assert!(!groups.has(pipe));
+        let slot = groups.slot(Thing::named(HeldKind::Pipe, "to 8"));
+        groups.add(slot);
+        let counted = groups.counted();
+        assert_eq!(
+            (counted.len(), counted[0].target.label().as_str()),
+            (1, "pipe to 8")
+        );
+        assert!(
+            counted[0].number > last.number,
+            "no number means two groups"
+        );
     }
 }

@@ -63,8 +63,13 @@ impl Own {
         if place.inode == 0 {
             return self.covers(place.start, place.end);
         }
+        self.has_file(place.name)
+    }
+
+    /// Whether the file, by its name as maps prints it, is memtide's or lies in a folder that is.
+    pub(crate) fn has_file(&self, name: &[u8]) -> bool {
         self.files.iter().any(|own| {
-            (place.name.strip_prefix(own.as_slice()))
+            (name.strip_prefix(own.as_slice()))
                 .is_some_and(|rest| rest.is_empty() || rest == DELETED || rest.starts_with(b"/"))
         })
     }

@@ -10,6 +10,7 @@ use crate::family::Search;
 use crate::held::Groups;
 use crate::held::descriptors::Fds;
 use crate::held::queues::Queues;
+use crate::held::tmpfs::Tmpfs;
 use crate::host::{Access, Machine, is_own_proc};
 use crate::life::{self, End};
 use crate::spaces::{Read, Spaces};
@@ -69,6 +70,7 @@ pub struct Sampler {
     threads: Threads,
     fds: Fds,
     queues: Queues,
+    tmpfs: Tmpfs,
     groups: Groups,
     group: Group,
     surroundings: Surroundings,
@@ -149,6 +151,7 @@ impl Sampler {
             threads: Threads::open(&process, &mut listing).map_err(failed)?,
             fds: Fds::open(&process).map_err(failed)?,
             queues: Queues::open(&root, pid),
+            tmpfs: Tmpfs::open(&root, pid),
             groups: Groups::default(),
             group: Group::find(&root, &process, &mut buffer),
             surroundings: Surroundings::open(&root, &process),
@@ -273,8 +276,7 @@ impl Sampler {
         };
         let (maps, mappings) = self.read_maps(now, &mut events)?;
         let threads = self.read_threads(now, reading.threads)?;
-        let held = self.read_held(now);
-        self.read_family(now, &reading);
+        let held = self.read_held(now, &reading);
         self.read_surroundings(now);
         self.ignore_pidfd = self
             .pidfd
@@ -428,6 +430,7 @@ impl Sampler {
         self.threads = Threads::open(&self.process, &mut self.listing)?;
         self.fds = Fds::open(&self.process)?;
         self.queues = Queues::open(&self.root, self.target.id.pid);
+        self.tmpfs = Tmpfs::open(&self.root, self.target.id.pid);
         self.image = image;
         let pid = self.target.id.pid;
         let access = self.machine.access_to(pid).unwrap_or(Access::NotDumpable);

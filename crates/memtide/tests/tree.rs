@@ -352,6 +352,29 @@ fn where_perf_is_forbidden_setuid_programs_keep_their_privileges_and_it_is_said(
 }
 
 #[test]
+fn children_that_pile_up_are_named_by_a_plain_attach() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut child = Command::new("/bin/sh")
+        .args(["-c", "i=0; while :; do sleep 120 & sleep 0.25; done"])
+        .stdin(Stdio::null())
+        .spawn()
+        .unwrap();
+    let pid = child.id().to_string();
+    let report = support::attach(dir.path(), &pid, &["--for", "25s", "--every", "250ms"]);
+    child.kill().unwrap();
+    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+    let children = children.unwrap_or_default();
+    end(children
+        .split_whitespace()
+        .filter_map(|pid| pid.parse().ok()));
+    child.wait().unwrap();
+    let verdict = &report["verdict"];
+    assert_eq!(verdict["kind"], "process_leak", "{verdict:#}");
+    let summary = verdict["summary"].as_str().unwrap();
+    assert!(summary.contains(", mostly sleep (+"), "{summary}");
+}
+
+#[test]
 fn two_engines_see_the_same_storm() {
     let dir = tempfile::tempdir().unwrap();
     let mut command = memtide(dir.path());

@@ -2,25 +2,18 @@
 //!
 //! A thread in futex waits for a lock, for work or for another thread's end; /proc does not tell which,
 //! and one idle worker is as it should be. What speaks for a deadlock is a process in which *every* thread
-//! waits in futex, several of them at one address, for [`SECONDS_FOR_STUCK`]: nobody is left in it who
-//! could wake them, but for a timeout, a signal or another process. That is a problem; several threads at
+//! waits in futex for ever, several of them at one address, for [`SECONDS_FOR_STUCK`]: nobody is left in it who
+//! could wake them, but for a signal or another process. Who waits for a time (`sleep` by a condition variable, a
+//! main thread that wakes once a minute) goes on by itself, and may wake the others. That is a problem; several threads at
 //! one address in a process where others work or wait for the outside is a note, as idle pools look so. So are
 //! several in the same other system call with the same first argument; they rank below.
 
 use super::words::who;
 use super::{Scene, about, commands};
 use crate::thresholds::{SECONDS_FOR_STILL, SECONDS_FOR_STUCK};
+use memtide_model::census::FUTEX_CALLS;
 use memtide_model::{Finding, FindingKind, ProcessState, ThreadAtRest, Weight, text};
 use std::collections::BTreeMap;
-
-/// The number of the system call where this was built; elsewhere `wchan` alone tells.
-const FUTEX: i64 = if cfg!(target_arch = "x86_64") {
-    202
-} else {
-    98
-};
-/// `futex_waitv`, of all architectures.
-const FUTEX_WAITV: i64 = 449;
 
 /// Threads in one system call that are worth a line where it is not futex: pools that accept have some.
 const SAME_CALL: usize = 4;
@@ -34,6 +27,8 @@ struct Gathering<'a> {
     in_futex: bool,
     /// All threads that wait in futex, at whatever address.
     all_in_futex: usize,
+    /// Those of them that go on by themselves after a time.
+    timed: usize,
     /// For how long at least.
     seconds: f64,
 }
@@ -52,7 +47,7 @@ pub(super) fn find(scene: &Scene<'_>) -> Vec<Finding> {
 
 fn of_process(scene: &Scene<'_>, process: &ProcessState) -> Option<Finding> {
     let gathering = gather(scene, process)?;
-    let nobody_left = gathering.all_in_futex == process.each_thread.len();
+    let nobody_left = gathering.all_in_futex == process.each_thread.len() && gathering.timed == 0;
     let stuck = gathering.in_futex && nobody_left && gathering.seconds >= SECONDS_FOR_STUCK;
     // Every server has threads that rest for a second: not worth a line unless somebody asks for them.
     let asked = scene.look.judged.is_some();
@@ -68,13 +63,14 @@ fn gather<'a>(scene: &Scene<'_>, process: &'a ProcessState) -> Option<Gathering<
         lasting.filter(|lasting| lasting.looks >= 2)
     };
     let mut places: BTreeMap<Place<'a>, Vec<&ThreadAtRest>> = BTreeMap::new();
-    let mut all_in_futex = 0;
+    let (mut all_in_futex, mut timed) = (0, 0);
     for thread in process
         .each_thread
         .iter()
         .filter(|thread| lasting(thread).is_some())
     {
         all_in_futex += usize::from(in_futex(thread));
+        timed += usize::from(thread.is_timed);
         // Without the call and its argument all of them look alike.
         if thread.syscall.is_some() {
             let place = (thread.syscall, thread.wchan.as_deref().unwrap_or_default());
@@ -95,6 +91,7 @@ fn gather<'a>(scene: &Scene<'_>, process: &'a ProcessState) -> Option<Gathering<
         together,
         in_futex: locked,
         all_in_futex,
+        timed,
         seconds,
     })
 }
@@ -102,7 +99,7 @@ fn gather<'a>(scene: &Scene<'_>, process: &'a ProcessState) -> Option<Gathering<
 /// Waits in futex(2), by the system call where it may be read, else by where it sleeps.
 fn in_futex(thread: &ThreadAtRest) -> bool {
     match thread.syscall {
-        Some((number, _)) => number == FUTEX || number == FUTEX_WAITV,
+        Some((number, _)) => FUTEX_CALLS.contains(&number),
         None => thread
             .wchan
             .as_deref()
@@ -161,11 +158,15 @@ fn finding(
 fn meaning(gathering: &Gathering<'_>, all: usize, stuck: bool) -> String {
     if stuck {
         format!(
-            "all its {all} threads wait in futex, so none is left to wake them but a timeout, a signal or \
+            "all its {all} threads wait in futex, so none is left to wake them but a signal or \
              another process: most likely a deadlock"
         )
     } else if !gathering.in_futex {
         "something outside that does not come, or a pool without work, which is as it should be"
+            .to_owned()
+    } else if gathering.timed > 0 {
+        "a lock that is not given back, or a pool without work, which is as it should be: others of its \
+         threads wait for a time and go on by themselves"
             .to_owned()
     } else if gathering.all_in_futex == all {
         "all its threads wait in futex; watch for longer to tell a pause from a deadlock: \

@@ -9,12 +9,12 @@ use super::answer::{Answer, Standing};
 use super::facts::Facts;
 use crate::record::Track;
 use crate::thresholds::{
-    ARENAS, FILE_MAPPINGS, FIXED_SIZE_SHARE, HUGE_SHARE, LAZY_SHARE, MAIN_SHARE, PAGE_TABLE_BYTES,
-    PAGE_TABLE_SHARE, PAGE_TABLE_SPACE, PROCESSES, VIRTUAL_BYTES, VIRTUAL_MULTIPLE, ZOMBIES,
+    ARENAS, FILE_MAPPINGS, HUGE_SHARE, LAZY_SHARE, MAIN_SHARE, PAGE_TABLE_BYTES, PAGE_TABLE_SHARE,
+    PAGE_TABLE_SPACE, PROCESSES, VIRTUAL_BYTES, VIRTUAL_MULTIPLE, ZOMBIES,
 };
-use crate::trail::{Trail, is_shaped};
-use crate::{tree, trend};
-use memtide_model::{Account, MappingClass, Shape, Unit, VerdictKind, text};
+use crate::trail::Trail;
+use crate::tree;
+use memtide_model::{Account, MappingClass, Unit, VerdictKind, text};
 
 /// Zombies, children, and other processes of the session that pile up.
 pub(super) fn processes(facts: &Facts, trail: &mut Trail) -> Option<Answer> {
@@ -89,76 +89,14 @@ pub(super) fn processes(facts: &Facts, trail: &mut Trail) -> Option<Answer> {
 
 /// The name under which most of the growth of all processes came, and by how many it grew.
 fn piling_up(facts: &Facts, grown: f64, trail: &mut Trail) -> Option<(String, f64)> {
-    let (history, series) = tree::piling_up(facts.record, facts.observations)?;
-    let name = format!("growth of processes called {}", history.name);
-    let carries = trail.above(&name, series.delta(), Unit::Count, MAIN_SHARE * grown);
-    carries.then(|| (history.name.to_string(), series.delta()))
-}
-
-/// Shared memory: a pool of fixed size fills, or segments pile up.
-pub(super) fn shared(facts: &Facts, trail: &mut Trail) -> Option<Answer> {
-    let series = facts.series(Track::Shared);
-    let grown = series.delta();
-    if !carries("growth of shared memory", grown, facts, trail) {
-        return None;
-    }
-    let space = facts.series(Track::ClassSize(MappingClass::Shared));
-    let name = "fixed size: growth of address space";
-    let fixed = !space.is_empty()
-        && trail.below(name, space.delta(), Unit::Bytes, FIXED_SIZE_SHARE * grown);
-    let shape = trend::form(&series, facts.material).shape();
-    trail.note(is_shaped(shape));
-    let rate = facts.rate(Track::Shared);
-    let growing = !fixed && (shape.is_unbounded() || shape == Shape::Decelerating);
-    let fact = format!(
-        "Shared memory grew by {} in {}.",
-        text::bytes(grown),
-        facts.time()
-    );
-    if growing {
-        let pid = facts.observations.target.id.pid;
-        return Some(
-            Answer::decided(VerdictKind::ShmLeak, Standing::Counted, format!("Shared memory grows by {}", text::rate(rate)))
-                .number(fact, rate, "bytes/s")
-                .of_account(Account::Shared)
-                .holding(grown)
-                .number(
-                    format!("Its address space grew by {}: new segments or larger ones, not an old one being filled.", text::bytes(space.delta())),
-                    space.delta(),
-                    "bytes",
-                )
-                .advise("Remove what is not needed: munmap and shm_unlink, shmctl(IPC_RMID), close the memfd, delete files in /dev/shm.")
-                .advise(format!("See which: ls -l /dev/shm; ipcs -m; grep -E 'SYSV|memfd|/dev/shm' /proc/{pid}/maps"))
-                .going_on(),
-        );
-    }
-    let mut answer = Answer::decided(
-        VerdictKind::Plateau,
-        Standing::Counted,
-        format!(
-            "Shared memory of fixed size is being filled ({} more); it ends at its size",
-            text::bytes(grown)
-        ),
-    )
-    .number(fact, grown, "bytes")
-    .of_account(Account::Shared)
-    .holding(grown);
-    if fixed {
-        let room = space.end() - series.end();
-        answer = answer.number(
-            format!(
-                "Its address space does not grow; room left: {}.",
-                text::bytes(room.max(0.0))
-            ),
-            room.max(0.0),
-            "bytes",
-        );
-    }
-    Some(answer.advise("Nothing needs to be done if the machine has room for the whole pool."))
+    let (name, series) = tree::piling_up(facts.record, facts.observations)?;
+    let what = format!("growth of processes called {name}");
+    let carries = trail.above(&what, series.delta(), Unit::Count, MAIN_SHARE * grown);
+    carries.then(|| (name, series.delta()))
 }
 
 /// True if what grew is material and most of the growth of RSS.
-fn carries(name: &str, grown: f64, facts: &Facts, trail: &mut Trail) -> bool {
+pub(super) fn carries(name: &str, grown: f64, facts: &Facts, trail: &mut Trail) -> bool {
     trail.above(name, grown, Unit::Bytes, facts.material)
         && trail.above(name, grown, Unit::Bytes, MAIN_SHARE * facts.rss)
 }

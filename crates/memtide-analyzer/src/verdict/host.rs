@@ -1,17 +1,16 @@
 //! The machine's view, asked where the process does not grow: does its memory shrink all the same?
 //!
-//! Memory that no process maps (files in tmpfs, segments nobody is attached to) is in no RSS; the shared memory of
-//! the process's cgroup or the machine's own lines of meminfo show it. A fall of what is available counts only
+//! Memory that no process maps is asked for by [`super::shared`] first. A fall of what is available counts only
 //! when it is seen in all six blocks of the record and one line of meminfo took most of it: other programs
 //! start and end on any machine.
 
 use super::answer::{Answer, Standing};
 use super::facts::Facts;
-use crate::record::Track;
+use super::shared::{self, SEE_OWNERS};
 use crate::statistics::{Series, blocks, theil_sen};
 use crate::thresholds::{HOST_BYTES, HOST_OWN_SHARE, HOST_SHARE, MAIN_SHARE};
 use crate::trail::Trail;
-use memtide_model::{Bytes, Cgroup, Host, Unit, VerdictKind, text};
+use memtide_model::{Bytes, Host, Unit, VerdictKind, text};
 
 /// A line of meminfo, what it means, and the command that tells more.
 struct Line {
@@ -25,7 +24,7 @@ const LINES: [Line; 4] = [
     Line {
         name: "Shmem",
         what: "shared memory and files in tmpfs, which may be mapped by nobody",
-        next: "See who owns them, and which nobody holds: memtide ps --queues",
+        next: SEE_OWNERS,
         value: |host| host.shmem,
     },
     Line {
@@ -50,41 +49,10 @@ const LINES: [Line; 4] = [
 
 /// What happens around a process that does not grow.
 pub(super) fn around(facts: &Facts, trail: &mut Trail) -> Option<Answer> {
-    shared_memory_of_group(facts, trail).or_else(|| shrinks(facts, trail))
-}
-
-/// Shared memory of the process's own cgroup that none of its mappings has.
-fn shared_memory_of_group(facts: &Facts, trail: &mut Trail) -> Option<Answer> {
-    let group = facts.observations.target.cgroup.as_deref();
-    group.filter(|path| *path != "/")?;
-    let of_group = |cgroup: Option<Cgroup>| Some(cgroup?.shmem?.as_f64());
-    let series = facts.record.series_by(|sample| of_group(sample.cgroup));
-    let grown = series.delta();
-    let name = "growth of the cgroup's shared memory";
-    let own = facts.delta(Track::Shared);
-    let steady = trail.above(name, grown, Unit::Bytes, HOST_BYTES)
-        && trail.below(
-            "of it in this process",
-            own,
-            Unit::Bytes,
-            HOST_OWN_SHARE * grown,
-        )
-        && blocks::all_rise_told(&series, Unit::Bytes, trail);
-    let rate = theil_sen::slope(&series);
-    steady.then(|| {
-        Answer::decided(
-            VerdictKind::ShmLeak,
-            Standing::Counted,
-            format!("Shared memory of its cgroup grows by {}, and no mapping of this process does", text::rate(rate)),
-        )
-        .number(
-            format!("Shared memory of the cgroup grew by {} in {}, that of the process by {}.", text::bytes(grown), facts.time(), text::signed_bytes(own)),
-            rate,
-            "bytes/s",
-        )
-        .advise("It is memory that this process does not map: files in a tmpfs, segments, or another process of the group.")
-        .advise(LINES[0].next)
-    })
+    shared::in_tmpfs(facts, trail)
+        .or_else(|| shared::of_group(facts, trail))
+        .or_else(|| shrinks(facts, trail))
+        .or_else(|| shared::of_machine(facts, trail))
 }
 
 /// The machine's available memory falls, and one line of meminfo took it.

@@ -10,10 +10,9 @@ use memtide_model::{KernelObject, ObjectKind, text};
 use memtide_proc::parse::maps::Device;
 use memtide_proc::parse::mountinfo;
 use memtide_proc::{FileStatus, ProcRoot};
-use std::collections::{BTreeMap, HashSet};
-use std::ffi::OsString;
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
-use std::path::{Path, PathBuf};
+use std::collections::HashSet;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 
 /// Entries that are looked at, folders included.
 const MOST_ENTRIES: u64 = 50_000;
@@ -32,7 +31,7 @@ pub(super) fn read(
         seen: 0,
     };
     if is_this_machine(root) {
-        for (device, places) in mount_points(mounts) {
+        for (device, places) in mountinfo::points(mounts, &[b"tmpfs", b"devtmpfs"]) {
             // A mount may be hidden below another one at the same place.
             let visible = places.into_iter().find(|place| {
                 FileStatus::at_path(place).is_ok_and(|status| status.device == device)
@@ -43,22 +42,6 @@ pub(super) fn read(
         }
     }
     walk.objects
-}
-
-/// Where each tmpfs is mounted, whole mounts before those of a folder of it. Devtmpfs is one, too.
-fn mount_points(mounts: &[u8]) -> BTreeMap<Device, Vec<PathBuf>> {
-    let mut points: BTreeMap<Device, Vec<PathBuf>> = BTreeMap::new();
-    // What is cut off tells nothing: the mounts before it were handed out already.
-    let _ = mountinfo::parse(mounts, |mount| {
-        if matches!(mount.kind, b"tmpfs" | b"devtmpfs") {
-            let path = mountinfo::unescape(mount.mount_point).collect();
-            let path = PathBuf::from(OsString::from_vec(path));
-            let places = points.entry(mount.device).or_default();
-            let at = if mount.root == b"/" { 0 } else { places.len() };
-            places.insert(at, path);
-        }
-    });
-    points
 }
 
 struct Walk<'a> {
@@ -124,25 +107,4 @@ fn left(place: &Path, seen: u64) -> u64 {
     let used = counted.map_or(0, |fs| fs.f_files.saturating_sub(fs.f_ffree));
     // The mount point is an entry itself.
     used.saturating_sub(seen + 1).max(1)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn whole_mounts_come_first_and_each_filesystem_once() {
-        let mounts = b"30 20 0:25 /a /mnt/part rw - tmpfs x rw\n\
-            31 20 0:25 / /dev/my\\040shm rw - tmpfs x rw\n\
-            32 20 0:26 / /run rw - tmpfs x rw\n\
-            33 20 0:27 / /sys rw - sysfs x rw\n";
-        let points = mount_points(mounts);
-        let device = |minor| Device { major: 0, minor };
-        assert_eq!(points.len(), 2);
-        assert_eq!(
-            points[&device(25)],
-            [PathBuf::from("/dev/my shm"), "/mnt/part".into()]
-        );
-        assert_eq!(points[&device(26)], [PathBuf::from("/run")]);
-    }
 }

@@ -9,6 +9,10 @@
 use super::maps::Device;
 use super::scan;
 use crate::error::Error;
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt as _;
+use std::path::PathBuf;
 
 /// A mount.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +49,23 @@ pub fn parse<'a>(bytes: &'a [u8], mut each: impl FnMut(Mount<'a>)) -> Result<(),
         }
     }
     Ok(())
+}
+
+/// Where each filesystem of these types is mounted, whole mounts before those of a folder of it. Of a file that is cut off
+/// the mounts before the cut.
+pub fn points(bytes: &[u8], kinds: &[&[u8]]) -> BTreeMap<Device, Vec<PathBuf>> {
+    let mut points: BTreeMap<Device, Vec<PathBuf>> = BTreeMap::new();
+    // What is cut off tells nothing: the mounts before it were handed out already.
+    let _ = parse(bytes, |mount| {
+        if kinds.contains(&mount.kind) {
+            let path = unescape(mount.mount_point).collect();
+            let path = PathBuf::from(OsString::from_vec(path));
+            let places = points.entry(mount.device).or_default();
+            let at = if mount.root == b"/" { 0 } else { places.len() };
+            places.insert(at, path);
+        }
+    });
+    points
 }
 
 fn mount(line: &[u8]) -> Option<Mount<'_>> {
@@ -151,5 +172,21 @@ mod tests {
         assert_eq!(hidepid(plain), None);
         let hidden = b"22 1 0:20 / /proc rw,nosuid - proc proc rw,gid=5,hidepid=invisible\n";
         assert_eq!(hidepid(hidden), Some(&b"invisible"[..]));
+    }
+
+    #[test]
+    fn whole_mounts_come_first_and_each_filesystem_once() {
+        let mounts = b"30 20 0:25 /a /mnt/part rw - tmpfs x rw\n\
+            31 20 0:25 / /dev/my\\040shm rw - tmpfs x rw\n\
+            32 20 0:26 / /run rw - tmpfs x rw\n\
+            33 20 0:27 / /sys rw - sysfs x rw\n";
+        let points = points(mounts, &[b"tmpfs"]);
+        let device = |minor| Device { major: 0, minor };
+        assert_eq!(points.len(), 2);
+        assert_eq!(
+            points[&device(25)],
+            [PathBuf::from("/dev/my shm"), "/mnt/part".into()]
+        );
+        assert_eq!(points[&device(26)], [PathBuf::from("/run")]);
     }
 }

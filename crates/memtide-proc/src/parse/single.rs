@@ -38,6 +38,8 @@ pub struct InSyscall {
     pub number: i64,
     /// Its first argument; of futex(2) the address.
     pub first: u64,
+    /// Its fourth; of futex(2) and `futex_waitv` where the time lies after which it gives up, 0 for never.
+    pub fourth: u64,
 }
 
 /// The system call in `syscall` (`202 0x7f… …`); `None` where the task runs, or sleeps in the kernel for another
@@ -58,9 +60,23 @@ pub fn parse_syscall(bytes: &[u8]) -> Result<Option<InSyscall>, Error> {
         return Ok(None);
     }
     let (number, rest) = scan::signed(line).ok_or_else(bad)?;
-    let first = rest.strip_prefix(b" 0x").and_then(scan::hexadecimal);
-    let (first, _) = first.ok_or_else(bad)?;
-    Ok((number >= 0).then_some(InSyscall { number, first }))
+    // Of no call there are two registers, of a call six arguments before these.
+    let mut arguments = rest.split(|byte| *byte == b' ').skip(1).map(argument);
+    let first = arguments.next().flatten().ok_or_else(bad)?;
+    if number < 0 {
+        return Ok(None);
+    }
+    let fourth = arguments.nth(2).flatten().ok_or_else(bad)?;
+    Ok(Some(InSyscall {
+        number,
+        first,
+        fourth,
+    }))
+}
+
+fn argument(word: &[u8]) -> Option<u64> {
+    let (number, rest) = scan::hexadecimal(word.strip_prefix(b"0x")?)?;
+    rest.is_empty().then_some(number)
 }
 
 /// Calls `each` with the pids in `task/TID/children` (since Linux 3.5, with `CONFIG_PROC_CHILDREN`).
@@ -126,11 +142,23 @@ mod tests {
         let expected = InSyscall {
             number: 202,
             first: 0x5597_de13_b180,
+            fourth: 0,
         };
         assert_eq!(call(futex), Some(expected));
+        let timed =
+            b"202 0x5597de13b180 0x189 0x0 0x7ffc8c 0x0 0xffffffff 0x7f126e39be88 0x7f126e4a1829\n";
+        assert_eq!(call(timed).unwrap().fourth, 0x7f_fc8c);
         assert_eq!(call(b"running\n"), None);
         assert_eq!(call(b"-1 0x7ffc 0x7f12\n"), None);
-        for broken in [&b"202"[..], b"202\n", b"202 x\n", b"", b"\n", b"running"] {
+        for broken in [
+            &b"202"[..],
+            b"202\n",
+            b"202 x\n",
+            b"202 0x1 0x2 0x3\n",
+            b"",
+            b"\n",
+            b"running",
+        ] {
             assert!(parse_syscall(broken).is_err(), "{broken:?}");
         }
     }

@@ -131,7 +131,7 @@ impl Fds {
 
     /// The group of a link that says it all.
     fn slot(&mut self, groups: &mut Groups, kind: FdKind, link: &[u8]) -> Slot {
-        if let Some(slot) = self.links.get(link) {
+        if let Some(slot) = self.links.get(link).filter(|slot| groups.has(**slot)) {
             return *slot;
         }
         if self.links.len() >= MOST_LINKS {

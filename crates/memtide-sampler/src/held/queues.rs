@@ -95,7 +95,7 @@ impl Queues {
         if self.makers.len() >= MOST_MAKERS {
             self.makers.clear();
         }
-        groups.clear(|kind| !kind.is_descriptor());
+        groups.clear(HeldKind::is_object);
         let mut found = memtide_model::Queues {
             read: now,
             ..memtide_model::Queues::default()

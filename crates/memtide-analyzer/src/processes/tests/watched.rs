@@ -241,6 +241,7 @@ fn thread(tid: u32, syscall: i64, argument: u64, cpu: u64) -> ThreadAtRest {
         state: 'S',
         wchan: None,
         syscall: Some((syscall, argument)),
+        is_timed: false,
         cpu: Nanos(cpu),
     }
 }
@@ -286,6 +287,26 @@ fn a_process_whose_threads_all_wait_at_one_futex_is_stuck_once_it_lasts() {
         threads_over(3, &locked),
         [],
         "a second or three are between two jobs"
+    );
+}
+
+#[test]
+fn a_pool_whose_main_thread_waits_for_a_time_is_not_stuck() {
+    let idle = |_| {
+        let mut threads: Vec<ThreadAtRest> =
+            (700..705).map(|tid| thread(tid, FUTEX, 0x20, 0)).collect();
+        threads[0].is_timed = true;
+        threads
+    };
+    let found = threads_over(20, &idle);
+    assert_eq!(
+        (found.len(), found[0].weight),
+        (1, Weight::Note),
+        "{found:?}"
+    );
+    assert!(
+        found[0].details[1].contains("wait for a time and go on by themselves"),
+        "{found:?}"
     );
 }
 
