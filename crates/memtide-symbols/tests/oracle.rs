@@ -114,6 +114,24 @@ fn a_rust_program_equals_binutils() {
     assert_eq!(wrong, 0);
 }
 
+/// One as large as a compiler, with debug information of hundreds of MiB: memtide as it is built for tests.
+#[test]
+fn a_large_program_equals_binutils() {
+    if std::env::var_os("MEMTIDE_LONG").is_none() {
+        println!("skipped: takes a minute; MEMTIDE_LONG=1 wants it");
+        return;
+    }
+    let test = std::env::current_exe().unwrap();
+    let program = test.ancestors().nth(2).unwrap().join("memtide");
+    if !program.is_file() {
+        println!("skipped: {} was not built", program.display());
+        return;
+    }
+    let (asked, wrong) = compare(&program, "addr2line", 5_000);
+    assert!(asked > 4_000, "{asked} addresses");
+    assert_eq!(wrong, 0);
+}
+
 /// Names as people read them, against binutils' own demangler. Style is evened out (`4ul` is `4`).
 /// `cpp_demangle` 0.5.1 is known to be wrong on templated constructors, whose first parameter it
 /// takes for a return type, on members of local classes, and on empty packs (`tuple<>&&`): the test
