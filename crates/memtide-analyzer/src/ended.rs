@@ -133,7 +133,18 @@ pub(crate) fn at_death(
     let group = sample.cgroup.and_then(|cgroup| {
         let (used, limit) = (cgroup.current.as_f64(), cgroup.limit?.as_f64());
         let (used, limit) = (text::bytes(used), text::bytes(limit));
-        Some(format!("; its control group used {used} of {limit}"))
+        let swap = match (cgroup.swap, cgroup.swap_limit) {
+            (Some(used), Some(limit)) => format!(
+                " and {} of {} of swap",
+                text::bytes(used.as_f64()),
+                text::bytes(limit.as_f64())
+            ),
+            (Some(used), None) if used > Bytes::ZERO => {
+                format!(" and {} of swap", text::bytes(used.as_f64()))
+            }
+            _ => String::new(),
+        };
+        Some(format!("; its control group used {used} of {limit}{swap}"))
     });
     let end = (observations.events.iter())
         .rfind(|event| event.kind == EventKind::Exit && event.pid == observations.target.id.pid);

@@ -134,6 +134,24 @@ fn usage_at_the_limit_makes_it_likely() {
     );
 }
 
+/// What is told of its group where that has used so many MiB of swap, and may use so many.
+fn told_of_swap(used: Option<u64>, limit: Option<u64>) -> String {
+    let mut observations = killed(9);
+    for sample in &mut observations.samples {
+        sample.cgroup = Some(Cgroup {
+            current: Bytes(96 * MIB),
+            limit: Some(Bytes(100 * MIB)),
+            swap: used.map(|mib| Bytes(mib * MIB)),
+            swap_limit: limit.map(|mib| Bytes(mib * MIB)),
+            ..Cgroup::default()
+        });
+    }
+    let evidence = analyze(&observations).report.verdict.evidence;
+    let mut facts = evidence.into_iter().map(|one| one.fact);
+    let death = facts.find_map(|fact| Some(fact.split_once("group used ")?.1.to_owned()));
+    death.expect("the last moment")
+}
+
 #[test]
 fn what_it_held_when_it_was_seen_last_is_told() {
     let report = in_group(96, SECONDS);
@@ -146,6 +164,11 @@ fn what_it_held_when_it_was_seen_last_is_told() {
          96.0 MiB of 100 MiB."
     );
     assert_eq!(death.value, Some(70.0 * MIB as f64));
+    assert_eq!(told_of_swap(Some(0), None), "96.0 MiB of 100 MiB.");
+    assert_eq!(
+        told_of_swap(Some(3), Some(8)),
+        "96.0 MiB of 100 MiB and 3.00 MiB of 8.00 MiB of swap."
+    );
     let alive = analyze(&killed(15)).report;
     let told = |report: &Report| {
         let mut facts = report.verdict.evidence.iter().map(|one| &one.fact);

@@ -257,6 +257,10 @@ pub struct Cgroup {
     pub oom_kills: Option<u64>,
     /// `max` of `memory.events` (v1: `memory.failcnt`): hits of the limit.
     pub limit_hits: Option<u64>,
+    /// `memory.swap.current` (v1: `memory.memsw.usage_in_bytes` without `memory.usage_in_bytes`).
+    pub swap: Option<Bytes>,
+    /// `memory.swap.max` (v1: `memory.memsw.limit_in_bytes` without `memory.limit_in_bytes`); `None` without a limit.
+    pub swap_limit: Option<Bytes>,
 }
 
 /// The machine's memory (`/proc/meminfo`) and pressure (`/proc/pressure/memory`).

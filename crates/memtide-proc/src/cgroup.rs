@@ -147,6 +147,8 @@ pub struct MemoryCgroup {
     events: Option<KeptFile>,
     fail_count: Option<KeptFile>,
     stat: Option<KeptFile>,
+    swap: Option<KeptFile>,
+    swap_limit: Option<KeptFile>,
 }
 
 impl MemoryCgroup {
@@ -173,6 +175,18 @@ impl MemoryCgroup {
             .ok(),
             fail_count: (!is_v2).then(|| open("memory.failcnt").ok()).flatten(),
             stat: open("memory.stat").ok(),
+            swap: open(if is_v2 {
+                "memory.swap.current"
+            } else {
+                "memory.memsw.usage_in_bytes"
+            })
+            .ok(),
+            swap_limit: open(if is_v2 {
+                "memory.swap.max"
+            } else {
+                "memory.memsw.limit_in_bytes"
+            })
+            .ok(),
         })
     }
 
@@ -193,7 +207,24 @@ impl MemoryCgroup {
         };
         self.read_events(&mut group, buffer);
         self.read_stat(&mut group, buffer);
+        self.read_swap(&mut group, buffer);
         Ok(group)
+    }
+
+    /// Version 1 counts memory and swap together; what is left without the memory is swap.
+    fn read_swap(&self, group: &mut Cgroup, buffer: &mut Buffer) {
+        let number = |file: &KeptFile, buffer: &mut Buffer| {
+            single::parse_number(file.name(), file.read(buffer).ok()?).ok()
+        };
+        let used = (self.swap.as_ref()).and_then(|file| number(file, buffer));
+        let limit = (self.swap_limit.as_ref())
+            .and_then(|file| read_limit(file, self.version, buffer).ok().flatten());
+        let (of_memory, of_limit) = match self.version {
+            CgroupVersion::V1 => (group.current, group.limit.unwrap_or_default()),
+            CgroupVersion::V2 => (Bytes::ZERO, Bytes::ZERO),
+        };
+        group.swap = used.map(|used| Bytes(used).saturating_sub(of_memory));
+        group.swap_limit = limit.map(|limit| limit.saturating_sub(of_limit));
     }
 
     fn read_events(&self, group: &mut Cgroup, buffer: &mut Buffer) {

@@ -467,6 +467,10 @@ fn cgroups_of_fixtures_are_found_and_read() {
     );
     assert_eq!((group.oom_kills, group.limit_hits), (Some(1), Some(41)));
     assert_eq!(
+        (group.swap, group.swap_limit),
+        (Some(Bytes(3 << 20)), Some(Bytes(64 << 20)))
+    );
+    assert_eq!(
         location.tightest_limit(&mut buffer),
         Some(Bytes(2 << 30)),
         "its parent's"
@@ -487,6 +491,10 @@ fn cgroups_of_fixtures_are_found_and_read() {
         (Some(Bytes(2 << 30)), Some(12))
     );
     assert_eq!((group.shmem, group.oom_kills), (Some(Bytes(4096)), Some(3)));
+    assert_eq!(
+        (group.swap, group.swap_limit),
+        (Some(Bytes(5 << 20)), Some(Bytes(1 << 30)))
+    );
 
     // Outside of the reader's namespace, or of what is mounted: it is not guessed.
     let outside = CgroupLocation::find(b"0::/../other\n", v2.as_bytes()).unwrap();

@@ -105,6 +105,8 @@ pub(crate) const GROUPS: [Group; 9] = [
             "kernel",
             "oom_kills",
             "limit_hits",
+            "swap",
+            "swap_limit",
         ],
         restless: true,
         required: false,
@@ -455,6 +457,8 @@ fn of_cgroup(cgroup: &Cgroup) -> Cells {
         maybe(cgroup.kernel),
         cgroup.oom_kills.and_then(int),
         cgroup.limit_hits.and_then(int),
+        maybe(cgroup.swap),
+        maybe(cgroup.swap_limit),
     ])
 }
 
@@ -469,6 +473,8 @@ fn to_cgroup(cells: &Cells) -> Option<Cgroup> {
         kernel,
         oom_kills,
         limit_hits,
+        swap,
+        swap_limit,
         ..,
     ] = *cells;
     Some(Cgroup {
@@ -481,6 +487,8 @@ fn to_cgroup(cells: &Cells) -> Option<Cgroup> {
         kernel: maybe_bytes(kernel),
         oom_kills: oom_kills.map(i64::cast_unsigned),
         limit_hits: limit_hits.map(i64::cast_unsigned),
+        swap: maybe_bytes(swap),
+        swap_limit: maybe_bytes(swap_limit),
     })
 }
 

@@ -1,4 +1,5 @@
--- What a file of schema 3 lacks: the machine in less detail, and nobody looked at what is held.
+-- What a file of schema 3 lacks: the machine in less detail, no swap of the group, and nobody looked at what is held.
+CREATE TEMP VIEW cgroup AS SELECT *, NULL AS swap, NULL AS swap_limit FROM main.cgroup;
 CREATE TEMP VIEW host AS
   SELECT *, NULL AS slab_reclaimable, NULL AS commit_limit, NULL AS page_cache, NULL AS anon,
     NULL AS kernel FROM main.host;

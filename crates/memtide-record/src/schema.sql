@@ -47,7 +47,8 @@ CREATE TABLE children (
   session_others INTEGER, rss INTEGER);
 CREATE TABLE cgroup (
   tick INTEGER PRIMARY KEY, current INTEGER, "limit" INTEGER, high INTEGER, anon INTEGER,
-  file INTEGER, shmem INTEGER, kernel INTEGER, oom_kills INTEGER, limit_hits INTEGER);
+  file INTEGER, shmem INTEGER, kernel INTEGER, oom_kills INTEGER, limit_hits INTEGER,
+  swap INTEGER, swap_limit INTEGER);
 CREATE TABLE host (
   tick INTEGER PRIMARY KEY, known INTEGER, available INTEGER, committed INTEGER, shmem INTEGER,
   slab_unreclaimable INTEGER, swap_free INTEGER, pressure_some_us INTEGER,
@@ -202,7 +203,8 @@ CREATE VIEW samples AS
     c.current AS cgroup_bytes, c."limit" AS cgroup_limit_bytes, c.high AS cgroup_high_bytes,
     c.anon AS cgroup_anon_bytes, c.file AS cgroup_file_bytes, c.shmem AS cgroup_shmem_bytes,
     c.kernel AS cgroup_kernel_bytes, c.oom_kills AS cgroup_oom_kills,
-    c.limit_hits AS cgroup_limit_hits,
+    c.limit_hits AS cgroup_limit_hits, c.swap AS cgroup_swap_bytes,
+    c.swap_limit AS cgroup_swap_limit_bytes,
     h.available AS host_available_bytes, h.committed AS host_committed_bytes,
     h.shmem AS host_shmem_bytes, h.slab_unreclaimable AS host_slab_unreclaimable_bytes,
     h.slab_reclaimable AS host_slab_reclaimable_bytes, h.page_cache AS host_page_cache_bytes,

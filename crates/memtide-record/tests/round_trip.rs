@@ -108,11 +108,11 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn cgroup()(all in vec(maybe(), 6), current in bytes(), kills in option::of(number()),
+    fn cgroup()(all in vec(maybe(), 8), current in bytes(), kills in option::of(number()),
                 hits in option::of(number())) -> Cgroup {
         Cgroup {
             current, limit: all[0], high: all[1], anon: all[2], file: all[3], shmem: all[4],
-            kernel: all[5], oom_kills: kills, limit_hits: hits,
+            kernel: all[5], oom_kills: kills, limit_hits: hits, swap: all[6], swap_limit: all[7],
         }
     }
 }

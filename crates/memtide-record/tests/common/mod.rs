@@ -275,6 +275,8 @@ impl Simulation {
                 oom_kills: Some(0),
                 limit_hits: Some(0),
                 high: None,
+                swap: Some(Bytes(0)),
+                swap_limit: None,
             }),
             host: Some(Host {
                 available: Some(Bytes((6 << 30) + self.random.below(1 << 24))),
