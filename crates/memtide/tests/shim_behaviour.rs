@@ -257,6 +257,18 @@ fn handlers_that_find_the_shim_at_work_are_no_harm() {
     }
 }
 
+/// A thread of a real-time class yields to none but its equals: one that waits for an ordinary thread must sleep.
+#[test]
+fn a_real_time_thread_lets_the_holder_of_a_lock_run() {
+    let [glibc, ..] = &allocators()[..] else {
+        unreachable!("libc's allocator is always there");
+    };
+    let done = same(glibc, Heap::Full, &["realtime_intruders"]);
+    if String::from_utf8_lossy(&done.output.stdout).contains("no real time") {
+        println!("skipped: a real-time class needs root and may be forbidden");
+    }
+}
+
 /// Sixty times loaded and unloaded, where the other one lay: every stack names the library that made it.
 #[test]
 fn libraries_that_take_each_others_addresses_are_told_apart() {

@@ -1,4 +1,4 @@
-/* The part of `behaviour` with signal handlers that come just while the shim is at work, and do there what
+/* The part of `behaviour` with signal handlers, and threads of a real-time class, that come just while the shim is at work, and do there what
  * it cannot have finished: allocate, leave by a jump, fork. With glibc the allocator itself is not at work
  * then, as the shim calls it and not the other way round. Without the shim these handlers do nothing. */
 #include "behaviour.h"
@@ -133,10 +133,50 @@ static void forking_intruders() {
     say("whole: %d, failed: %d\n", whole, (int)failed);
 }
 
+static std::atomic<bool> over;
+
+static void *maps_meanwhile(void *) {
+    while (!over) map_and_unmap();
+    return NULL;
+}
+
+/* Comes when it likes, on the processor of one that maps all the time, which may have the shim's lock. */
+static void *maps_in_real_time(void *) {
+    sched_param priority = {10};
+    if (pthread_setschedparam(pthread_self(), SCHED_FIFO, &priority)) say("no real time\n");
+    for (int round = 0; round < 3000; round++) {
+        timespec pause = {0, 100000};
+        nanosleep(&pause, NULL);
+        map_and_unmap();
+    }
+    over = true;
+    return NULL;
+}
+
+static void realtime_intruders() {
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    sched_getaffinity(0, sizeof one, &one);
+    int first = 0;
+    while (!CPU_ISSET(first, &one)) first++;
+    CPU_ZERO(&one);
+    CPU_SET(first, &one);
+    sched_setaffinity(0, sizeof one, &one);
+    /* The longer the list of mappings, the longer the lock is held. */
+    for (int kept = 0; kept < 3000; kept++)
+        mmap(NULL, 4096, kept % 2 ? PROT_READ : PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    pthread_t threads[2];
+    pthread_create(&threads[0], NULL, maps_meanwhile, NULL);
+    pthread_create(&threads[1], NULL, maps_in_real_time, NULL);
+    for (pthread_t thread : threads) pthread_join(thread, NULL);
+    say("mapped\n");
+}
+
 bool run_of_intruder(const std::string &scenario) {
     if (scenario == "allocating_intruders") allocating_intruders();
     else if (scenario == "jumping_intruders") jumping_intruders();
     else if (scenario == "forking_intruders") forking_intruders();
+    else if (scenario == "realtime_intruders") realtime_intruders();
     else return false;
     return true;
 }
