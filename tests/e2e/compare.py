@@ -175,10 +175,10 @@ def redis(folder):
         # By hand: 155, 166 and 184 MiB, of which 50 are in use.
         settled = arm["median"]["settled_rss"] / (1 << 20)
         expect(100 < settled < 300, f"redis to hold 155 to 184 MiB with {wanted}, not {settled:.0f}")
-    # glibc, which is the baseline, holds least: another one may be found alike, and none is better by much.
+    # glibc, which is the baseline, holds least. Under the load it grows alike in all arms, for it is filled.
     found = comparison["verdict"]
-    stays = found["kind"] == "no_difference" or (found["kind"], found["arm"]) == ("take", comparison["baseline"])
-    expect(stays, f"redis to stay on what holds least: {found['summary']}")
+    expect(found["kind"] != "undetermined", f"an answer after five runs: {found['summary']}")
+    expect(found["arm"] in (None, comparison["baseline"]), f"nothing to take from what holds least: {found['summary']}")
 
 
 def fragmentation(folder):
