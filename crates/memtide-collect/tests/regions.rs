@@ -412,7 +412,7 @@ fn a_shim_that_refused_says_why_and_its_process_is_counted() {
     region.save(dir.path(), "7-0");
     let (mut collector, _) = collector(dir.path());
     let refusal = collector.hello(7).unwrap().refusal();
-    assert_eq!(refusal, Some("its address space is limited (ulimit -v)"));
+    assert_eq!(refusal, Some("its memory is limited (ulimit -v or -d)"));
     let tick = collector.tick(NOW, Some(7)).unwrap();
     assert_eq!(tick.lost.processes, 1);
     region.put32(offset_of!(Header, state), 2);
