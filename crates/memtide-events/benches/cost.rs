@@ -3,7 +3,7 @@
 //! A storm of forks runs without and with an engine, in turns, so that both see the same machine. Of each pair two
 //! ratios are taken: of the time per fork, and of the CPU time per fork that the storm itself used (user and system, of all
 //! that descends from it), which other work on the machine disturbs less. Printed are the medians of the pairs, and
-//! the spread of the middle half.
+//! the spread of the middle half. It fails where the side-band adds more than [`MOST_ADDED`] to the CPU time of a fork.
 
 use memtide_events::{Engine, Follower, Scope, Source};
 use memtide_model::Pid;
@@ -14,6 +14,9 @@ use std::error::Error;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
+
+/// What following by the side-band may add to the CPU time of a fork, by the median of the pairs.
+const MOST_ADDED: f64 = 0.15;
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
@@ -52,6 +55,10 @@ fn main() -> Outcome<()> {
             spread(&mut cpu),
             quantile(&mut plain, 2)
         );
+        let added = quantile(&mut cpu, 2) - 1.0;
+        if engine == Engine::SideBand && added > MOST_ADDED {
+            return Err(format!("the side-band adds {:.0} % to a fork", 100.0 * added).into());
+        }
     }
     Ok(())
 }

@@ -120,13 +120,24 @@ pub(super) fn find(scene: &Scene<'_>) -> Vec<Finding> {
         .collect()
 }
 
+/// Whether its maker is still there. Whoever started after it was last changed was given a used number.
+fn maker_lives(scene: &Scene<'_>, object: &KernelObject) -> bool {
+    let maker = object.creator.and_then(|pid| scene.kin.get(pid));
+    maker.is_some_and(|maker| {
+        let age = i64::try_from(maker.age.0).unwrap_or(i64::MAX);
+        let started = scene.look.census.wall_ns.saturating_sub(age) / 1_000_000_000;
+        // Both are told in whole seconds.
+        object
+            .changed
+            .is_none_or(|changed| started <= changed.saturating_add(1))
+    })
+}
+
 /// How much one matters; `None`: it does not.
 fn weight(scene: &Scene<'_>, object: &KernelObject) -> Option<Weight> {
     let all_read = scene.look.census.descriptors_denied == 0;
     let unheld = object.holders.is_empty();
-    let maker_lives = object
-        .creator
-        .is_some_and(|pid| scene.kin.get(pid).is_some());
+    let maker_lives = maker_lives(scene, object);
     let unless = |excused: bool| {
         Some(if excused {
             Weight::Note
@@ -235,7 +246,13 @@ fn remedy(scene: &Scene<'_>, kind: ObjectKind, objects: &[&KernelObject]) -> Opt
         ObjectKind::TmpfsFile => ("rm -i --", ""),
         ObjectKind::DeletedFile => return None,
     };
-    let named = objects.iter().map(|object| match kind {
+    // A name that had to be escaped to be shown is not the one that a shell must be given.
+    let is_exact = |object: &&&KernelObject| !object.name.contains("\\x");
+    let exact: Vec<_> = objects.iter().filter(is_exact).collect();
+    if exact.is_empty() {
+        return None;
+    }
+    let named = exact.into_iter().map(|object| match kind {
         ObjectKind::PosixQueue => commands::quoted(&format!("/dev/mqueue{}", object.name)),
         ObjectKind::TmpfsFile => commands::quoted(&object.name),
         // "shmid 5"

@@ -52,6 +52,13 @@ fn queues_and_segments_that_nobody_uses_are_named_with_what_removes_them() {
                     name: "shmid 7".to_owned(),
                     ..segment(500, 0)
                 },
+                // Of a maker of the same number, before that process was started.
+                KernelObject {
+                    name: "shmid 8".to_owned(),
+                    changed: Some(-1_000_000),
+                    ..segment(500, 0)
+                },
+                object(ObjectKind::PosixQueue, "/two\\x0alines", 70),
             ],
         )
     };
@@ -63,8 +70,9 @@ fn queues_and_segments_that_nobody_uses_are_named_with_what_removes_them() {
     assert_eq!(
         found,
         [
-            (Weight::Problem, 1, r"rm -- '/dev/mqueue/it'\''s'"),
-            (Weight::Problem, 1, "ipcrm -m 5"),
+            // No shell would find the other one by the name that is shown.
+            (Weight::Problem, 2, r"rm -- '/dev/mqueue/it'\''s'"),
+            (Weight::Problem, 2, "ipcrm -m 5 -m 8"),
             (Weight::Note, 1, "ipcrm -m 7"),
         ]
     );
