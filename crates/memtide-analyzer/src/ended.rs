@@ -11,7 +11,7 @@
 use crate::ledger::Split;
 use crate::record::Record;
 use memtide_model::report::{Ended, Evidence, How, Oom};
-use memtide_model::{Bytes, EventKind, Nanos, Observations, Sample, text};
+use memtide_model::{Bytes, EventKind, IMPORTED, Nanos, Observations, Sample, text};
 
 const SIGKILL: i64 = 9;
 /// Share of the cgroup's limit from which SIGKILL is likely the OOM killer's.
@@ -56,6 +56,12 @@ pub(crate) fn ended(observations: &Observations) -> Ended {
         (None, None) if gone => of(How::Unknown, None, None, Oom::Unknown),
         (None, None) => of(How::Running, None, None, Oom::No),
     }
+}
+
+/// Whether the record was imported: its process was never seen by memtide.
+pub(crate) fn is_imported(observations: &Observations) -> bool {
+    let lenses = &observations.recording.lenses;
+    lenses.iter().any(|lens| lens == IMPORTED)
 }
 
 /// Whether it is gone: nothing more can be recorded of it.

@@ -22,7 +22,7 @@ use crate::trail::Trail;
 use crate::trend;
 use crate::verdict::Judgement;
 use memtide_model::report::{Forecast, RLIMIT_AS, RLIMIT_DATA};
-use memtide_model::{Band, Bytes, MappingClass, Nanos, Observations, Sample, Shape, Stage, Unit};
+use memtide_model::{Band, Bytes, MappingClass, Observations, Sample, Shape, Stage, Unit};
 
 /// Points of the band that is drawn.
 const BAND_POINTS: u32 = 24;
@@ -192,9 +192,8 @@ fn limits(record: &Record, observations: &Observations) -> Vec<Limit> {
     }
     if let Some(limit) = limits.address_space.map(Bytes::as_f64) {
         // The limit counts the shim, the track does not.
-        let end = record.samples.last().map_or(Nanos(0), |sample| sample.at);
-        let own = record.shim.own_at(end).size.as_f64();
-        add("rlimit", Some(RLIMIT_AS), Track::Size, limit - own, limit);
+        let level = limit - record.own_size_at_end();
+        add("rlimit", Some(RLIMIT_AS), Track::Size, level, limit);
     }
     if let Some(limit) = limits.data.map(Bytes::as_f64) {
         add("rlimit", Some(RLIMIT_DATA), Track::Data, limit, limit);

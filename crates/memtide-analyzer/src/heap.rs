@@ -48,7 +48,9 @@ pub(crate) fn heap(observations: &Observations) -> Option<Heap> {
         live_growth_bytes: grown(|snapshot| snapshot.totals.live_resident.0),
         retained_growth_bytes: several
             .then(|| (totals.retained_resident()).growth_since(before.retained_resident())),
-        live_growth_blocks: grown(|snapshot| snapshot.totals.live_blocks),
+        // A log that was imported knows their bytes alone.
+        live_growth_blocks: grown(|snapshot| snapshot.totals.live_blocks)
+            .filter(|_| totals.live_blocks > 0 || totals.live_bytes.0 == 0),
         arenas: arenas(observations),
         size_classes: sizes(observations),
         parsed_bytes: last.quality.parsed.0,

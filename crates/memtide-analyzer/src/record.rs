@@ -46,7 +46,8 @@ pub enum Track {
     Rss,
     /// `VmSize`.
     Size,
-    /// `VmData`.
+    /// `VmData`. The preload shim's private tables are in it: how much of its address space is private the samples do
+    /// not tell. The limit on data counts them as well.
     Data,
     /// `RssAnon`; before Linux 4.5 the anonymous classes of smaps, without those RSS.
     Anon,
@@ -285,6 +286,12 @@ impl Record {
     pub fn own_at_end(&self) -> f64 {
         let last = self.samples.last().map_or(Nanos(0), |sample| sample.at);
         self.shim.own_at(last).rss.as_f64()
+    }
+
+    /// Address space of the shim itself at the last sample, which limits count.
+    pub fn own_size_at_end(&self) -> f64 {
+        let last = self.samples.last().map_or(Nanos(0), |sample| sample.at);
+        self.shim.own_at(last).size.as_f64()
     }
 
     /// The median RSS in bytes.

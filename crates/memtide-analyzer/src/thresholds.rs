@@ -58,6 +58,20 @@ pub const BLOCKS: usize = 6;
 pub const REVERSAL_SHARE: f64 = 0.25;
 /// ... and from this multiple of what is material.
 pub const REVERSAL_MATERIAL: f64 = 0.6;
+/// Falls from which a series oscillates: one is a step down.
+pub const FALLS: f64 = 2.0;
+/// Where there are no three troughs to be had, the lowest values of windows of so many periods stand for them: a little more
+/// than one, so that each holds a trough ...
+pub const ENVELOPE_PERIODS: f64 = 1.05;
+/// ... at least so many windows: of fewer no order can be told ...
+pub const ENVELOPE_LEAST: usize = 4;
+/// ... and at most so many: each holds enough samples for a lowest one.
+pub const ENVELOPE_MOST: usize = 10;
+/// Troughs rise where the slope through them brings this multiple of what is material over the record: they are single
+/// values, whose record is shorter by up to two periods ...
+pub const TROUGHS_MATERIAL: f64 = 0.7;
+/// ... and this multiple of their own deviation about that slope.
+pub const TROUGHS_DEVIATIONS: f64 = 3.0;
 /// Rising troughs are believed from this many troughs on at [`TROUGHS_P`].
 pub const TROUGHS_SURE: usize = 6;
 /// One-sided p of Kendall's S on the troughs. At .025 the envelope made most of the false alarms on
@@ -90,12 +104,24 @@ pub const WAVE_FALL: f64 = 0.25;
 /// Growth beside a wave in standard errors. The period is the best of some hundred, and ρ of a short record is
 /// too small: normal quantiles do not hold.
 pub const WAVE_SURE: f64 = 5.0;
+/// Less growth than this multiple of what is material, and of the range (next line), is no rise: ends are medians, which noise
+/// of the range of a material movement shifts by a fifth.
+pub const RISE_MATERIAL: f64 = 0.8;
+/// ... what came and went again: of a wave that the record cuts anywhere the ends differ by that.
+pub const RISE_RANGE: f64 = 0.35;
+/// Range, in what is material, from which memory that did not rise fluctuates; below it is level.
+pub const FLUCTUATING_MATERIAL: f64 = 2.0;
 /// Part of the record in which the late slope is taken.
 pub const LATE_PART: f64 = 0.4;
+/// Where the middle slope begins, as a share of the record; it ends where the late one begins. Before it things start up.
+pub const MIDDLE_FROM: f64 = 0.25;
 /// Part of the record in which late growth is taken.
 pub const LAST_PART: f64 = 0.28;
 /// Width of the window for jumps, as a divisor of the number of samples: 4 %.
 pub const JUMP_WINDOW: usize = 25;
+/// A window of that width is a jump where it rises by more than this share of the largest: steps of one program differ by
+/// less than a factor of three.
+pub const JUMP_SHARE: f64 = 0.35;
 /// Samples that move less than this (bytes) are still: two pages of 4 KiB.
 pub const STILL_BYTES: f64 = 8.0 * KIB;
 /// Stairs: share of still samples.
@@ -107,6 +133,8 @@ pub const STAIRS_JUMPS: usize = 3;
 /// Stairs go on from so many jumps on, the last not longer ago than [`STAIRS_DOUBT`] longest gaps: six levels in
 /// rising order have p = 1/720, as the six blocks and the troughs of a sawtooth. After four, pools stop as well.
 pub const STAIRS_GO_ON: usize = 5;
+/// Rises between six blocks that stairs need: one pair of blocks may lie between two steps.
+pub const STAIRS_RISES: f64 = 4.0;
 /// Stairs have stopped after a wait of so many longest gaps.
 pub const STAIRS_STOPPED: f64 = 2.2;
 /// Stairs may have stopped after a wait of so many longest gaps. Where three gaps or more are all alike they have: the step that was
@@ -114,6 +142,11 @@ pub const STAIRS_STOPPED: f64 = 2.2;
 pub const STAIRS_DOUBT: f64 = 1.6;
 /// Gaps are alike where the shortest is at least this share of the longest.
 pub const STAIRS_EVEN: f64 = 0.9;
+/// Stairs that rise more slowly in the late part: above this ratio of late to mean slope they may go on, up to it they have
+/// stopped. One step of three or more in that part brings more.
+pub const STAIRS_SLOWING: f64 = 0.3;
+/// A step: jumps at most. The window parts a jump that takes longer than itself.
+pub const STEP_JUMPS: f64 = 2.0;
 /// A step: largest jump as a share of the growth.
 pub const STEP_JUMP: f64 = 0.7;
 /// A step: growth left for the last part.
@@ -144,6 +177,12 @@ pub const TOOTH_FALL: f64 = 0.5;
 pub const ACCELERATING_RATIO: f64 = 1.35;
 /// Accelerating: the middle must not be steeper than this, or it is a bump.
 pub const ACCELERATING_MIDDLE: f64 = 1.1;
+/// Accelerating growth passes the gate where no block falls by this share of all movement: that much is noise of a block before
+/// the growth shows.
+pub const ACCELERATING_FALL: f64 = 0.1;
+/// Part of the record, its last, that must go on by itself before growth is called growth without bound: what is shorter
+/// holds less than 20 s of 33, and has no blocks of its own.
+pub const LASTS_PART: f64 = 0.6;
 /// Linear: late slope over mean slope.
 pub const LINEAR_RATIO: f64 = 0.8;
 /// Linear where a straight line is also the best model, or nearly.
@@ -175,6 +214,8 @@ pub const ARENAS: f64 = 4.0;
 pub const FILE_MAPPINGS: f64 = 8.0;
 /// Anonymous mappings.
 pub const ANON_MAPPINGS: f64 = 12.0;
+/// The last part of the record in which a count must still grow.
+pub const SUSTAINED_PART: f64 = 0.3;
 /// A count goes on growing when its last 30 % brought this share of its growth.
 pub const SUSTAINED_SHARE: f64 = 0.12;
 /// ... and its last rise is not longer ago than so many of its median gaps,
@@ -210,12 +251,24 @@ pub const LAZY_SHARE: f64 = 0.4;
 pub const VIRTUAL_BYTES: f64 = 64.0 * KIB * KIB;
 /// Address space alone: multiple of the growth of RSS.
 pub const VIRTUAL_MULTIPLE: f64 = 8.0;
+/// Arenas for each thread that was added, above which space of stacks is that of arenas (64 MiB each) and no leak of threads:
+/// threads that get an arena of their own nearly all do.
+pub const ARENAS_INSTEAD: f64 = 0.6;
+/// Arenas for each thread from which what piles up is called arenas: one for every other thread.
+pub const ARENAS_WITH_THREADS: f64 = 0.5;
 /// Arenas carry the growth from this share on.
 pub const ARENA_SHARE: f64 = 0.6;
 /// Bloat: no single arena may carry more than this share.
 pub const ARENA_TOP_SHARE: f64 = 0.4;
 /// One class of mappings carries the growth from this share on.
 pub const CLASS_SHARE: f64 = 0.8;
+/// A class is looked at alone, under swings of others, where its late slope over its mean slope lies in here: nearly even, for
+/// that it grows is to be told against the rest ...
+pub const HIDDEN_EVEN: core::ops::Range<f64> = 0.7..1.4;
+/// ... no jump of it brought more than this share ...
+pub const HIDDEN_JUMP: f64 = 0.45;
+/// ... or where it slows down, and grew by more than this share of the median RSS: more than the gate asks.
+pub const HIDDEN_SLOWING: f64 = 0.04;
 /// First touch: the address space of the class grew by less than this share of its RSS growth.
 pub const FIRST_TOUCH_SHARE: f64 = 0.1;
 
@@ -258,6 +311,10 @@ pub const GOES_ON_SHARE: f64 = 0.25;
 /// Least growth, as a share of the greatest of any stack, with which one that goes on leads those that
 /// have stopped: below it a trickle would stand before a cache of two hundred times its growth.
 pub const LEADING_SHARE: f64 = 0.005;
+/// Share of the growth from which a stack is named in the headline.
+pub const NAMED_SHARE: f64 = 0.2;
+/// Leak score below which most of the older blocks were freed.
+pub const TURNOVER_SCORE: f64 = 0.5;
 /// Relative error of sampled live bytes from which it is worth a word.
 pub const SAMPLING_ERROR: f64 = 0.1;
 /// Growth of live bytes over growth of the heap from which it is a leak. Two looks at the heap gave
@@ -279,6 +336,13 @@ pub const LOOKS_PART_SHARE: f64 = 0.2;
 /// Looks, each with more live than the one before, from which a leak is named first of what swings too much to tell: without a
 /// trend and a memory four are in rising order once in 24 times.
 pub const LOOKS_THAT_LEAD: usize = 4;
+/// Share of the growth from which a class is named beside it, though it is not most of it: what its objects hold has no type.
+pub const NAMED_CLASS_SHARE: f64 = 0.1;
+/// Arenas and a class of mappings are the same memory where their growth differs by less than this share of it.
+pub const SAME_ARENAS: f64 = 0.5;
+/// Share of the growth from which memory that is not malloc's is worth a word: a sample beside a look is
+/// off by so much.
+pub const NOT_MALLOC_SHARE: f64 = 0.05;
 /// Share of the growth of live bytes from which an arena, a size or a class is named: it is most of it.
 pub const FOREMOST_SHARE: f64 = 0.5;
 /// What a thread touched and an arena grew by are of one size up to this relative difference: besides its arena a thread
@@ -320,6 +384,9 @@ pub const MOST_CONFIDENCE: f64 = 0.99;
 pub const SHORTER: [f64; 2] = [0.6, 0.8];
 /// Below this a verdict is not given.
 pub const LEAST_CONFIDENCE: f64 = 0.6;
+/// Share of the wide half width in the interval of a rate: with it the interval covers .99 on white noise and .91 at
+/// tau/T = .2 (`statistics/blocks.rs`).
+pub const WIDE: f64 = 0.2;
 /// Multiple of the record's length beyond which nothing is forecast.
 pub const FORECAST_REACH: f64 = 10_000.0;
 /// Relative part of a forecast's half width.

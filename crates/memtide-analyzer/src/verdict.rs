@@ -314,18 +314,39 @@ fn complete(facts: &Facts, mut answer: Answer, also: Vec<Answer>) -> Answer {
     runtimes::opaque(facts, answer)
 }
 
-/// Advice that can be followed: what names the pid of a process that has ended cannot.
+/// Advice that can be followed: what names the pid of a process that has ended, or that was never here, cannot; nor what has
+/// its command line where nobody knows it.
 fn still_possible(mut advice: Vec<String>, observations: &Observations) -> Vec<String> {
-    if ended::is_gone(observations) {
-        let pid = observations.target.id.pid;
-        let names = [format!(" {pid}"), format!("/{pid}/"), format!("pid={pid}")];
-        let count = advice.len();
-        advice.retain(|sentence| !names.iter().any(|name| sentence.contains(name)));
-        if advice.len() < count {
-            advice.push(FROM_ITS_START.to_owned());
-        }
+    let Some(instead) = instead(observations) else {
+        return advice;
+    };
+    let pid = observations.target.id.pid;
+    let mut names = vec![format!(" {pid}"), format!("/{pid}"), format!("pid={pid}")];
+    if ended::is_imported(observations) {
+        names.push(format!(" -- {}", advice::UNKNOWN_COMMAND));
+    }
+    let holds = |sentence: &str, name: &str| {
+        let goes_on = |at: usize| {
+            let rest = sentence.get(at + name.len()..).unwrap_or_default();
+            rest.starts_with(|c: char| c.is_ascii_digit() || c == '.')
+        };
+        (sentence.match_indices(name)).any(|(at, _)| !goes_on(at))
+    };
+    let count = advice.len();
+    advice.retain(|sentence| !names.iter().any(|name| holds(sentence, name)));
+    if advice.len() < count {
+        advice.push(instead.to_owned());
     }
     advice
+}
+
+/// What to do where this process cannot be asked any more; `None` where it can.
+fn instead(observations: &Observations) -> Option<&'static str> {
+    if ended::is_imported(observations) {
+        Some(ITSELF)
+    } else {
+        ended::is_gone(observations).then_some(FROM_ITS_START)
+    }
 }
 
 fn too_short(record: &Record, observations: &Observations, stacks: Option<&Stacks>) -> Judgement {
@@ -341,8 +362,8 @@ fn too_short(record: &Record, observations: &Observations, stacks: Option<&Stack
             "To see its memory beside its allocations: memtide run --heap full -- {}",
             advice::command(&observations.target)
         )
-    } else if ended::is_gone(observations) {
-        FROM_ITS_START.to_owned()
+    } else if let Some(instead) = instead(observations) {
+        instead.to_owned()
     } else {
         format!("Record at least 20 s: memtide attach {pid} --for 1m")
     };
@@ -359,8 +380,8 @@ fn too_early(facts: &Facts, answer: &Answer) -> Judgement {
     } else {
         format!("RSS moved by {}", text::signed_bytes(facts.rss))
     };
-    let advice = if ended::is_gone(facts.observations) {
-        FROM_ITS_START.to_owned()
+    let advice = if let Some(instead) = instead(facts.observations) {
+        instead.to_owned()
     } else {
         format!("Record at least {needs} more; healthy processes grow while they warm up.")
     };
@@ -378,6 +399,8 @@ fn too_early(facts: &Facts, answer: &Answer) -> Judgement {
 }
 
 /// Advice where more cannot be had of this process.
+const ITSELF: &str = "The series was imported: for more than it holds, record the program itself, with memtide attach or memtide run --heap full.";
+/// The same of a process that was recorded.
 const FROM_ITS_START: &str = "It has ended: record the next one from its start, for 20 s or more.";
 
 fn undecided(summary: String, evidence: Vec<Evidence>, advice: String) -> Judgement {

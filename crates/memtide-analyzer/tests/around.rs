@@ -10,8 +10,9 @@ mod support;
 
 use memtide_model::report::Verdict;
 use memtide_model::{
-    Bytes, Cgroup, EndedThreads, GroupTarget, HeapObservations, HeapSnapshot, HeldHistory,
-    HeldKind, HeldPoint, Host, MappingClass, Nanos, Observations, Queues, Sample, VerdictKind,
+    Bytes, Cgroup, EndedThreads, Event, EventKind, GroupTarget, HeapObservations, HeapSnapshot,
+    HeldHistory, HeldKind, HeldPoint, Host, MappingClass, Nanos, Observations, Queues, Sample,
+    VerdictKind,
 };
 use support::heap_sample;
 use support::shim::moment;
@@ -295,4 +296,19 @@ fn without_its_records_the_number_is_an_upper_bound() {
         .find(|fact| fact.fact.starts_with("At most"));
     let bound = bound.unwrap_or_else(|| panic!("a bound: {found:#?}"));
     assert!(bound.fact.contains("40 MiB"), "{}", bound.fact);
+}
+
+#[test]
+fn threads_of_the_program_before_an_exec_are_not_those_of_this_one() {
+    let mut seen = stacks(Some(&|t| if t < 5.0 { 0 } else { 240 }));
+    assert_eq!(verdict(&seen).kind, VerdictKind::ThreadLeak);
+    seen.events.push(Event {
+        at: moment(3.0),
+        kind: EventKind::Exec,
+        pid: seen.target.id.pid,
+        text: String::new(),
+        value: None,
+    });
+    let found = verdict(&seen);
+    assert_ne!(found.kind, VerdictKind::ThreadLeak, "{found:#?}");
 }

@@ -12,7 +12,7 @@ use memtide_analyzer::analyze;
 use memtide_model::report::Verdict;
 use memtide_model::{Observations, VerdictKind};
 use support::look::{Books, looked};
-use support::shim::{KIB, MIB};
+use support::shim::{KIB, MIB, with_own_memory};
 
 const AT: [f64; 5] = [0.0, 10.0, 20.0, 40.0, 60.0];
 
@@ -96,6 +96,17 @@ fn growth_that_ends_at_a_limit_is_no_plateau() {
     let unseen = judged(unseen, 1.005);
     assert_eq!(unseen.kind, VerdictKind::Undetermined, "{unseen:#?}");
     assert_eq!(unseen.candidates.first(), Some(&VerdictKind::HeapLeak));
+}
+
+#[test]
+fn a_limit_counts_the_preload_shim_as_well() {
+    let mut observations = looked(60, &AT, |t| live(8.0 * MIB + MIB * t.min(35.0)));
+    with_own_memory(&mut observations, |_| (40 << 20, 24 << 20));
+    let size = observations.samples.last().expect("samples").memory.size;
+    observations.target.limits.address_space = Some(size);
+    let found = verdict(&observations);
+    assert_eq!(found.kind, VerdictKind::HeapLeak, "{found:#?}");
+    assert!(found.summary.contains("RLIMIT_AS"), "{}", found.summary);
 }
 
 /// A burst of which a part lives on; the rest is freed at second 45.

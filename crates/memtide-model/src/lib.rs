@@ -47,8 +47,8 @@ pub use held::{GroupTarget, HeldGroup, HeldHistory, HeldKind, HeldPoint};
 pub use ids::{Pid, ProcessId, StartTime, ThreadId, Tid};
 pub use mapping::{Mapping, MappingClass, MappingState, PerClass};
 pub use observations::{
-    MappingHistory, MappingPoint, Observations, ReadCost, ReadKind, Recording, ThreadHistory,
-    ThreadPoint,
+    IMPORTED, MappingHistory, MappingPoint, Observations, ReadCost, ReadKind, Recording,
+    ThreadHistory, ThreadPoint,
 };
 pub use processes::{
     Difference, Finding, FindingKind, Followed, HolderRow, ProcessRow, ProcessesReport, Relative,

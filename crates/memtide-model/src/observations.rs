@@ -56,6 +56,10 @@ impl Observations {
     }
 }
 
+/// Among the lenses of a recording that was made of a series which something else recorded: its process is not there to be
+/// asked, and may never have been on this machine.
+pub const IMPORTED: &str = "import";
+
 /// Facts about the recording.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Recording {
@@ -75,7 +79,7 @@ pub struct Recording {
     pub gaps: u64,
     /// The interval that was asked for.
     pub interval: Nanos,
-    /// Lenses that looked: "sampler", "inspect", "shim".
+    /// Lenses that looked: "sampler", "inspect", "shim"; [`IMPORTED`] among them where a series was imported.
     pub lenses: Vec<String>,
     /// CPU time that the recorder spent.
     pub cost_cpu: Nanos,

@@ -455,7 +455,7 @@ pub struct Heap {
     pub rss_bytes: u64,
     /// Blocks in use.
     pub live_bytes: u64,
-    /// How many.
+    /// How many; 0 beside live bytes: not known, as in a log that was imported.
     pub live_blocks: u64,
     /// Resident part of the live blocks.
     pub live_resident_bytes: u64,

@@ -190,7 +190,8 @@ pub(crate) fn opaque(report: &Report) -> String {
     } else {
         String::new()
     };
-    let looked_inside = report.recording.lenses.iter().any(|lens| lens != "sampler");
+    let looks_inside = |lens: &String| matches!(lens.as_str(), "inspect" | "shim");
+    let looked_inside = report.recording.lenses.iter().any(looks_inside);
     let remedy = match (row.end_bytes, looked_inside) {
         (0, _) => return "nothing: all of RSS is known to be live or free".to_owned(),
         (_, false) => "the kernel does not know; only a look into the heap itself would tell",

@@ -13,13 +13,10 @@
 use super::quantile::quantile;
 use super::series::Series;
 use super::{least_squares, theil_sen};
-use crate::thresholds::{BLOCKS, SAMPLES_FOR_RATE, TAIL};
+use crate::thresholds::{BLOCKS, SAMPLES_FOR_RATE, TAIL, WIDE};
 use crate::trail::Trail;
 use memtide_model::{Slope, Unit};
 use statrs::distribution::{ContinuousCDF, StudentsT};
-
-/// Share of the wide half width in the one that is printed.
-pub const WIDE: f64 = 0.2;
 
 /// The slopes from each block's median to the next, per second.
 pub fn slopes(series: &Series) -> Vec<f64> {

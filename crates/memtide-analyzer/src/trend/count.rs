@@ -7,7 +7,7 @@
 
 use crate::statistics::Series;
 use crate::statistics::quantile::{floor_index, median, median_of};
-use crate::thresholds::{SUSTAINED_GAPS, SUSTAINED_SHARE, SUSTAINED_WAIT};
+use crate::thresholds::{SUSTAINED_GAPS, SUSTAINED_PART, SUSTAINED_SHARE, SUSTAINED_WAIT};
 use crate::trail::Trail;
 use memtide_model::Unit;
 
@@ -43,7 +43,7 @@ pub fn growth_told(
         };
     }
     let half = series.end_len() / 2;
-    let at = floor_index(n as f64 * 0.7);
+    let at = floor_index(n as f64 * (1.0 - SUSTAINED_PART));
     let before = median(&series.y[at.saturating_sub(half)..(at + half + 1).min(n)]);
     let rises: Vec<f64> = (1..n)
         .filter(|&k| series.y[k] > series.y[k - 1])

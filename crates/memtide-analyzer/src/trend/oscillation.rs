@@ -17,8 +17,9 @@ use crate::statistics::quantile::{
 use crate::statistics::zigzag::{Turn, turns};
 use crate::statistics::{Series, kendall, least_squares, theil_sen};
 use crate::thresholds::{
-    BURSTS_SHARE, CLEAN_PATH, FEWER_TROUGHS_P, KIB, REVERSAL_MATERIAL, REVERSAL_SHARE,
-    SAWTOOTH_FALL, TEETH, TROUGHS_P, TROUGHS_SURE,
+    BURSTS_SHARE, CLEAN_PATH, ENVELOPE_LEAST, ENVELOPE_MOST, ENVELOPE_PERIODS, FALLS,
+    FEWER_TROUGHS_P, KIB, REVERSAL_MATERIAL, REVERSAL_SHARE, SAWTOOTH_FALL, TEETH,
+    TROUGHS_DEVIATIONS, TROUGHS_MATERIAL, TROUGHS_P, TROUGHS_SURE,
 };
 use crate::trail::Trail;
 use memtide_model::{Shape, Unit};
@@ -29,7 +30,12 @@ pub(super) fn form(series: &Series, material: f64, trail: &mut Trail) -> Option<
     let turns = turns(&running_median(&series.y, 3), threshold);
     let falls = falls(series, &turns);
     let count = falls.len() as f64;
-    if !trail.at_least("swings: falls by a quarter of it", count, Unit::Count, 2.0) {
+    if !trail.at_least(
+        "swings: falls by a quarter of it",
+        count,
+        Unit::Count,
+        FALLS,
+    ) {
         return None;
     }
     let period = series.span() / count;
@@ -78,7 +84,7 @@ fn rising(troughs: &Series, slope: f64, span: f64, material: f64, trail: &mut Tr
         .map(|(t, y)| y - slope * t)
         .collect();
     let deviation = robust_deviation(&rest) + KIB;
-    let least = (0.7 * material).max(3.0 * deviation);
+    let least = (TROUGHS_MATERIAL * material).max(TROUGHS_DEVIATIONS * deviation);
     if !trail.above(
         "rising: rise of the troughs",
         slope * span,
@@ -182,7 +188,8 @@ fn troughs(series: &Series, turns: &[Turn], falls: usize) -> Series {
     let mut at = if falls >= 3 && confirmed.len() >= 3 {
         confirmed
     } else {
-        let windows = floor_index(falls as f64 / 1.05).clamp(4, 10);
+        let windows =
+            floor_index(falls as f64 / ENVELOPE_PERIODS).clamp(ENVELOPE_LEAST, ENVELOPE_MOST);
         let n = series.len();
         (0..windows)
             .map(|k| (k * n / windows, (k + 1) * n / windows))

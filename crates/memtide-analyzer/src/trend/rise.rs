@@ -10,11 +10,12 @@ use super::Form;
 use crate::statistics::quantile::{floor_index, median, running_median};
 use crate::statistics::{Series, aicc, least_squares};
 use crate::thresholds::{
-    ACCELERATING_MIDDLE, ACCELERATING_RATIO, ENDS, JUMP_WINDOW, LAST_PART, LATE_PART, LINEAR_AICC,
-    LINEAR_RATIO, LINEAR_RATIO_FITTED, PLATEAU_FALL, PLATEAU_FITTED_AICC, PLATEAU_FITTED_LINE,
-    PLATEAU_FITTED_TAU, PLATEAU_LAST, PLATEAU_LAST_SLOW, PLATEAU_RATIO, PLATEAU_TAU,
-    PLATEAU_TAU_RATIO, STAIRS_DOUBT, STAIRS_EVEN, STAIRS_JUMP, STAIRS_JUMPS, STAIRS_STILL,
-    STAIRS_STOPPED, STEP_JUMP, STEP_LAST, STILL_BYTES,
+    ACCELERATING_MIDDLE, ACCELERATING_RATIO, ENDS, FLUCTUATING_MATERIAL, JUMP_SHARE, JUMP_WINDOW,
+    LAST_PART, LATE_PART, LINEAR_AICC, LINEAR_RATIO, LINEAR_RATIO_FITTED, MIDDLE_FROM,
+    PLATEAU_FALL, PLATEAU_FITTED_AICC, PLATEAU_FITTED_LINE, PLATEAU_FITTED_TAU, PLATEAU_LAST,
+    PLATEAU_LAST_SLOW, PLATEAU_RATIO, PLATEAU_TAU, PLATEAU_TAU_RATIO, RISE_MATERIAL, RISE_RANGE,
+    STAIRS_DOUBT, STAIRS_EVEN, STAIRS_JUMP, STAIRS_JUMPS, STAIRS_SLOWING, STAIRS_STILL,
+    STAIRS_STOPPED, STEP_JUMP, STEP_JUMPS, STEP_LAST, STILL_BYTES,
 };
 use crate::trail::Trail;
 use memtide_model::{Shape, Unit};
@@ -22,11 +23,20 @@ use memtide_model::{Shape, Unit};
 /// The form of a series with fewer than two falls.
 pub(super) fn form(series: &Series, material: f64, trail: &mut Trail) -> Form {
     let (delta, range) = (series.delta(), series.range());
-    if trail.below("no rise: growth", delta, Unit::Bytes, 0.8 * material)
-        && trail.below("no rise: growth", delta, Unit::Bytes, 0.35 * range)
+    if trail.below(
+        "no rise: growth",
+        delta,
+        Unit::Bytes,
+        RISE_MATERIAL * material,
+    ) && trail.below("no rise: growth", delta, Unit::Bytes, RISE_RANGE * range)
     {
         // It moved and came back, or it fell.
-        let moved = trail.above("fluctuating: range", range, Unit::Bytes, 2.0 * material);
+        let moved = trail.above(
+            "fluctuating: range",
+            range,
+            Unit::Bytes,
+            FLUCTUATING_MATERIAL * material,
+        );
         return Form::of(if moved {
             Shape::Fluctuating
         } else {
@@ -74,7 +84,7 @@ impl Rise {
             .filter(|w| (w[1] - w[0]).abs() <= STILL_BYTES);
         Self {
             late_ratio: slope(1.0 - LATE_PART, 1.0),
-            middle_ratio: slope(0.25, 1.0 - LATE_PART),
+            middle_ratio: slope(MIDDLE_FROM, 1.0 - LATE_PART),
             late_share: (smooth[n - 1] - before) / delta,
             still: still.count() as f64 / (n - 1) as f64,
             jumps: Jumps::of(&series.t, &smooth, delta),
@@ -109,13 +119,17 @@ impl Rise {
             self.jumps.largest,
             Unit::Share,
             STEP_JUMP,
-        ) && trail.at_most("step: jumps", self.jumps.count as f64, Unit::Count, 2.0)
-            && trail.below(
-                "step: late share l",
-                self.late_share,
-                Unit::Share,
-                STEP_LAST,
-            )
+        ) && trail.at_most(
+            "step: jumps",
+            self.jumps.count as f64,
+            Unit::Count,
+            STEP_JUMPS,
+        ) && trail.below(
+            "step: late share l",
+            self.late_share,
+            Unit::Share,
+            STEP_LAST,
+        )
     }
 
     /// True of two steps with a wait that is not long against the time between them: too few for stairs, and no
@@ -157,7 +171,12 @@ impl Rise {
             LINEAR_RATIO_FITTED,
         ) {
             Shape::Stairs
-        } else if trail.above("decelerating: late ratio r", late, Unit::Number, 0.3) {
+        } else if trail.above(
+            "decelerating: late ratio r",
+            late,
+            Unit::Number,
+            STAIRS_SLOWING,
+        ) {
             Shape::Decelerating
         } else {
             Shape::Plateau
@@ -307,7 +326,7 @@ impl Jumps {
         let width = (n / JUMP_WINDOW).max(2).min(n - 1);
         let rises: Vec<f64> = (width..n).map(|k| smooth[k] - smooth[k - width]).collect();
         let largest = rises.iter().copied().fold(0.0, f64::max);
-        let on = |k: usize| rises[k] > 0.35 * largest;
+        let on = |k: usize| rises[k] > JUMP_SHARE * largest;
         let starts: Vec<usize> = (0..rises.len())
             .filter(|&k| on(k) && (k == 0 || !on(k - 1)))
             .collect();

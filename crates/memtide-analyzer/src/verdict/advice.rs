@@ -15,6 +15,8 @@ use crate::thresholds::{
 use memtide_model::report::{ArenaRow, Heap};
 use memtide_model::{MappingClass, Target, text};
 
+/// Stands for a command line that is not known, or is no line that a shell could run.
+pub(super) const UNKNOWN_COMMAND: &str = "CMD";
 /// Characters of a command line that advice repeats.
 const LONGEST_COMMAND: usize = 120;
 /// Seconds of a run that tries an allocator, at least and at most: some dozen runs are to end within a morning.
@@ -47,14 +49,14 @@ pub(super) fn command(target: &Target) -> String {
     // Titles are one string, as in "nginx: worker process"; programs with a space in their name are rare.
     let is_title = |program: &String| program.contains(' ') && !target.exe.contains(' ');
     if target.cmdline.first().is_none_or(is_title) {
-        return "CMD".to_owned();
+        return UNKNOWN_COMMAND.to_owned();
     }
     let words: Vec<String> = target.cmdline.iter().map(quoted).collect();
     let line = words.join(" ");
     match words.first() {
         Some(_) if line.chars().count() <= LONGEST_COMMAND => line,
         Some(program) if program.chars().count() <= LONGEST_COMMAND => format!("{program} …"),
-        _ => "CMD".to_owned(),
+        _ => UNKNOWN_COMMAND.to_owned(),
     }
 }
 

@@ -23,7 +23,7 @@ use super::split::{By, Cause, Parts, scatter};
 use crate::record::Track;
 use crate::snapshots::Look;
 use crate::statistics::Series;
-use crate::thresholds::{LOOKS_PART_SHARE, LOOKS_SPAN_SHARE};
+use crate::thresholds::{LOOKS_PART_SHARE, LOOKS_SPAN_SHARE, SAME_ARENAS};
 use memtide_model::MappingClass;
 
 /// One-sided 95 % quantile of the normal distribution, for the difference of two values.
@@ -190,7 +190,9 @@ fn is_its_own(moments: &[Moment], looks: &[Look], class: MappingClass) -> bool {
         return false;
     };
     match class {
-        MappingClass::Anon => arenas(from, to).abs() < 0.5 * grown || to.beyond < 0.5 * grown,
-        _ => (arenas(from, to) - grown).abs() < 0.5 * grown.abs(),
+        MappingClass::Anon => {
+            arenas(from, to).abs() < SAME_ARENAS * grown || to.beyond < SAME_ARENAS * grown
+        }
+        _ => (arenas(from, to) - grown).abs() < SAME_ARENAS * grown.abs(),
     }
 }

@@ -5,6 +5,9 @@
 //! ```
 //!
 //! Agreement of the answers on 60 %, 80 % and 100 % of the record is the strongest sign that knows no scale.
+//! Parts of records of 20 to 33 s are shorter than the 20 s that growth needs: they say nothing, which counts as another
+//! answer. Such a record is never as sure as a longer one, though it was right as often (53 of 54 answers with
+//! which no part agreed, at a mean confidence of .89): a record that short holds less, and says less.
 //! A table or many features serve no better on programs that they were not fitted on. p is the chance
 //! that the answer may be said of the case; of an open answer that its first candidate may.
 //!

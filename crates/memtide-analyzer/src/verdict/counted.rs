@@ -15,15 +15,11 @@ use super::words::{moved, rate_fact, rate_of, rated_fact, size_fact};
 use crate::record::Track;
 use crate::stacks::{Listed, Stacks, site};
 use crate::statistics::theil_sen;
-use crate::thresholds::{FREE_SHARE, LIVE_SHARE, SURVIVORS_SHARE};
+use crate::thresholds::{FREE_SHARE, LIVE_SHARE, NAMED_SHARE, SURVIVORS_SHARE, TURNOVER_SCORE};
 use crate::trail::Trail;
 use crate::trend;
 use memtide_model::{Account, HeapMode, MappingClass, Shape, StackKind, Unit, VerdictKind, text};
 
-/// Share of the growth from which a stack is named in the headline.
-const NAMED_SHARE: f64 = 0.2;
-/// Leak score below which most of the older blocks were freed.
-const TURNOVER_SCORE: f64 = 0.5;
 /// What helps against holes, where nobody saw how large they are.
 const HOLES: [&str; 2] = [
     "Holes between long-lived blocks: allocate what lives long apart from what does not, and avoid to shrink blocks in place (realloc to less), which leaves a hole behind each.",

@@ -23,8 +23,8 @@ use crate::snapshots::Look;
 use crate::statistics::wave::{self, Wave};
 use crate::statistics::{Series, blocks};
 use crate::thresholds::{
-    ANON_MAPPINGS, CLASS_SHARE, FIRST_TOUCH_SHARE, LOOKS_THAT_LEAD, MATERIAL_BYTES, PLATEAU_FALL,
-    TEETH, TOOTH_FALL,
+    ANON_MAPPINGS, CLASS_SHARE, FIRST_TOUCH_SHARE, HIDDEN_EVEN, HIDDEN_JUMP, HIDDEN_SLOWING,
+    LOOKS_THAT_LEAD, MATERIAL_BYTES, PLATEAU_FALL, TEETH, TOOTH_FALL,
 };
 use crate::trail::{Trail, is_shaped};
 use crate::trend::{self, Form};
@@ -351,11 +351,11 @@ fn hidden_class(facts: &Facts, sum: &Series, shape: Shape, trail: &mut Trail) ->
         let form = trend::form_told(&series, facts.material, trail);
         let even = form
             .late_ratio
-            .is_some_and(|ratio| 0.7 < ratio && ratio < 1.4)
-            && form.largest_jump.is_some_and(|jump| jump < 0.45);
+            .is_some_and(|ratio| HIDDEN_EVEN.contains(&ratio))
+            && form.largest_jump.is_some_and(|jump| jump < HIDDEN_JUMP);
         let steady = matches!(form.shape(), Shape::Linear | Shape::Stairs) && even;
-        let slowing =
-            form.shape() == Shape::Decelerating && delta > 0.04 * facts.record.median_rss();
+        let slowing = form.shape() == Shape::Decelerating
+            && delta > HIDDEN_SLOWING * facts.record.median_rss();
         let found = if level {
             steady || slowing
         } else {

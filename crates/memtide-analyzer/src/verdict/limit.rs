@@ -64,12 +64,14 @@ pub(super) fn met(
 /// The limit that is used up, its size, and how much of it is used.
 fn nearest(facts: &Facts, trail: &mut Trail) -> Option<(&'static str, f64, f64)> {
     let limits = &facts.observations.target.limits;
+    // Limits count the preload shim; the track of the address space does not.
+    let own = facts.record.own_size_at_end();
     let all = [
-        (RLIMIT_AS, limits.address_space, Track::Size),
-        (RLIMIT_DATA, limits.data, Track::Data),
+        (RLIMIT_AS, limits.address_space, Track::Size, own),
+        (RLIMIT_DATA, limits.data, Track::Data, 0.0),
     ];
-    all.into_iter().find_map(|(name, limit, track)| {
-        let (limit, reached) = (limit?.as_f64(), facts.series(track).end());
+    all.into_iter().find_map(|(name, limit, track, own)| {
+        let (limit, reached) = (limit?.as_f64(), facts.series(track).end() + own);
         let used = format!("used of {name}");
         let met = trail.at_least(&used, reached, Unit::Bytes, (1.0 - LIMIT_MET_SHARE) * limit);
         met.then_some((name, limit, reached))

@@ -6,13 +6,10 @@ use super::facts::Facts;
 use super::split::{By, Cause, Parts};
 use crate::heap;
 use crate::record::Track;
-use crate::thresholds::{FOREMOST_SHARE, KEPT_SHARE};
+use crate::thresholds::{FOREMOST_SHARE, KEPT_SHARE, NAMED_CLASS_SHARE, NOT_MALLOC_SHARE};
 use memtide_model::report::{ArenaRow, Heap};
 use memtide_model::{Account, text};
 
-/// Share of the growth from which memory that is not malloc's is worth a word: a sample beside a look is
-/// off by so much.
-const NOT_MALLOC_SHARE: f64 = 0.05;
 /// Characters of a class's name that a sentence holds: templates of C++ fill pages.
 const LONGEST_NAME: usize = 80;
 
@@ -123,8 +120,7 @@ fn foremost(facts: &Facts, heap: &Heap, answer: Answer) -> Answer {
         .into_iter()
         .next())
     .and_then(|row| Some((name(&row.name), row.growth_count?, row.growth_bytes?)));
-    // A class is worth a name from a tenth of the growth on: what it holds has no type.
-    let answer = match class.filter(|(_, _, bytes)| *bytes as f64 >= 0.1 * grown) {
+    let answer = match class.filter(|(_, _, bytes)| *bytes as f64 >= NAMED_CLASS_SHARE * grown) {
         Some((name, count, bytes)) => answer.number(
             format!(
                 "{name} grew most of all classes: {count:+} objects, {}.",

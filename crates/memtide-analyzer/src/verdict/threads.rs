@@ -7,7 +7,11 @@ use super::advice::fewer_arenas;
 use super::answer::{Answer, Standing};
 use super::facts::Facts;
 use crate::record::Track;
-use crate::thresholds::{ARENA_SHARE, ARENA_TOP_SHARE, ARENAS, STACK_BYTES, STACKS, THREADS};
+use crate::snapshots;
+use crate::thresholds::{
+    ARENA_SHARE, ARENA_TOP_SHARE, ARENAS, ARENAS_INSTEAD, ARENAS_WITH_THREADS, STACK_BYTES, STACKS,
+    THREADS,
+};
 use crate::trail::Trail;
 use memtide_model::{Account, EndedThreads, MappingClass, Nanos, Shape, Unit, VerdictKind, text};
 
@@ -46,8 +50,9 @@ pub(super) fn pile_up(facts: &Facts, trail: &mut Trail) -> Option<Answer> {
     let stacks = facts.count(STACKS_NAME, STACK_COUNT, STACKS, trail);
     let space = facts.count(SPACE_NAME, STACK_SPACE, STACK_BYTES, trail);
     let arenas = facts.count("malloc arenas", ARENA_COUNT, ARENAS, trail);
-    let arenas_instead =
-        arenas.grown && arenas.delta > 0.6 * threads.delta && arenas.delta >= stacks.delta;
+    let arenas_instead = arenas.grown
+        && arenas.delta > ARENAS_INSTEAD * threads.delta
+        && arenas.delta >= stacks.delta;
     let unjoined = Unjoined::of(facts);
     let told = unjoined.is_some_and(|unjoined| unjoined.grow(trail));
     // Stacks without a thread that are none of those: glibc keeps them for the next threads.
@@ -56,7 +61,8 @@ pub(super) fn pile_up(facts: &Facts, trail: &mut Trail) -> Option<Answer> {
         return None;
     }
     let unjoined = unjoined.filter(|_| told);
-    if unjoined.is_none() && arenas.sustained && arenas.delta > 0.5 * threads.delta {
+    if unjoined.is_none() && arenas.sustained && arenas.delta > ARENAS_WITH_THREADS * threads.delta
+    {
         return Some(bloat(facts));
     }
     Some(thread_leak(facts, threads.sustained, unjoined))
@@ -117,12 +123,15 @@ struct Unjoined {
 }
 
 impl Unjoined {
-    /// What looks up to the end of the record found; `None` where none could know.
+    /// What looks at the program that runs now found up to the end of the record; `None` where none could know. glibc's records
+    /// of threads are read apart from the heap and checked by themselves: a heap that was not understood says nothing against
+    /// them.
     fn of(facts: &Facts) -> Option<Self> {
         let end = facts.record.samples.last()?.at + AFTER_THE_LAST;
-        let looks = facts.observations.heap.as_ref()?.snapshots.iter();
-        let looks = looks.filter(|look| look.at <= end);
-        let known: Vec<EndedThreads> = looks.filter_map(|look| look.ended_threads).collect();
+        let known: Vec<EndedThreads> = (snapshots::of_program(facts.observations).into_iter())
+            .filter(|look| look.at <= end)
+            .filter_map(|look| look.ended_threads)
+            .collect();
         Some(Self {
             first: *known.first()?,
             middle: *known.get(known.len() / 2)?,
