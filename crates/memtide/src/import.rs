@@ -12,7 +12,8 @@ use crate::snapshots::plan::Plan;
 use memtide_analyzer::Suppressions;
 use memtide_import::{Held, Series, read_series, read_truth};
 use memtide_model::{
-    Bytes, HeapSnapshot, Limits, Nanos, Redactor, Sample, Target, Tick, Visibility, text::printable,
+    Bytes, HeapSnapshot, IMPORTED, Limits, Nanos, Redactor, Sample, Target, Tick, Visibility,
+    text::printable,
 };
 use memtide_record::{Clock, Start, Writer};
 use memtide_sampler::clock;
@@ -146,7 +147,7 @@ fn start(options: &Import, series: &Series) -> Start {
         interval: Nanos(span.0 / steps),
         page_size: Bytes(4096),
         ticks_per_second: clock::ticks_per_second(),
-        lenses: vec!["sampler".to_owned()],
+        lenses: vec!["sampler".to_owned(), IMPORTED.to_owned()],
         version: env!("CARGO_PKG_VERSION").to_owned(),
     }
 }

@@ -54,6 +54,34 @@ fn the_log_of_live_bytes_decides_what_the_series_leaves_open() {
     }
 }
 
+/// A log of bytes knows no number of blocks, and a series no command line; its process was never here, and pid 1 is another.
+#[test]
+fn what_a_series_does_not_know_is_not_said_of_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let truth = series("leak-small-fast.truth.csv.gz");
+    let told = |more: &[&str]| {
+        let mut command = memtide(dir.path());
+        command.arg("import");
+        command.arg(series("leak-small-fast.csv.gz")).args(more);
+        let output = finish(&mut command, SOON);
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let with = told(&["--truth", truth.to_str().unwrap(), "-o", "with.memtide"]);
+    assert!(
+        with.contains(" live,") && !with.contains("block,"),
+        "{with}"
+    );
+    for unknown in ["0 blocks", "as many blocks", "CMD"] {
+        assert!(!with.contains(unknown), "{unknown}: {with}");
+    }
+    let without = told(&["-o", "without.memtide"]);
+    assert!(without.contains("The series was imported"), "{without}");
+    for unknown in ["inspect 1 ", "gdb -p 1 ", "CMD"] {
+        assert!(!without.contains(unknown), "{unknown}: {without}");
+    }
+}
+
 #[test]
 fn what_cannot_be_imported_is_one_line() {
     let dir = tempfile::tempdir().unwrap();

@@ -5,7 +5,7 @@
 //! six rising blocks, and for growth in the last 60 % of the record that has not ended by itself: it may slow down there, or
 //! swing, for a part of a noisy line does so now and then. Asking for growth without an end in sight there was measured: it
 //! leaves 4 of 100 leaks of 3 days under a wave open and none of the corpus; it would take back two false leaks of short records (20 and
-//! 32 s, of loads that had stopped 2 s before), one of 1,000 of noise with a memory and one of 250 random walks. In whole
+//! 32 s, of loads that end then), one of 1,000 of noise with a memory and one of 250 random walks. In whole
 //! records and late windows of the corpus nothing changes.
 //!
 //! Three shapes are asked for other proofs, because their blocks and parts hold too little of them:
