@@ -83,12 +83,21 @@ pub fn available(scope: Scope) -> Vec<(Engine, Result<(), Error>)> {
         .collect()
 }
 
-/// The first of [`available`] that can be had and changes nothing for the program; polling always can.
+/// True of an engine that may be taken unasked. A program under ptrace gets no privileges from setuid files
+/// (execve(2)), so sudo would fail in it; nobody misses them where root runs it, who has them, or `no_new_privs`
+/// denies them anyhow (prctl(2)).
+pub(crate) fn takes_nothing(engine: Engine) -> bool {
+    engine != Engine::Ptrace
+        || rustix::process::geteuid().is_root()
+        || rustix::thread::no_new_privs().unwrap_or(false)
+}
+
+/// The first of [`available`] that can be had and takes nothing from the program; polling always can.
 pub fn choose(scope: Scope) -> Choice {
     let mut refused = Vec::new();
     for (engine, verdict) in available(scope) {
         match verdict {
-            Ok(()) if engine == Engine::Ptrace => {}
+            Ok(()) if !takes_nothing(engine) => {}
             Ok(()) => return Choice { engine, refused },
             Err(error) => refused.push((engine, error)),
         }

@@ -8,9 +8,10 @@
 //! ```
 //!
 //! **What it does.** Four engines see the same things by different means; [`choose`] says which can be had here and why
-//! the better ones cannot; ptrace, under which setuid programs get no privileges, is for those who ask for it. [`Source`] opens one, [`Tree`] is the pure value that its events make, [`Follower`] keeps a tree up to
-//! date beside other work, [`Gate`] opens a source on a program before that runs, and [`crosscheck`] runs two engines at once and compares their trees, so that a process
-//! that one has lost is found by the other.
+//! the better ones cannot. ptrace, under which setuid programs get no privileges, is taken unasked only where nobody
+//! misses them. [`Source`] opens one, [`Tree`] is the pure value that its events make, [`Follower`] keeps a tree up to
+//! date beside other work, [`Gate`] opens a source on a program before that runs, and [`crosscheck`] runs two engines
+//! at once and compares their trees, so that a process that one has lost is found by the other.
 //!
 //! **What it refuses to do.** It never says that nothing was missed where it cannot know: losses are counted and polling is
 //! marked. It never stops a process that runs already. It reads no memory and no command line: that is the

@@ -4,7 +4,9 @@
 //! to the scope left out. Nothing here blocks but [`Source::wait`].
 
 use crate::connector::Connector;
-use crate::engine::{Engine, Scope, check_ptrace, ptrace_is_for_trees, reach, why_no_perf};
+use crate::engine::{
+    Engine, Scope, check_ptrace, ptrace_is_for_trees, reach, takes_nothing, why_no_perf,
+};
 use crate::error::{Error, ErrorKind};
 use crate::escapes::Escapes;
 use crate::event::{Change, Losses, TreeEvent};
@@ -87,17 +89,17 @@ impl Source {
         Ok(source)
     }
 
-    /// Opens the best engine that can be had and changes nothing for the program, and says why each better one
-    /// cannot. ptrace is none of them: programs that it traces get no privileges from setuid files.
+    /// Opens the best engine that can be had and takes nothing from the program, and says why each better one
+    /// cannot. ptrace is one of them only where setuid files give no privileges anyhow: those it traces get none.
     ///
     /// # Errors
     /// [`ErrorKind::Gone`] where there is no such process, and errors of polling, which is never refused.
     pub fn open_best(scope: Scope) -> Result<(Self, Vec<(Engine, Error)>), Error> {
         let mut refused = Vec::new();
-        let unasked = Engine::ALL
+        for engine in Engine::ALL
             .into_iter()
-            .filter(|engine| *engine != Engine::Ptrace);
-        for engine in unasked {
+            .filter(|engine| takes_nothing(*engine))
+        {
             match Self::open(engine, scope) {
                 Ok(source) => return Ok((source, refused)),
                 Err(error) if error.kind() == ErrorKind::Gone || engine == Engine::Poll => {

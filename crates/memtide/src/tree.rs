@@ -157,6 +157,13 @@ pub(crate) fn teller(asked: Option<Engine>, scope: Scope) -> Result<Teller, Erro
         progress::warn(&format!("{} are not seen; {}", unseen.what, unseen.remedy));
         return Ok(silent(vec![unseen]));
     }
+    if source.engine() == Engine::Ptrace && asked.is_none() {
+        let why: Vec<String> = refused.iter().map(|(_, why)| why.to_string()).collect();
+        progress::warn(&format!(
+            "forks are followed by ptrace, which adds about half to the time of each ({}); --engine poll leaves them alone",
+            why.join("; ")
+        ));
+    }
     Ok(Teller {
         source: Some(source),
         unseen: Vec::new(),

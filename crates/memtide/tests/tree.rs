@@ -264,8 +264,8 @@ fn orphans_of_a_program_have_the_parent_that_forked_them_and_the_ended_are_told(
     assert!(events.contains(" sh by pid "), "{events}");
 }
 
-/// As nobody and without perf and netlink, as where both are forbidden, runs what follows. A filter that root installs
-/// leaves setuid programs their privileges.
+/// Without perf and netlink, as where both are forbidden, and as a user, runs what follows. A filter that root
+/// installs leaves setuid programs their privileges.
 const FORBIDDEN: &str = r#"
 #define _GNU_SOURCE
 #include <errno.h>
@@ -274,6 +274,7 @@ const FORBIDDEN: &str = r#"
 #include <linux/seccomp.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -289,10 +290,11 @@ int main(int c, char **v) {
     };
     struct sock_fprog filter = {sizeof rules / sizeof *rules, rules};
     if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter)) return perror("seccomp"), 99;
-    if (setgroups(0, NULL) || setresgid(65534, 65534, 65534)) return perror("group"), 99;
-    if (setresuid(65534, 65534, 65534)) return perror("user"), 99;
-    execv(v[1], v + 1);
-    return perror(v[1]), 99;
+    unsigned user = atoi(v[1]);
+    if (setgroups(0, NULL) || setresgid(user, user, user)) return perror("group"), 99;
+    if (setresuid(user, user, user)) return perror("user"), 99;
+    execv(v[2], v + 2);
+    return perror(v[2]), 99;
 }
 "#;
 
@@ -307,8 +309,9 @@ fn compiled(dir: &Path, name: &str, source: &str, mode: u32) {
     std::fs::set_permissions(dir.join(name), mode).unwrap();
 }
 
-/// Runs a setuid program that says who it is under these options, where perf is forbidden.
-fn forbidden(options: &[&str]) -> Output {
+/// Runs a setuid program that says who it is as this user and under these options, where perf is forbidden; what it
+/// said, and the engine.
+fn forbidden(user: &str, options: &[&str]) -> (Output, String) {
     let dir = tempfile::tempdir_in("/var/tmp").unwrap();
     let all = std::os::unix::fs::PermissionsExt::from_mode(0o777);
     std::fs::set_permissions(dir.path(), all).unwrap();
@@ -321,11 +324,22 @@ fn forbidden(options: &[&str]) -> Output {
     let mut command = Command::new("./forbidden");
     command
         .current_dir(dir.path())
-        .args(["./memtide", "run", "-o", "r.memtide", "--every", "100ms"])
+        .args([
+            user,
+            "./memtide",
+            "run",
+            "-o",
+            "r.memtide",
+            "--every",
+            "100ms",
+        ])
         .args(options)
         .args(["--", "/bin/sh", "-c", "./who; exit 0"])
         .stdin(Stdio::null());
-    finish(&mut command, SOON)
+    let output = finish(&mut command, SOON);
+    let report = support::report(dir.path(), &dir.path().join("r.memtide"));
+    let engine = report["tree"]["engine"].as_str().unwrap_or_default();
+    (output, engine.to_owned())
 }
 
 #[test]
@@ -334,19 +348,31 @@ fn where_perf_is_forbidden_setuid_programs_keep_their_privileges_and_it_is_said(
         println!("skipped: only root can make a setuid program");
         return;
     }
-    let output = forbidden(&[]);
+    let (output, engine) = forbidden("65534", &[]);
     let said = err(&output);
+    assert_eq!(engine, "poll", "{said}");
     assert_eq!(output.status.code(), Some(0), "{said}");
     assert_eq!(String::from_utf8_lossy(&output.stdout), "uid 0\n", "{said}");
     for word in ["come and go between two looks", "--engine ptrace"] {
         assert!(said.contains(word), "{said}");
     }
-    // What is said of ptrace is true: nobody chooses it unasked.
-    let traced = forbidden(&["--engine", "ptrace"]);
+    // What is said of ptrace is true.
+    let (traced, engine) = forbidden("65534", &["--engine", "ptrace"]);
     let said = err(&traced);
+    assert_eq!(engine, "ptrace", "{said}");
     assert_eq!(
         String::from_utf8_lossy(&traced.stdout),
         "uid 65534\n",
+        "{said}"
+    );
+    // Root has nothing to lose by it.
+    let (by_root, engine) = forbidden("0", &[]);
+    let said = err(&by_root);
+    assert_eq!(engine, "ptrace", "{said}");
+    assert!(said.contains("forks are followed by ptrace"), "{said}");
+    assert_eq!(
+        String::from_utf8_lossy(&by_root.stdout),
+        "uid 0\n",
         "{said}"
     );
 }

@@ -194,7 +194,7 @@ pub(crate) struct Attach {
     #[arg(long, value_name = "yes|no", num_args = 0..=1, require_equals = true, default_value = "no",
           default_missing_value = "yes")]
     pub(crate) children: YesNo,
-    /// Who tells of forks: side-band, connector, ptrace or poll; without it the best that can be had and changes nothing
+    /// Who tells of forks: side-band, connector, ptrace or poll; without it the best that takes nothing from the program
     /// (under ptrace setuid programs get no privileges)
     #[arg(long, value_name = "ENGINE")]
     pub(crate) engine: Option<Engine>,
@@ -258,7 +258,7 @@ pub(crate) struct Run {
     #[arg(long, value_name = "yes|no", num_args = 0..=1, require_equals = true, default_value = "yes",
           default_missing_value = "yes")]
     pub(crate) children: YesNo,
-    /// Who tells of forks: side-band, connector, ptrace or poll; without it the best that can be had and changes nothing
+    /// Who tells of forks: side-band, connector, ptrace or poll; without it the best that takes nothing from the program
     /// (under ptrace setuid programs get no privileges)
     #[arg(long, value_name = "ENGINE")]
     pub(crate) engine: Option<Engine>,
