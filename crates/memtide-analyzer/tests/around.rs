@@ -281,6 +281,13 @@ fn threads_that_were_never_joined_are_counted_with_their_stacks() {
 }
 
 #[test]
+fn a_pool_that_joins_threads_when_it_needs_their_place_is_no_leak() {
+    // Every later look finds the same number: full, and no more.
+    let found = verdict(&stacks(Some(&|t| if t < 20.0 { t as u64 } else { 21 })));
+    assert_ne!(found.kind, VerdictKind::ThreadLeak, "{found:#?}");
+}
+
+#[test]
 fn stacks_that_glibc_only_keeps_are_no_leak() {
     let found = verdict(&stacks(Some(&|_| 0)));
     assert_ne!(found.kind, VerdictKind::ThreadLeak, "{found:#?}");
@@ -300,7 +307,11 @@ fn without_its_records_the_number_is_an_upper_bound() {
 
 #[test]
 fn threads_of_the_program_before_an_exec_are_not_those_of_this_one() {
-    let mut seen = stacks(Some(&|t| if t < 5.0 { 0 } else { 240 }));
+    let mut seen = stacks(Some(&|t| match t {
+        ..5.0 => 0,
+        ..100.0 => 240,
+        _ => 242,
+    }));
     assert_eq!(verdict(&seen).kind, VerdictKind::ThreadLeak);
     seen.events.push(Event {
         at: moment(3.0),

@@ -103,11 +103,19 @@ fn a_signal_to_memtide_ends_everybody_where_that_was_asked_for() {
 fn a_key_of_the_terminal_ends_those_who_do_not_hear_it_too() {
     for signal in [Signal::INT, Signal::QUIT] {
         let dir = tempfile::tempdir().unwrap();
-        // The program hears it from the terminal, cleans up, and ends.
+        // No terminal sends it here, so nobody is taken to have heard it.
         let script = "setsid sh -c 'echo $$ > daemon; exec sleep 60' & \
                       trap 'sleep 0.3; echo > clean; exit 7' INT QUIT; echo $$ > program; \
                       while :; do sleep 0.05; done";
-        let mut command = run(dir.path(), &["--kill-after", "5s"], script);
+        // Who runs these tests in the background of a script has the keys ignored, and all that is started here, too.
+        let watched = run(dir.path(), &["--kill-after", "5s"], script);
+        let mut command = Command::new("env");
+        command
+            .arg("--default-signal=INT,QUIT")
+            .arg(watched.get_program())
+            .args(watched.get_args())
+            .current_dir(dir.path())
+            .stdin(Stdio::null());
         let said = fs::File::create(dir.path().join("said")).unwrap();
         let mut child = command
             .process_group(0)

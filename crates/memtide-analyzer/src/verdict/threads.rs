@@ -54,7 +54,8 @@ pub(super) fn pile_up(facts: &Facts, trail: &mut Trail) -> Option<Answer> {
         && arenas.delta > ARENAS_INSTEAD * threads.delta
         && arenas.delta >= stacks.delta;
     let unjoined = Unjoined::of(facts);
-    let told = unjoined.is_some_and(|unjoined| unjoined.grow(trail));
+    let mapped = stacks.sustained || space.sustained;
+    let told = unjoined.is_some_and(|unjoined| unjoined.grow(mapped, trail));
     // Stacks without a thread that are none of those: glibc keeps them for the next threads.
     let only_kept = unjoined.is_some() && !told;
     if !(threads.sustained || told || space.sustained && !arenas_instead && !only_kept) {
@@ -118,7 +119,8 @@ fn thread_leak(facts: &Facts, alive: bool, unjoined: Option<Unjoined>) -> Answer
 #[derive(Clone, Copy, Debug)]
 struct Unjoined {
     first: EndedThreads,
-    middle: EndedThreads,
+    /// Halfway; `None` of one or two looks.
+    middle: Option<EndedThreads>,
     last: EndedThreads,
 }
 
@@ -134,18 +136,20 @@ impl Unjoined {
             .collect();
         Some(Self {
             first: *known.first()?,
-            middle: *known.get(known.len() / 2)?,
+            middle: (known.len() > 2).then(|| known[known.len() / 2]),
             last: *known.last()?,
         })
     }
 
-    /// True where they become more, in the later looks as well.
-    fn grow(self, trail: &mut Trail) -> bool {
+    /// True where they become more, in the later looks as well; of too few looks the mappings of stacks tell that. A pool
+    /// that joins a thread when it needs its place holds many that ended, and never more.
+    fn grow(self, mapped: bool, trail: &mut Trail) -> bool {
         let since = |earlier: EndedThreads| self.last.count.saturating_sub(earlier.count) as f64;
         let name = "growth of threads that were never joined";
         trail.at_least(name, since(self.first), Unit::Count, THREADS)
-            && (self.middle == self.last
-                || trail.above("of it later", since(self.middle), Unit::Count, 0.0))
+            && self.middle.map_or(mapped, |middle| {
+                trail.above("of it later", since(middle), Unit::Count, 0.0)
+            })
     }
 }
 

@@ -152,6 +152,7 @@ fn check(line: &str) {
             Variant::parse_list(&arms).unwrap_or_else(|error| panic!("{line}: {error}"));
             options::Compare::try_from(*args).map(drop)
         }
+        Command::Ps(args) => super::ps::Ps::try_from(*args).map(drop),
         other => panic!("{line}: nobody checks {other:?}"),
     };
     checked.unwrap_or_else(|error| panic!("{line}: {error:#}"));
