@@ -8,10 +8,12 @@
 //! at 95 % of the limit or the machine had nothing left. A counter that rose while the process went on as before
 //! tells of another process of the group; so does a kernel's log that was read and does not name this one.
 
-use crate::ledger::Split;
+use crate::ledger::{Split, by_status};
 use crate::record::Record;
 use memtide_model::report::{Ended, Evidence, How, Oom};
-use memtide_model::{Bytes, EventKind, IMPORTED, Nanos, Observations, Sample, text};
+use memtide_model::{
+    Account, Bytes, Cgroup, EventKind, IMPORTED, Nanos, Observations, Sample, text,
+};
 
 const SIGKILL: i64 = 9;
 /// Share of the cgroup's limit from which SIGKILL is likely the OOM killer's.
@@ -122,36 +124,24 @@ fn lost_its_memory_after_a_kill(samples: &[Sample], last: &Sample) -> bool {
 pub(crate) fn at_death(
     observations: &Observations,
     record: &Record,
-    split: Split,
+    split: Option<Split>,
     ended: &Ended,
 ) -> Option<Evidence> {
     if !matches!(ended.oom, Oom::Proven | Oom::Likely) {
         return None;
     }
-    let sample =
-        (record.samples.iter()).rfind(|sample| !split.accounts(record, sample).is_empty())?;
-    let mut accounts = split.accounts(record, sample);
+    let (sample, mut accounts) = seen_last(observations, record, split)?;
     accounts.retain(|(_, value)| *value != 0);
     accounts.sort_by_key(|(_, value)| std::cmp::Reverse(*value));
     let parts: Vec<String> = (accounts.iter())
         .map(|(account, value)| format!("{} {}", account.name(), text::bytes(*value as f64)))
         .collect();
-    let group = sample.cgroup.and_then(|cgroup| {
-        let (used, limit) = (cgroup.current.as_f64(), cgroup.limit?.as_f64());
-        let (used, limit) = (text::bytes(used), text::bytes(limit));
-        let swap = match (cgroup.swap, cgroup.swap_limit) {
-            (Some(used), Some(limit)) => format!(
-                " and {} of {} of swap",
-                text::bytes(used.as_f64()),
-                text::bytes(limit.as_f64())
-            ),
-            (Some(used), None) if used > Bytes::ZERO => {
-                format!(" and {} of swap", text::bytes(used.as_f64()))
-            }
-            _ => String::new(),
-        };
-        Some(format!("; its control group used {used} of {limit}{swap}"))
-    });
+    let parts = if parts.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", parts.join(", "))
+    };
+    let group = sample.cgroup.and_then(|cgroup| group_used(&cgroup));
     let end = (observations.events.iter())
         .rfind(|event| event.kind == EventKind::Exit && event.pid == observations.target.id.pid);
     let before = end.map_or(String::new(), |end| {
@@ -163,9 +153,8 @@ pub(crate) fn at_death(
     let rss = sample.memory.rss.as_f64();
     Some(Evidence {
         fact: format!(
-            "When it was seen last{before}, it held {} ({}){}.",
+            "When it was seen last{before}, it held {}{parts}{}.",
             text::bytes(rss),
-            parts.join(", "),
             group.unwrap_or_default()
         ),
         account: None,
@@ -174,4 +163,34 @@ pub(crate) fn at_death(
         low: None,
         high: None,
     })
+}
+
+/// The last sample that can be split as the ledger is. One that is killed within its first second has none but those of
+/// its start, which are left out: then the last of all, by the kernel's own sums.
+fn seen_last<'o>(
+    observations: &'o Observations,
+    record: &'o Record,
+    split: Option<Split>,
+) -> Option<(&'o Sample, Vec<(Account, i64)>)> {
+    let split = split.and_then(|split| {
+        let accounts = |sample| Some((sample, split.accounts(record, sample)));
+        let mut samples = record.samples.iter().rev().filter_map(accounts);
+        samples.find(|(_, accounts)| !accounts.is_empty())
+    });
+    split.or_else(|| {
+        let last = observations.samples.last()?;
+        Some((last, by_status(last)))
+    })
+}
+
+/// "; its control group used 96.0 MiB of 100 MiB", with its swap where there is any.
+fn group_used(cgroup: &Cgroup) -> Option<String> {
+    let size = |bytes: Bytes| text::bytes(bytes.as_f64());
+    let (used, limit) = (size(cgroup.current), size(cgroup.limit?));
+    let swap = match (cgroup.swap, cgroup.swap_limit) {
+        (Some(used), Some(limit)) => format!(" and {} of {} of swap", size(used), size(limit)),
+        (Some(used), None) if used > Bytes::ZERO => format!(" and {} of swap", size(used)),
+        _ => String::new(),
+    };
+    Some(format!("; its control group used {used} of {limit}{swap}"))
 }

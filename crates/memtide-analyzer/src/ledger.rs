@@ -237,7 +237,7 @@ fn counted(record: &Record, sample: &Sample, heap: Bytes, anon: Bytes) -> Option
 }
 
 /// The kernel's own split.
-fn by_status(sample: &Sample) -> Vec<(Account, i64)> {
+pub fn by_status(sample: &Sample) -> Vec<(Account, i64)> {
     let memory = &sample.memory;
     [
         (Account::Anon, memory.rss_anon),

@@ -30,7 +30,7 @@ pub(crate) fn assemble(observations: &Observations, suppressions: &Suppressions)
     let timeline = timeline::timeline(observations, &record, split, &judgement, forecast.as_ref());
     let warnings = warnings::warnings(observations, &record, ledger.as_ref(), stacks.as_ref());
     let mut verdict = with_end(judgement.verdict, forecast.as_ref(), ended.how);
-    let death = split.and_then(|split| ended::at_death(observations, &record, split, &ended));
+    let death = ended::at_death(observations, &record, split, &ended);
     verdict.evidence.extend(death);
     conclude(&verdict, &mut trail);
     let report = Report {

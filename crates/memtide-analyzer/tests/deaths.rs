@@ -169,6 +169,30 @@ fn what_it_held_when_it_was_seen_last_is_told() {
         told_of_swap(Some(3), Some(8)),
         "96.0 MiB of 100 MiB and 3.00 MiB of 8.00 MiB of swap."
     );
+    // Killed within its first second, before its mappings were read.
+    let mut young = killed(9);
+    young.samples.truncate(1);
+    for sample in &mut young.samples {
+        sample.maps = None;
+        sample.memory.rss_anon = Some(Bytes(9 * MIB));
+    }
+    young.events.push(Event {
+        kind: EventKind::Oom,
+        ..young.events[0].clone()
+    });
+    let facts = analyze(&young)
+        .report
+        .verdict
+        .evidence
+        .into_iter()
+        .map(|one| one.fact);
+    let facts: Vec<String> = facts.collect();
+    assert!(
+        facts
+            .iter()
+            .any(|fact| fact.ends_with("it held 10.0 MiB (anon 9.00 MiB, unexplained 1.00 MiB).")),
+        "{facts:?}"
+    );
     let alive = analyze(&killed(15)).report;
     let told = |report: &Report| {
         let mut facts = report.verdict.evidence.iter().map(|one| &one.fact);

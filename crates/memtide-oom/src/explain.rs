@@ -31,7 +31,9 @@ pub fn headline(kill: &Kill) -> String {
 pub fn what_ran_out(kill: &Kill) -> String {
     match kill.constraint {
         Constraint::Memcg => {
-            let group = kill.group.as_deref().unwrap_or("its control group");
+            let group = (kill.group.as_deref()).map_or("its control group".to_owned(), |group| {
+                format!("control group {group}")
+            });
             let limit = kill.usage.and_then(|usage| usage.limit());
             let limit = limit.map_or(String::new(), |limit| format!(" of {}", size(limit)));
             let inside = kill
@@ -41,7 +43,7 @@ pub fn what_ran_out(kill: &Kill) -> String {
                 .map_or(String::new(), |task| {
                     format!(" (it ran in {task}, below it)")
                 });
-            format!("the limit{limit} of control group {group} was reached{inside}")
+            format!("the limit{limit} of {group} was reached{inside}")
         }
         Constraint::Cpuset => "the memory nodes of its cpuset were full".to_owned(),
         Constraint::Mempolicy => "the memory nodes of its memory policy were full".to_owned(),

@@ -218,9 +218,13 @@ fn a_kill_in_a_group_is_proven_with_the_kernels_numbers() {
                 .unwrap()
                 .starts_with("When it was seen last")
         });
-        let held = death.expect("what it held at its death is told")["value"]
-            .as_f64()
-            .unwrap();
+        let Some(death) = death else {
+            panic!(
+                "what it held at its death is told: {ended:?}, {evidence:?}, {}",
+                report["events"]
+            );
+        };
+        let held = death["value"].as_f64().unwrap();
         assert!(held > 1e6 && held <= 1.1 * 67_108_864.0, "{held}");
     }
     println!("proven {proven} of {times}");

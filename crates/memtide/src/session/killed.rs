@@ -14,6 +14,8 @@ use std::time::Duration;
 const KILLED: i64 = 9;
 /// How long a record is waited for.
 const PATIENCE: Nanos = Nanos(300_000_000);
+/// The same where the counter of its control group says that there is one, of somebody.
+const LONG_PATIENCE: Nanos = Nanos(1_500_000_000);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// A record so long before the end that was seen is of another end: of the number's owner before.
 const AROUND: Nanos = Nanos::from_secs(30);
@@ -50,7 +52,8 @@ impl Session {
             text,
             value: None,
         };
-        match self.search(exit.at) {
+        let group_was_hit = events.iter().any(|event| event.kind == EventKind::GroupOom);
+        match self.search(exit.at, group_was_hit) {
             Ok(Word::Its(kill)) => self.event(word(EventKind::Oom, explain::sentence(&kill))),
             Ok(Word::NotIts) => {
                 let text = format!("the kernel's log has no OOM kill of pid {pid}");
@@ -67,11 +70,17 @@ impl Session {
         }
     }
 
-    /// The record of the target's kill, if one comes.
-    fn search(&self, end: Nanos) -> Result<Word, memtide_oom::Error> {
+    /// The record of the target's kill, if one comes. Where the counter of its group rose, only another's record denies
+    /// that it was the one: its own may be late.
+    fn search(&self, end: Nanos, group_was_hit: bool) -> Result<Word, memtide_oom::Error> {
         let mut kmsg = Kmsg::open()?;
         let mut assembler = Assembler::new();
-        let until = clock::boottime() + PATIENCE;
+        let patience = if group_was_hit {
+            LONG_PATIENCE
+        } else {
+            PATIENCE
+        };
+        let until = clock::boottime() + patience;
         let mut kills = Vec::new();
         loop {
             let records = kmsg.read()?;
@@ -86,7 +95,9 @@ impl Session {
             }
             if clock::boottime() >= until {
                 // By name alone one may be missed.
-                let is_sure = is_all && is_first_namespace();
+                let is_explained =
+                    !group_was_hit || kills.iter().any(|kill| is_within(kill, end, NEAR));
+                let is_sure = is_all && is_first_namespace() && is_explained;
                 return Ok(if is_sure { Word::NotIts } else { Word::Unclear });
             }
             std::thread::sleep(LOOK_EVERY);
@@ -95,20 +106,22 @@ impl Session {
 
     fn of_target<'k>(&self, kills: &'k [Kill], end: Nanos) -> Option<&'k Kill> {
         let target = self.lens.target();
-        // The record's clock stands still while the machine sleeps.
-        let asleep = clock::boottime() - clock::monotonic();
-        let within = |kill: &Kill, span: Nanos| {
-            kill.stamp_ns.is_some_and(|stamp| {
-                let at = stamp + asleep;
-                at.0.abs_diff(end.0) <= span.0
-            })
-        };
         if is_first_namespace() {
-            let is_its = |kill: &&Kill| kill.pid == target.id.pid.0 && within(kill, AROUND);
+            let is_its = |kill: &&Kill| kill.pid == target.id.pid.0 && is_within(kill, end, AROUND);
             return kills.iter().rfind(is_its);
         }
         let mut named =
-            (kills.iter()).filter(|kill| kill.name == target.name && within(kill, NEAR));
+            (kills.iter()).filter(|kill| kill.name == target.name && is_within(kill, end, NEAR));
         named.next().filter(|_| named.next().is_none())
     }
+}
+
+/// True of a kill at most so long before or after that moment.
+fn is_within(kill: &Kill, end: Nanos, span: Nanos) -> bool {
+    // The record's clock stands still while the machine sleeps.
+    let asleep = clock::boottime() - clock::monotonic();
+    kill.stamp_ns.is_some_and(|stamp| {
+        let at = stamp + asleep;
+        at.0.abs_diff(end.0) <= span.0
+    })
 }
