@@ -174,11 +174,11 @@ fn used_in(
                     break;
                 };
                 // Other allocators have lists that point at themselves by the hundred, and each would be read from
-                // the process once for every number that a bin can have.
-                let is_one = match seen(start, bytes, base, layout) {
-                    Some(seen) => check_bytes(memory, base, seen, layout, tries)?,
-                    None => check(memory, base, layout, tries)?,
-                };
+                // the process once for every number that a bin can have. What could be one is read anew: its
+                // lists moved on since.
+                let seen = seen(start, bytes, base, layout);
+                let could_be = seen.is_none_or(|seen| plausible(base, seen, layout).is_some());
+                let is_one = could_be && check(memory, base, layout, tries)?;
                 if is_one {
                     return Ok(Some((base, layout)));
                 }
@@ -198,41 +198,15 @@ fn check(
     if *tries == 0 {
         return Ok(false);
     }
+    *tries -= 1;
     let mut bytes = vec![0; usize::try_from(layout.size).unwrap_or(0)];
     if memory.read(base, &mut bytes)? < bytes.len() {
-        *tries -= 1;
         return Ok(false);
     }
-    check_bytes(memory, base, &bytes, layout, tries)
-}
-
-/// The bytes of such a structure, where all of it was read with what surrounds it.
-fn seen<'b>(start: u64, bytes: &'b [u8], base: u64, layout: &ArenaLayout) -> Option<&'b [u8]> {
-    let offset = usize::try_from(base.checked_sub(start)?).ok()?;
-    let size = usize::try_from(layout.size).ok()?;
-    bytes.get(offset..offset.checked_add(size)?)
-}
-
-/// The same of its bytes.
-fn check_bytes(
-    memory: &dyn Memory,
-    base: u64,
-    bytes: &[u8],
-    layout: &'static ArenaLayout,
-    tries: &mut u64,
-) -> Result<bool, Error> {
-    if *tries == 0 {
-        return Ok(false);
-    }
-    *tries -= 1;
-    let Some(arena) = Arena::parse(base, bytes, layout) else {
+    let Some(arena) = plausible(base, &bytes, layout) else {
         return Ok(false);
     };
-    let largest = word_at(bytes, layout.system_mem as usize + 8).unwrap_or(0);
-    if !arena.is_plausible() || arena.system_mem > largest {
-        return Ok(false);
-    }
-    let Some(lists) = bins_in_use(base, bytes, layout) else {
+    let Some(lists) = bins_in_use(base, &bytes, layout) else {
         return Ok(false);
     };
     if !point_back(memory, &lists)? {
@@ -241,6 +215,20 @@ fn check_bytes(
     let (arenas, is_closed) = ring(memory, arena, layout)?;
     *tries = tries.saturating_sub(arenas.len() as u64);
     Ok(is_closed)
+}
+
+/// The arena in these bytes, if its sizes can be those of one.
+fn plausible(base: u64, bytes: &[u8], layout: &'static ArenaLayout) -> Option<Arena> {
+    let arena = Arena::parse(base, bytes, layout)?;
+    let largest = word_at(bytes, layout.system_mem as usize + 8).unwrap_or(0);
+    (arena.is_plausible() && arena.system_mem <= largest).then_some(arena)
+}
+
+/// The bytes of such a structure, where all of it was read with what surrounds it.
+fn seen<'b>(start: u64, bytes: &'b [u8], base: u64, layout: &ArenaLayout) -> Option<&'b [u8]> {
+    let offset = usize::try_from(base.checked_sub(start)?).ok()?;
+    let size = usize::try_from(layout.size).ok()?;
+    bytes.get(offset..offset.checked_add(size)?)
 }
 
 /// Bins that are not empty, as (address of the bin, its first chunk); `None` where one is neither that
