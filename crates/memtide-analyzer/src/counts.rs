@@ -6,7 +6,8 @@
 
 use crate::held::{self, Moved};
 use crate::record::{Record, Track};
-use crate::statistics::{Series, blocks};
+use crate::statistics::{Series, blocks, theil_sen};
+use crate::thresholds::FEWEST_SAMPLES;
 use crate::tree;
 use memtide_model::report::CountRow;
 use memtide_model::{Descriptors, HeldKind, Observations};
@@ -34,8 +35,8 @@ pub(crate) fn rows(record: &Record, observations: &Observations) -> Vec<CountRow
         let kinds = Descriptors::default().groups();
         group.target.kind.is_descriptor() && kinds.iter().all(|(kind, _)| *kind != label)
     }));
-    rows.extend(row("queues", None, &record.series(Track::Queues)).filter(is_there));
-    rows.extend(row("segments", None, &record.series(Track::Segments)).filter(is_there));
+    rows.extend(looked("queues", &record.series(Track::Queues)).filter(is_there));
+    rows.extend(looked("segments", &record.series(Track::Segments)).filter(is_there));
     rows.extend(targets("kernel objects", &groups, |group| {
         group.target.kind.is_object()
     }));
@@ -119,6 +120,17 @@ fn row(count: &str, group: Option<&str>, series: &Series) -> Option<CountRow> {
         start: whole(series.start()),
         end: whole(series.end()),
         per_second: blocks::slope_with_interval(series).map(|slope| slope.per_second),
+    })
+}
+
+/// The same of what is read now and then: fewer values than an interval of the rate needs still have one.
+fn looked(count: &str, series: &Series) -> Option<CountRow> {
+    let row = row(count, None, series)?;
+    let has_rate = series.len() >= FEWEST_SAMPLES && series.span() > 0.0;
+    let rate = || has_rate.then(|| theil_sen::slope(series));
+    Some(CountRow {
+        per_second: row.per_second.or_else(rate),
+        ..row
     })
 }
 

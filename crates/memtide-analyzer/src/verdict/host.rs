@@ -52,7 +52,6 @@ pub(super) fn around(facts: &Facts, trail: &mut Trail) -> Option<Answer> {
     shared::in_tmpfs(facts, trail)
         .or_else(|| shared::of_group(facts, trail))
         .or_else(|| shrinks(facts, trail))
-        .or_else(|| shared::of_machine(facts, trail))
 }
 
 /// The machine's available memory falls, and one line of meminfo took it.

@@ -2,8 +2,7 @@
 //!
 //! What grows is named by the mappings that grew, or by the files of tmpfs: those whose names differ in numbers alone
 //! are one. Files in tmpfs and segments that nobody is attached to are in no RSS. The files of the process's user
-//! are counted as such; else the shared memory of the process's cgroup and the machine's Shmem show that there is
-//! more, and not what. Growth of these counts when it is seen in all six blocks of the record: other programs write
+//! are counted as such; else the shared memory of the process's cgroup shows that there is more, and not what. Growth of these counts when it is seen in all six blocks of the record: other programs write
 //! to tmpfs, too.
 
 use super::answer::{Answer, Standing};
@@ -255,33 +254,4 @@ pub(super) fn of_group(facts: &Facts, trail: &mut Trail) -> Option<Answer> {
         .advise("It is memory that this process does not map: files in a tmpfs, segments, or another process of the group.")
         .advise(SEE_OWNERS)
     })
-}
-
-/// The machine's shared memory, whoever has it.
-pub(super) fn of_machine(facts: &Facts, trail: &mut Trail) -> Option<Answer> {
-    let record = facts.record;
-    let series = record.series_by(|sample| Some(sample.host?.shmem?.as_f64()));
-    if !is_unmapped(
-        facts,
-        ("growth of the machine's Shmem", series.delta()),
-        &series,
-        HOST_BYTES,
-        trail,
-    ) {
-        return None;
-    }
-    let rate = theil_sen::slope(&series);
-    Some(
-        Answer::decided(
-            VerdictKind::HostGrowth,
-            Standing::Counted,
-            format!("This process does not grow, but the machine's shared memory grows by {}", text::rate(rate)),
-        )
-        .number(
-            format!("Shmem grew by {} in {}: shared memory and files in tmpfs, which may be mapped by nobody.", text::bytes(series.delta()), facts.time()),
-            rate,
-            "bytes/s",
-        )
-        .advise(SEE_OWNERS),
-    )
 }

@@ -53,7 +53,7 @@ pub(super) fn level(facts: &Facts, subject: &Subject) -> Answer {
         );
     match shared_elsewhere(facts) {
         Some(grown) => answer.number(
-            format!("Shared memory of the whole machine grew by {} meanwhile; it is not mapped here: look at ls -l /dev/shm and ipcs -m.", text::bytes(grown)),
+            format!("Shared memory of the whole machine grew by {} meanwhile; it is not mapped here: `memtide ps --queues` names the files and segments of all.", text::bytes(grown)),
             grown,
             "bytes",
         ),
