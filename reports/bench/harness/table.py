@@ -10,7 +10,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from . import process, workloads
-from .targets import TARGETS
+from .recorders import Recorder
+from .targets import TARGETS, Results
 
 BEGIN = "<!-- Written by reports/bench/run --save, from here to the end. -->\n"
 
@@ -107,6 +108,21 @@ def as_json(results, where, command):
         "singles": results.singles,
     }
     return json.dumps(whole, indent=1) + "\n"
+
+
+def load(folder):
+    """What `save` wrote: the results, where they were measured, and by which command."""
+    whole = json.loads((folder / "results.json").read_text())
+    results = Results()
+    results.runs = {
+        workload: {
+            Recorder(name): [process.Usage(**usage) for usage in usages] for name, usages in recorders.items()
+        }
+        for workload, recorders in whole["runs"].items()
+    }
+    results.singles, results.recorded = whole["singles"], whole["recorded"]
+    results.failures = whole["failures"]
+    return results, whole["surroundings"], whole["command"]
 
 
 def page(found, results, where, command):

@@ -137,7 +137,7 @@ TARGETS = [
     Target("the same with granules of 8 bytes, jemalloc", "%", 100, None, single("memory jemalloc")),
     Target("20,000 addresses of a large program named", "s", 4, 2, single("symbols seconds")),
     Target("the same, peak memory", "MiB", 500, 400, single("symbols peak")),
-    Target("the same, times faster than addr2line -f -i", "times", None, 10, single("symbols ratio"), at_least=True),
+    Target("the same, times faster than addr2line -f -i -C", "times", None, 10, single("symbols ratio"), at_least=True),
     Target("516,608 pairs of size and stack, peak RSS, 1,000 live", "times", None, 1.3, single("pairs 1000")),
     Target("the same, 100,000 live: a heap of small blocks alone", "times", None, 1.3, single("pairs 100000")),
 ]
