@@ -65,15 +65,6 @@ impl FromStr for Engine {
     }
 }
 
-/// The best engine, and why each better one cannot be had.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Choice {
-    /// What to open.
-    pub engine: Engine,
-    /// Those that would have been better, each with the reason and the remedy.
-    pub refused: Vec<(Engine, Error)>,
-}
-
 /// For each engine whether it can be had, and if not, why and what would allow it. Nothing is kept open, nobody
 /// is stopped. To ask without a process at hand, `Scope::Tree` of our own does.
 pub fn available(scope: Scope) -> Vec<(Engine, Result<(), Error>)> {
@@ -90,22 +81,6 @@ pub(crate) fn takes_nothing(engine: Engine) -> bool {
     engine != Engine::Ptrace
         || rustix::process::geteuid().is_root()
         || rustix::thread::no_new_privs().unwrap_or(false)
-}
-
-/// The first of [`available`] that can be had and takes nothing from the program; polling always can.
-pub fn choose(scope: Scope) -> Choice {
-    let mut refused = Vec::new();
-    for (engine, verdict) in available(scope) {
-        match verdict {
-            Ok(()) if !takes_nothing(engine) => {}
-            Ok(()) => return Choice { engine, refused },
-            Err(error) => refused.push((engine, error)),
-        }
-    }
-    Choice {
-        engine: Engine::Poll,
-        refused,
-    }
 }
 
 fn check(engine: Engine, scope: Scope) -> Result<(), Error> {

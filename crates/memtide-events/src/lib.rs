@@ -7,8 +7,8 @@
 //!  /proc, polled  ─┘
 //! ```
 //!
-//! **What it does.** Four engines see the same things by different means; [`choose`] says which can be had here and why
-//! the better ones cannot. ptrace, under which setuid programs get no privileges, is taken unasked only where nobody
+//! **What it does.** Four engines see the same things by different means; [`available`] says which can be had here and why the
+//! others cannot. ptrace, under which setuid programs get no privileges, is taken unasked only where nobody
 //! misses them. [`Source`] opens one, [`Tree`] is the pure value that its events make, [`Follower`] keeps a tree up to
 //! date beside other work, [`Gate`] opens a source on a program before that runs, and [`crosscheck`] runs two engines
 //! at once and compares their trees, so that a process that one has lost is found by the other.
@@ -40,7 +40,7 @@ mod threads;
 mod tree;
 
 pub use crosscheck::{Difference, Side, crosscheck, pair};
-pub use engine::{Choice, Engine, Scope, available, choose};
+pub use engine::{Engine, Scope, available};
 pub use error::{Error, ErrorKind};
 pub use event::{Change, Comm, Losses, TreeEvent};
 pub use follower::{Follower, Recent};

@@ -79,31 +79,12 @@ impl CgroupLocation {
     /// The tightest limit of the group and of those above it up to the mount; `None`: no limit, or
     /// none that can be read. Groups above a container's mount are not seen.
     pub fn tightest_limit(&self, buffer: &mut Buffer) -> Option<Bytes> {
-        self.limits(buffer).map(|(_, limit)| limit).min()
-    }
-
-    /// Usage and limit of that of the group and those above it up to the mount that has the least room left: with
-    /// its limit allocations fail first, whoever in it took the memory. `None`: no limit, or none that can be read.
-    pub fn least_room(&self, buffer: &mut Buffer) -> Option<(Bytes, Bytes)> {
-        let file = self.usage_file();
-        let mut used = Buffer::new();
-        let levels = self.limits(buffer).filter_map(|(directory, limit)| {
-            let kept = KeptFile::open(file, &directory.join(file)).ok()?;
-            let bytes = single::parse_number(file, kept.read(&mut used).ok()?).ok()?;
-            Some((Bytes(bytes), limit))
-        });
-        levels.min_by_key(|(used, limit)| (limit.saturating_sub(*used), *limit))
-    }
-
-    /// The directories with a limit, from the group up, and the limits.
-    fn limits<'a>(&'a self, buffer: &'a mut Buffer) -> impl Iterator<Item = (PathBuf, Bytes)> + 'a {
         let file = self.limit_file();
-        self.below.ancestors().filter_map(move |group| {
-            let directory = self.mount_point.join(group);
-            let kept = KeptFile::open(file, &directory.join(file)).ok()?;
-            let limit = read_limit(&kept, self.version, buffer).ok().flatten()?;
-            Some((directory, limit))
-        })
+        let limits = self.below.ancestors().filter_map(|group| {
+            let kept = KeptFile::open(file, &self.mount_point.join(group).join(file)).ok()?;
+            read_limit(&kept, self.version, buffer).ok().flatten()
+        });
+        limits.min()
     }
 
     const fn usage_file(&self) -> &'static str {
@@ -149,6 +130,14 @@ pub struct MemoryCgroup {
     stat: Option<KeptFile>,
     swap: Option<KeptFile>,
     swap_limit: Option<KeptFile>,
+    above: Vec<Level>,
+}
+
+/// A group above another one.
+#[derive(Debug)]
+struct Level {
+    limit: KeptFile,
+    used: Option<KeptFile>,
 }
 
 impl MemoryCgroup {
@@ -187,6 +176,7 @@ impl MemoryCgroup {
                 "memory.memsw.limit_in_bytes"
             })
             .ok(),
+            above: above(location),
         })
     }
 
@@ -211,12 +201,23 @@ impl MemoryCgroup {
         Ok(group)
     }
 
+    /// Usage and limit of that of the group, whose figures are `own`, and those above it up to the mount that has the
+    /// least room left: with its limit allocations fail first, whoever in it took the memory. `None`: no limit, or
+    /// none that can be read.
+    pub fn least_room(&self, own: &Cgroup, buffer: &mut Buffer) -> Option<(Bytes, Bytes)> {
+        let above = self.above.iter().filter_map(|level| {
+            let limit = read_limit(&level.limit, self.version, buffer);
+            let used = (level.used.as_ref()).and_then(|file| read_number(file, buffer));
+            Some((used.map_or(own.current, Bytes), limit.ok().flatten()?))
+        });
+        let own = own.limit.map(|limit| (own.current, limit));
+        (own.into_iter().chain(above))
+            .min_by_key(|(used, limit)| (limit.saturating_sub(*used), *limit))
+    }
+
     /// Version 1 counts memory and swap together; what is left without the memory is swap.
     fn read_swap(&self, group: &mut Cgroup, buffer: &mut Buffer) {
-        let number = |file: &KeptFile, buffer: &mut Buffer| {
-            single::parse_number(file.name(), file.read(buffer).ok()?).ok()
-        };
-        let used = (self.swap.as_ref()).and_then(|file| number(file, buffer));
+        let used = (self.swap.as_ref()).and_then(|file| read_number(file, buffer));
         let limit = (self.swap_limit.as_ref())
             .and_then(|file| read_limit(file, self.version, buffer).ok().flatten());
         let (of_memory, of_limit) = match self.version {
@@ -257,6 +258,22 @@ impl MemoryCgroup {
             group.kernel = stat.kernel;
         }
     }
+}
+
+/// The groups above it that have a file for a limit.
+fn above(location: &CgroupLocation) -> Vec<Level> {
+    let levels = location.below.ancestors().skip(1).filter_map(|group| {
+        let open = |file| KeptFile::open(file, &location.mount_point.join(group).join(file));
+        Some(Level {
+            limit: open(location.limit_file()).ok()?,
+            used: open(location.usage_file()).ok(),
+        })
+    });
+    levels.collect()
+}
+
+fn read_number(file: &KeptFile, buffer: &mut Buffer) -> Option<u64> {
+    single::parse_number(file.name(), file.read(buffer).ok()?).ok()
 }
 
 fn read_limit(

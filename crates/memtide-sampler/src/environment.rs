@@ -43,14 +43,12 @@ impl Group {
     /// Its figures; usage and limit are those of the group, or of the one above it that has less room left: where a
     /// neighbour fills a group above both, that limit is the one that is met.
     pub(crate) fn read(&self, buffer: &mut Buffer) -> Result<Option<Cgroup>, Error> {
-        let (Some(files), Some(location)) = (&self.files, &self.location) else {
+        let Some(files) = &self.files else {
             return Ok(None);
         };
         let mut figures = files.read(buffer)?;
-        if let Some((current, limit)) = location.least_room(buffer) {
+        if let Some((current, limit)) = files.least_room(&figures, buffer) {
             (figures.current, figures.limit) = (current, Some(limit));
-        } else {
-            figures.limit = location.tightest_limit(buffer);
         }
         Ok(Some(figures))
     }

@@ -38,10 +38,15 @@ impl Thing {
     /// A thing that shares its name with all of its group.
     pub(crate) fn named(kind: HeldKind, name: impl Into<String>) -> Self {
         let name = name.into();
+        Self::like(kind, name.clone(), name)
+    }
+
+    /// A thing with a name of its own; all of its group are called like `pattern`.
+    pub(crate) fn like(kind: HeldKind, name: String, pattern: String) -> Self {
         Self {
             kind,
-            pattern: name.clone(),
             name,
+            pattern,
             state: "",
         }
     }

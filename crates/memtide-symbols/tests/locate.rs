@@ -53,6 +53,13 @@ fn start_of(program: &Path, function: &str) -> u64 {
         .0
 }
 
+/// The first byte of the helper's inlined part, and its chain by the program's own debug information.
+fn at_helper(program: &Path) -> (u64, Vec<support::Plain>) {
+    let svma = start_of(program, HELPER);
+    let found = ask(program, &[], svma);
+    (svma, found.frames(0).iter().map(support::plain).collect())
+}
+
 fn ask(program: &Path, dirs: &[PathBuf], svma: u64) -> Resolution {
     resolve(
         &Resolver::new(Locator::new(dirs.to_vec())),
@@ -200,12 +207,7 @@ fn a_debug_link_is_followed_where_its_crc_holds() {
 fn compressed_sections_are_read() {
     let dir = tempfile::tempdir().unwrap();
     let program = compile(dir.path(), "program", C, &["-g", "-O2"]);
-    let svma = start_of(&program, HELPER);
-    let expected: Vec<_> = ask(&program, &[], svma)
-        .frames(0)
-        .iter()
-        .map(support::plain)
-        .collect();
+    let (svma, expected) = at_helper(&program);
     assert!(expected[0].2 > 0);
     for kind in ["zlib", "zlib-gnu", "zstd"] {
         let packed = dir.path().join(kind);
@@ -394,12 +396,7 @@ fn a_running_program_is_read_even_when_its_file_is_gone() {
 fn a_file_that_was_held_while_it_ran_answers_when_all_is_gone() {
     let dir = tempfile::tempdir().unwrap();
     let program = compile(dir.path(), "victim", C, &["-g", "-O2"]);
-    let svma = start_of(&program, HELPER);
-    let expected: Vec<_> = ask(&program, &[], svma)
-        .frames(0)
-        .iter()
-        .map(support::plain)
-        .collect();
+    let (svma, expected) = at_helper(&program);
     let build_id = Locator::new([]).build_id(&module(&program));
     let (child, _) = start(&program);
     std::fs::remove_file(&program).unwrap();

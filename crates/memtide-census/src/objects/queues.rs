@@ -10,8 +10,7 @@ use memtide_model::{Bytes, FileId, HeldTarget, KernelObject, ObjectKind, Pid, te
 use memtide_proc::parse::{ipc, mountinfo};
 use memtide_proc::{FileStatus, ProcRoot};
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsString;
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 /// Reads them.
@@ -24,26 +23,13 @@ pub(super) fn read(
 ) -> Vec<KernelObject> {
     let mut queues = BTreeMap::new();
     if is_this_machine(root) {
-        match mount_point(mounts) {
+        match mountinfo::last_point(mounts, b"mqueue") {
             Some(folder) => listed(&folder, holders, limits, &mut queues),
             None => limits.queues_not_mounted = true,
         }
     }
     held(survey, limits, &mut queues);
     queues.into_values().collect()
-}
-
-/// Where the queues of this namespace are mounted.
-fn mount_point(mounts: &[u8]) -> Option<PathBuf> {
-    let mut found = None;
-    // What is cut off tells nothing: the mounts before it were handed out already.
-    let _ = mountinfo::parse(mounts, |mount| {
-        if mount.kind == b"mqueue" {
-            let path = mountinfo::unescape(mount.mount_point).collect();
-            found = Some(PathBuf::from(OsString::from_vec(path)));
-        }
-    });
-    found
 }
 
 fn listed(

@@ -58,14 +58,28 @@ pub fn points(bytes: &[u8], kinds: &[&[u8]]) -> BTreeMap<Device, Vec<PathBuf>> {
     // What is cut off tells nothing: the mounts before it were handed out already.
     let _ = parse(bytes, |mount| {
         if kinds.contains(&mount.kind) {
-            let path = unescape(mount.mount_point).collect();
-            let path = PathBuf::from(OsString::from_vec(path));
             let places = points.entry(mount.device).or_default();
             let at = if mount.root == b"/" { 0 } else { places.len() };
-            places.insert(at, path);
+            places.insert(at, point(&mount));
         }
     });
     points
+}
+
+/// Where a filesystem of this type was mounted last. Of a file that is cut off the mounts before the cut.
+pub fn last_point(bytes: &[u8], kind: &[u8]) -> Option<PathBuf> {
+    let mut found = None;
+    // What is cut off tells nothing: the mounts before it were handed out already.
+    let _ = parse(bytes, |mount| {
+        if mount.kind == kind {
+            found = Some(point(&mount));
+        }
+    });
+    found
+}
+
+fn point(mount: &Mount<'_>) -> PathBuf {
+    PathBuf::from(OsString::from_vec(unescape(mount.mount_point).collect()))
 }
 
 fn mount(line: &[u8]) -> Option<Mount<'_>> {

@@ -48,10 +48,9 @@ pub(super) fn exit_status(pidfd: BorrowedFd<'_>) -> Result<Option<i32>, Errno> {
         mask: INFO_EXIT,
         ..PidfdInfo::default()
     };
-    // SAFETY: `GET_INFO` is the number of PIDFD_GET_INFO for a struct of exactly the size of
-    // `PidfdInfo`. The kernel reads its mask and writes at most the size that the number holds. All
-    // fields are integers, for which any bytes are valid. On a descriptor that is no pidfd, or a
-    // kernel without the call, the request is refused (ENOTTY or EINVAL) and nothing is written.
+    // On a descriptor that is no pidfd, or a kernel without the call, it is refused (ENOTTY, EINVAL) and writes nothing.
+    // SAFETY: the number holds the size of `PidfdInfo`, and the kernel writes no more; its fields are integers, for
+    // which any bytes are valid.
     unsafe { ioctl(pidfd, Updater::<GET_INFO, PidfdInfo>::new(&mut info)) }?;
     Ok((info.mask & INFO_EXIT != 0).then_some(info.exit_code))
 }

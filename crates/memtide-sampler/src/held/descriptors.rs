@@ -164,12 +164,8 @@ fn thing(kind: FdKind, link: &[u8], paths: &mut Paths) -> Thing {
         }
     };
     let name = printable(body);
-    Thing {
-        kind,
-        pattern: paths.pattern(&name),
-        name,
-        state: "",
-    }
+    let pattern = paths.pattern(&name);
+    Thing::like(kind, name, pattern)
 }
 
 #[cfg(test)]

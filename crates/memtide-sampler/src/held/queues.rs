@@ -7,6 +7,7 @@
 //! another one cannot be seen from here.
 
 use super::paths::Paths;
+use super::tmpfs::seen_from_here;
 use super::{Groups, Thing};
 use crate::family::ancestors;
 use memtide_model::text::{self, printable};
@@ -14,9 +15,7 @@ use memtide_model::{Bytes, HeldKind, Nanos, Pid};
 use memtide_proc::parse::{ipc, mountinfo};
 use memtide_proc::{Buffer, KeptFile, ProcRoot};
 use std::collections::HashMap;
-use std::ffi::OsString;
 use std::fs;
-use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -132,12 +131,9 @@ impl Queues {
             let swapped = segment.swapped.unwrap_or_default();
             found.bytes += segment.resident.unwrap_or(segment.size) + swapped;
             let size = text::bytes(segment.size.as_f64());
-            let slot = groups.slot(Thing {
-                kind: HeldKind::SystemVSegment,
-                name: format!("shmid {} of {size}", segment.object.id),
-                pattern: format!("of {size}"),
-                state: "",
-            });
+            let name = format!("shmid {} of {size}", segment.object.id);
+            let pattern = format!("of {size}");
+            let slot = groups.slot(Thing::like(HeldKind::SystemVSegment, name, pattern));
             groups.add(slot);
         })
     }
@@ -184,12 +180,8 @@ impl Queues {
             found.posix += 1;
             found.bytes += self.sizes.of(facts.ino(), &entry.path());
             let name = format!("/{}", printable(entry.file_name().as_encoded_bytes()));
-            let slot = groups.slot(Thing {
-                kind: HeldKind::PosixQueue,
-                pattern: self.paths.pattern(&name),
-                name,
-                state: "",
-            });
+            let pattern = self.paths.pattern(&name);
+            let slot = groups.slot(Thing::like(HeldKind::PosixQueue, name, pattern));
             groups.add(slot);
         }
     }
@@ -253,16 +245,8 @@ impl Sizes {
 /// Where a process has the POSIX queues, reached through its root; `None` where they are not mounted.
 fn mounted(process: &Path) -> Option<PathBuf> {
     let mounts = fs::read(process.join("mountinfo")).ok()?;
-    let mut found = None;
-    // What is cut off tells nothing: the mounts before it were handed out already.
-    let _ = mountinfo::parse(&mounts, |mount| {
-        if mount.kind == b"mqueue" {
-            let point: Vec<u8> = mountinfo::unescape(mount.mount_point).collect();
-            let below = point.strip_prefix(b"/").unwrap_or(&point).to_vec();
-            found = Some(process.join("root").join(OsString::from_vec(below)));
-        }
-    });
-    found
+    let point = mountinfo::last_point(&mounts, b"mqueue")?;
+    Some(seen_from_here(&process.join("root"), &point))
 }
 
 /// True of the process itself and of those that descend from it. One that has ended before anybody asked

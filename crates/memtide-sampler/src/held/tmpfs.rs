@@ -152,16 +152,12 @@ impl Mount {
 
 fn thing(paths: &mut Paths, path: &Path) -> Thing {
     let name = text::printable(path.as_os_str().as_bytes());
-    Thing {
-        kind: HeldKind::Tmpfs,
-        pattern: paths.pattern(&name),
-        name,
-        state: "",
-    }
+    let pattern = paths.pattern(&name);
+    Thing::like(HeldKind::Tmpfs, name, pattern)
 }
 
 /// A path of the process, through its root.
-fn seen_from_here(root: &Path, path: &Path) -> PathBuf {
+pub(super) fn seen_from_here(root: &Path, path: &Path) -> PathBuf {
     root.join(path.strip_prefix("/").unwrap_or(path))
 }
 

@@ -114,12 +114,10 @@ impl Sampler {
         self.groups.clear(|kind| kind == HeldKind::Child);
         for (name, count) in names {
             let name = printable(name);
-            let slot = self.groups.slot(Thing {
-                kind: HeldKind::Child,
-                pattern: without_numbers(&name),
-                name,
-                state: "",
-            });
+            let pattern = without_numbers(&name);
+            let slot = self
+                .groups
+                .slot(Thing::like(HeldKind::Child, name, pattern));
             self.groups.add_many(slot, *count);
         }
     }
